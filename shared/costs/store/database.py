@@ -282,6 +282,8 @@ class SealedDatabase(Database):
         self._seal_path = path.with_name(f"{path.name}-seal")
         self._stamp: Stamp | None = None
         self._commits = 0
+        self._mixed = 0
+        """The inode of a file that lost what lay beside it while it was in use here."""
         _KEPT.append(self)
 
     def write(self, action: Callable[[sqlite3.Connection], T], wait_s: float = WAIT_S) -> T:
@@ -315,8 +317,9 @@ class SealedDatabase(Database):
             is_whole = len(stamp) == _STAMP.size and _packed(_STAMP.unpack(stamp)[:4]) == stamp
             if is_whole and not _seal_holds(self.file, seal):
                 return None
+        alone = "&immutable=1" if self._is_mixed() else ""  # without what lies beside it now
         with suppress(sqlite3.Error), ExitStack() as stack:
-            found = sqlite3.connect(f"{self.file.as_uri()}?mode=ro", timeout=0, uri=True)
+            found = sqlite3.connect(f"{self.file.as_uri()}?mode=ro{alone}", timeout=0, uri=True)
             stack.callback(found.close)
             is_ours = 0 < self._version_of(found) <= self._version
             if is_ours and found.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
@@ -384,15 +387,23 @@ class SealedDatabase(Database):
             return connection
         if connection is not None and mine and not is_whole:
             self._leave_files()
-            connection = None
+            connection, self._mixed = None, self._files[0]
         # Whoever opens a file that is as it was sealed needs no turn; it is looked at again afterwards.
-        if connection is None and now is not None and self._is_sealed():
+        if connection is None and now is not None and not self._is_mixed() and self._is_sealed():
             connection = self._opened_anew()
             if stamp_of(self._text) == now:
                 self._stamp = now
                 return connection
             self._leave_files()  # closed without the seal it might write back
         return self._sealing(self._admitted)
+
+    def _is_mixed(self) -> bool:
+        """Tell whether it is a file of whose ``-wal`` or ``-shm`` another one is there than was in use here.
+
+        The connection that was left shares its index of the ``-wal`` with each further one of this process:
+        that would read pages of one file at the places of another's.
+        """
+        return bool(self._mixed) and files_of(self.file)[0] == self._mixed
 
     def _is_sealed(self) -> bool:
         with suppress(OSError), opened(self._seal_path) as seal:
@@ -404,7 +415,7 @@ class SealedDatabase(Database):
         if stamp_of(self.file) is None:
             self._close()
             self._create(seal)
-        elif not _seal_holds(self.file, seal):
+        elif self._is_mixed() or not _seal_holds(self.file, seal):
             self._close()
             raise DatabaseDamaged(
                 f"{self.file}: changed by something else, or its writer was killed; it is read anew"

@@ -307,10 +307,8 @@ class Store:
             try:
                 answered = self._with_recent(question, fresh=fresh, whole=whole)
             except _Stale:
-                stale, missing = stale + 1, set(self._expected)
+                stale += 1
                 self._use(partial(self._bring_up, rescue=True))
-                with self._lock:
-                    self._expected = [each for each in self._expected if each not in missing]
                 continue
             except DatabaseBusy:
                 wait = wait or Wait(_HOT_WAIT_S)

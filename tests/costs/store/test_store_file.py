@@ -563,3 +563,24 @@ def test_ledgers_found_somewhere(history: History) -> None:
     copy.write_bytes(unknown.read_bytes())
     copy.chmod(0o600)
     assert store.unknown() == []  # nothing of it is out of sight
+
+
+@pytest.mark.parametrize("side", ["-wal", "-shm"])
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_what_lies_beside_the_sums_is_lost_while_processes_use_them(
+    history: History, side: str, is_empty: bool
+) -> None:
+    """They are read anew: a page of one ``-wal`` file at the place of another's would be any number."""
+    first, second = history.open(), history.open()
+    for number in range(40):
+        history.log(first, history.job(f"job-{number % 7}"), a_call(10**number % 10**9))
+        assert month(second) == history.owed
+    lost = history.storage.sums_path.with_name(f"sums.db{side}")
+    lost.unlink()
+    if is_empty:
+        lost.touch(0o600)
+    for number in range(40):
+        history.log(second, history.job(f"job-{number % 9}"), a_call(number))
+        assert month(first) == month(second) == history.owed
+    assert (first.degraded, second.degraded) == (None, None)
+    assert month(history.open()) == history.owed
