@@ -165,11 +165,13 @@ def is_loopback(host: str) -> bool:
 
 class _Listener(logging.Handler):
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.DEBUG)
         self.said: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
+        message = record.getMessage()
+        if record.levelno >= logging.WARNING or message.startswith(_OF_SMTP):
+            self.said.append(message)
 
 
 @contextmanager
@@ -180,21 +182,27 @@ def _overheard() -> Iterator[list[str]]:
     """
     listener = _Listener()
     loggers = [logging.getLogger(name) for name in ("apprise", "urllib3")]
-    propagated = [logger.propagate for logger in loggers]
+    before = [(logger.propagate, logger.level) for logger in loggers]
     for logger in loggers:
         logger.addHandler(listener)
         logger.propagate = False
+    loggers[0].setLevel(logging.DEBUG)  # where what a mail server answered is told
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield listener.said
     finally:
-        for logger, before in zip(loggers, propagated, strict=True):
-            logger.propagate = before
+        for logger, (propagates, level) in zip(loggers, before, strict=True):
+            logger.propagate = propagates
+            logger.setLevel(level)
             logger.removeHandler(listener)
 
 
-_STATUS: Final = re.compile(r"\b(?:error|status|code)\D{0,5}([1-5]\d\d)\b", re.IGNORECASE)
+_OF_SMTP: Final = "Socket Exception"
+_STATUS: Final = re.compile(
+    r"\b(?:error|status|code)\D{0,5}([1-5]\d\d)\b|\(([45]\d\d), b['\"]", re.IGNORECASE
+)
+"""A status as HTTP services say it, or as smtplib does: ``(550, b'no such user')``."""
 
 
 def _reason(said: list[str]) -> str:
@@ -202,5 +210,5 @@ def _reason(said: list[str]) -> str:
     for message in said:
         status = _STATUS.search(message)
         if status:
-            return f"was not accepted: status {status[1]}"
+            return f"was not accepted: status {status[1] or status[2]}"
     return "could not be reached, or did not answer in time"

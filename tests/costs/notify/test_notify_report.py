@@ -43,12 +43,14 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.mails: Queue[EmailMessage] = Queue()
-        self.refuses = False
+        self.refuses, self.answer = False, "451 later"
         self.month = periods.previous_month(periods.month(datetime.now(UTC), periods.zone("UTC")))
 
     async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802  # aiosmtpd's
+        if self.refuses and not self.answer:
+            server.transport.close()  # type: ignore[attr-defined]  # aiosmtpd's own
         if self.refuses:
-            return "451 later"
+            return self.answer
         self.mails.put(BytesParser(policy=default).parsebytes(envelope.content))
         return "250 taken"
 
@@ -169,6 +171,26 @@ def test_a_refused_mail_stays_queued_privately_and_goes_out_later(
     assert asked(capsys, "send") == (0, {"sent": 1, "faults": []})
     assert mailbox.mails.get(timeout=60)["To"] == "team@example.org"
     assert asked(capsys, "send")[1]["sent"] == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ("451 later", "was not accepted: status 451"),
+        ("550 no such user", "was not accepted: status 550"),
+        ("", "could not be reached, or did not answer in time"),
+    ],
+)
+def test_what_a_mail_server_answered_is_told(
+    answer: str, why: str, mailbox: Mailbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recipient that is refused, a server that is busy; and one that hangs up after the whole mail."""
+    mailbox.refuses, mailbox.answer = True, answer
+    month = mailbox.month.name
+    code, told = asked(capsys, "report", "--month", month, "--user", "ana")
+    assert code == 1
+    assert [each["why"] for each in told["faults"]] == [why]
+    assert mailbox.mails.empty()
 
 
 def test_a_chat_gets_a_few_lines(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
