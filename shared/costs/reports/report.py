@@ -12,6 +12,7 @@ from typing import Final
 
 from ..analysis.sums import Step, by_each_tag, divide_period, share, split, split_by, total
 from ..budgets.limits import Spending
+from ..errors import WrongUsage
 from ..money import to_usd
 from ..periods import Period
 from ..profile.tag_rules import CUSTOMER
@@ -126,6 +127,24 @@ def _by_customer(reader: Reader, query: Query) -> Breakdown:
     return Breakdown("by_customer", "Customer", split(by_each_tag(groups), 0))
 
 
+MOST_STRETCHES: Final = 3_700
+"""Ten years of days; each more is a sum to ask and a row that nobody reads."""
+
+
+def divided(period: Period, step: Step) -> list[Period]:
+    """Return the days, weeks or months of a period.
+
+    Raises:
+        WrongUsage: they are too many to show.
+
+    """
+    most = period.length_in_days // {"daily": 1, "weekly": 7, "monthly": 28}[step]
+    if most > MOST_STRETCHES:
+        said = f"{named(period)}: {period.length_in_days:,} days are too many to show one by one"
+        raise WrongUsage(f"{said}; begin later, or give --period monthly")
+    return divide_period(period, step)
+
+
 def told_apart(groups: Sequence[Group], dimension: Dimension) -> Sequence[Group]:
     """Return groups by the names that people know: each tag by itself, and the standard tier by its name."""
     if dimension == "tags":
@@ -138,7 +157,7 @@ def told_apart(groups: Sequence[Group], dimension: Dimension) -> Sequence[Group]
 def _stretches(reader: Reader, step: Step | None, period: Period, query: Query) -> list[Stretch]:
     if step is None:
         return []
-    parts = divide_period(period, step)
+    parts = divided(period, step)
     sums = by_part(reader, (), query, parts)
     stretches = [
         Stretch(part.name, total(groups), kind=part.kind) for part, groups in zip(parts, sums, strict=True)

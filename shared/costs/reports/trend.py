@@ -10,7 +10,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from ..analysis.sums import UNNAMED, Step, divide_period, is_whole, total
+from ..analysis.sums import UNNAMED, Step, is_whole, total
 from ..money import ZERO, Nanos, to_usd
 from ..periods import Period
 from ..rollup import Dimension, Group, Totals
@@ -20,7 +20,7 @@ from .document import Chart, Column, Figure, Note, Report, Series, Table, Value,
 from .queries import by_part, health, within
 from .questions import BY, LABELS, Question, Span
 from .reader import Reader
-from .report import Stretch, since_begun, told_apart
+from .report import Stretch, divided, since_begun, told_apart
 from .spec import FILTERS, SPAN, STEPS, Option, Spec
 
 MOST_LINES = 6
@@ -51,7 +51,7 @@ def trend_facts(reader: Reader, asked: Question) -> TrendFacts:
     """Return spend by stretch, and by the first dimension that was asked for."""
     period, query = within(reader, asked.span, asked.query)
     step = asked.step or "daily"
-    parts = divide_period(period, step)
+    parts = divided(period, step)
     by = asked.by[0] if asked.by else None
     groups = by_part(reader, _dimensions(by), query, parts)
     now = reader.now

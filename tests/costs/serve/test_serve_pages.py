@@ -439,6 +439,14 @@ def test_a_trend_is_drawn(anybody: TestClient) -> None:
     assert 'href="/days/2026-11-20"' in alone
 
 
+@pytest.mark.parametrize("path", ["/reports/trend?", "/reports/report?period=daily&"])
+def test_days_since_year_one_are_refused_at_once(path: str, anybody: TestClient) -> None:
+    """They took minutes, in which no other report was made."""
+    answer = anybody.get(f"{path}since=0001-01-01", headers=TOKEN)
+    assert answer.status_code == 400
+    assert "days are too many to show one by one; begin later, or give --period monthly" in answer.text
+
+
 def test_a_form_says_what_its_fields_take_and_offers_no_file_before_it_is_sent(anybody: TestClient) -> None:
     page = anybody.get("/reports/explain", headers=TOKEN).text
     assert page.count("<small>A month (2026-10), a week (2026-W45), a day (2026-11-05)") == 2
