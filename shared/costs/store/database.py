@@ -309,17 +309,18 @@ class SealedDatabase(Database):
     def left_behind(self) -> sqlite3.Connection | None:
         """Open to be read, and closed by the caller, what a killed writer or an earlier version left.
 
-        ``None`` where there is a seal that does not match, so that any number may have been changed, and
-        where the file is damaged or cannot be read.
+        ``None`` where there is a seal that does not match, so that any number may have been changed, where
+        the file is damaged or cannot be read, and where what lay beside it was lost: it may be old then.
         """
+        if self._is_mixed():
+            return None
         with suppress(OSError), opened(self._seal_path) as seal:
             stamp = os.pread(seal.fileno(), _STAMP.size + 1, 0)
             is_whole = len(stamp) == _STAMP.size and _packed(_STAMP.unpack(stamp)[:4]) == stamp
             if is_whole and not _seal_holds(self.file, seal):
                 return None
-        alone = "&immutable=1" if self._is_mixed() else ""  # without what lies beside it now
         with suppress(sqlite3.Error), ExitStack() as stack:
-            found = sqlite3.connect(f"{self.file.as_uri()}?mode=ro{alone}", timeout=0, uri=True)
+            found = sqlite3.connect(f"{self.file.as_uri()}?mode=ro", timeout=0, uri=True)
             stack.callback(found.close)
             is_ours = 0 < self._version_of(found) <= self._version
             if is_ours and found.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):

@@ -540,8 +540,8 @@ class Kept:
         rows = tables.ledgers(db, "gone IS NULL")
         lost = [row._replace(gone=GONE) for row in rows if row.offset and not _is_as_read(row.path, row)]
         with self._telling():
-            known = Said.of(self._journal.news().records).kept
-            lost += [row for row in tables.ledgers(db, KEPT_ROWS) if row.uid not in known]
+            known = Said.of(self._journal.news().records).kept  # what is there is newer, or the same
+            lost = [row for row in (*lost, *tables.ledgers(db, KEPT_ROWS)) if row.uid not in known]
             self._vouch(lost)
             self._journal.append(_extents("read", _read_of(rows)), *(_record(db, row) for row in lost))
 

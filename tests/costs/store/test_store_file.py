@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -575,6 +576,10 @@ def test_what_lies_beside_the_sums_is_lost_while_processes_use_them(
     for number in range(40):
         history.log(first, history.job(f"job-{number % 7}"), a_call(10**number % 10**9))
         assert month(second) == history.owed
+        if number == 20:
+            history.close()  # so the file itself has this much
+    shutil.rmtree(history.job("job-3").parent)
+    assert month(first) == month(second) == history.owed
     lost = history.storage.sums_path.with_name(f"sums.db{side}")
     lost.unlink()
     if is_empty:
@@ -583,4 +588,19 @@ def test_what_lies_beside_the_sums_is_lost_while_processes_use_them(
         history.log(second, history.job(f"job-{number % 9}"), a_call(number))
         assert month(first) == month(second) == history.owed
     assert (first.degraded, second.degraded) == (None, None)
+    assert month(history.open()) == history.owed
+
+
+def test_an_old_copy_without_a_seal_gives_way_to_what_was_kept_since(history: History) -> None:
+    ledger, sums = history.job("job"), history.storage.sums_path
+    with history.open() as store:
+        history.log(store, ledger, a_call(1))
+        store.close()
+        old = sums.read_bytes()
+        history.log(store, ledger, a_call(20))
+        assert month(store) == history.owed
+        shutil.rmtree(ledger.parent)
+        assert month(store) == history.owed
+    sums.write_bytes(old)
+    sums.with_name("sums.db-seal").unlink()
     assert month(history.open()) == history.owed
