@@ -351,6 +351,17 @@ def totals_data(totals: Totals) -> dict[str, object]:
     }
 
 
+def stretch_data(totals: Totals, breakdowns: Sequence[Breakdown], health: Health) -> dict[str, object]:
+    """Return the sums of a stretch of time and its breakdowns under the names that JSON has for them."""
+    return {
+        "total_cost": to_usd(totals.cost),
+        **derive(totals, "total_calls=calls", "unique_jobs=jobs"),
+        "totals": totals_data(totals),
+        **breakdown_data(breakdowns),
+        **derive(health, "incomplete"),
+    }
+
+
 def breakdown_data(breakdowns: Sequence[Breakdown]) -> dict[str, object]:
     """Return every breakdown by its key: name, then sums."""
     return {b.key: {name: totals_data(totals) for name, totals in b.sums.items()} for b in breakdowns}

@@ -17,7 +17,7 @@ from ..analysis.pace import Pace, pace
 from ..analysis.sums import UNNAMED, divide_period, share, split, split_by, total
 from ..budgets.limits import Spending
 from ..errors import WrongUsage
-from ..money import ZERO, Nanos, format_usd, to_usd
+from ..money import ZERO, Nanos, format_usd
 from ..periods import Period, between, day, month, parse_month
 from ..rollup import Dimension, Group, JobSums, Query, Totals
 from .charts import course_chart, day_labels, expected_by_day, spend_chart
@@ -26,7 +26,6 @@ from .common import (
     NEWCOMER,
     Breakdown,
     Health,
-    breakdown_data,
     breakdown_table,
     cost_or_unpriced,
     doubts,
@@ -35,6 +34,7 @@ from .common import (
     named,
     owner,
     plural,
+    stretch_data,
     sum_of,
     totals_data,
     unpriced_models,
@@ -46,7 +46,7 @@ from .queries import by_part, health, jobs_in, limits_in, spendings, zone_of
 from .questions import LABELS, query_of
 from .reader import Reader
 from .report import told_apart
-from .show_monthly import count_figures, money_figures, same_days_before
+from .show_monthly import same_days_before, sum_figures
 
 JOBS: Final = 10
 """How many jobs are named, the most expensive first."""
@@ -324,9 +324,7 @@ def _figures(facts: OverviewFacts) -> Iterator[Figure]:
     yield Figure("cost", "Spent", cost_or_unpriced(totals), note=_compared(facts))
     if facts.forecast is not None and (facts.forecast.seen or facts.forecast.spent):
         yield projected_figure(facts.forecast)
-    yield from money_figures(totals)
-    yield Figure("jobs", "Jobs", totals.jobs, "count")
-    yield from count_figures(totals)
+    yield from sum_figures(totals)
 
 
 def _compared(facts: OverviewFacts) -> str:
@@ -420,14 +418,10 @@ def _data(facts: OverviewFacts) -> dict[str, object]:
     names = ("period=question.period_name", "period.start", "period.end", "timezone=period.zone.key")
     return {
         **derive(facts, *names, "question.filters"),
-        "total_cost": to_usd(facts.totals.cost),
-        **derive(facts.totals, "total_calls=calls", "unique_jobs=jobs"),
-        "totals": totals_data(facts.totals),
-        **breakdown_data([facts.breakdown]),
+        **stretch_data(facts.totals, [facts.breakdown], facts.health),
         "periods": [{"period": _name(part), **totals_data(part.totals)} for part in facts.parts],
         "jobs": [{**derive(job, "job.job_id", "users"), **totals_data(job.totals)} for job in facts.jobs],
         "limits": [limit_row(spending) for spending in facts.spendings],
-        **derive(facts.health, "incomplete"),
     }
 
 

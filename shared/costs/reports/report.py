@@ -13,7 +13,6 @@ from typing import Final
 from ..analysis.sums import Step, by_each_tag, divide_period, share, split, split_by, total
 from ..budgets.limits import Spending
 from ..errors import WrongUsage
-from ..money import to_usd
 from ..periods import Period
 from ..profile.tag_rules import CUSTOMER
 from ..rollup import STANDARD, Dimension, Group, Query, Totals
@@ -21,7 +20,6 @@ from .common import (
     MANY_TAGS,
     Breakdown,
     Health,
-    breakdown_data,
     breakdown_table,
     cost_or_unpriced,
     doubts,
@@ -30,6 +28,7 @@ from .common import (
     named,
     others_note,
     plural,
+    stretch_data,
     totals_data,
     unpriced_models,
 )
@@ -37,7 +36,7 @@ from .document import Column, Figure, Note, Ref, Report, Table, Thing, derive
 from .queries import by_part, health, jobs_in, limits_in, others, spendings, within
 from .questions import BY, LABELS, Question, Span
 from .reader import Reader
-from .show_monthly import count_figures, money_figures
+from .show_monthly import sum_figures
 from .spec import BREAKDOWNS, FILTERS, SPAN, STEPS, Option, Spec
 
 PRESENT: Final[dict[Step, str]] = {"daily": "Today", "weekly": "This week", "monthly": "This month"}
@@ -214,9 +213,7 @@ def _present(facts: PeriodFacts) -> Iterator[Figure]:
 
 def _figures(totals: Totals) -> Iterator[Figure]:
     yield Figure("cost", "Spent", cost_or_unpriced(totals))
-    yield from money_figures(totals)
-    yield Figure("jobs", "Jobs", totals.jobs, "count")
-    yield from count_figures(totals)
+    yield from sum_figures(totals)
 
 
 def _tables(facts: PeriodFacts) -> Iterator[Table]:
@@ -249,11 +246,7 @@ def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
 def _data(facts: PeriodFacts) -> dict[str, object]:
     data: dict[str, object] = {
         **derive(facts, "period.start", "period.end", "timezone=period.zone.key", "filters"),
-        "total_cost": to_usd(facts.totals.cost),
-        **derive(facts.totals, "total_calls=calls", "unique_jobs=jobs"),
-        "totals": totals_data(facts.totals),
-        **breakdown_data(facts.breakdowns),
-        **derive(facts.health, "incomplete"),
+        **stretch_data(facts.totals, facts.breakdowns, facts.health),
     }
     if facts.stretches:
         data["periods"] = [{"period": s.name, **totals_data(s.totals)} for s in facts.stretches]

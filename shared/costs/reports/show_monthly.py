@@ -167,6 +167,13 @@ def _of(part: Nanos, totals: Totals) -> str:
     return f"{percent_words(percent(part, totals.cost))} of the cost"
 
 
+def sum_figures(totals: Totals) -> Iterator[Figure]:
+    """Return what input and output cost, jobs, calls, tokens and audio."""
+    yield from money_figures(totals)
+    yield Figure("jobs", "Jobs", totals.jobs, "count")
+    yield from count_figures(totals)
+
+
 def count_figures(totals: Totals) -> Iterator[Figure]:
     """Return calls, tokens and audio, with what stands out about them."""
     remarks = []

@@ -188,7 +188,14 @@ class DashboardCommand(click.Command):
             for param in self.params:
                 if param.type is not click.UNPROCESSED and _is_empty(given.get(param.name or "")):
                     raise click.BadParameter("it is empty; give a value, or leave it out", ctx, param)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as fault:
+            choice = fault.param.type if isinstance(fault.param, click.Argument) else None
+            if not isinstance(choice, click.Choice):
+                raise
+            names = ", ".join(map(str, choice.choices))  # click has a line for each
+            raise click.UsageError(f"Missing argument: one of {names}.", ctx) from None
 
     def _given(self, ctx: click.Context, args: Sequence[str]) -> Mapping[str, Any]:
         """Return what was given, as text; an argument that was given like an option is named."""
