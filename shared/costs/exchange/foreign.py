@@ -21,7 +21,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -268,11 +268,32 @@ def known_name(theirs: str) -> str:
     return name if name in _KNOWN else _RUN_TOGETHER.get(name.replace("_", ""), name)
 
 
+def plain_value(name: str, value: object) -> str:
+    """Return what the value of a field says, however it is written; nothing where it says nothing.
+
+    A time without a zone is that of UTC here, and a date its midnight, whatever zone its entry is read in.
+
+    >>> {plain_value("date", each) for each in ("2026-10-31 11:30", 1793446200000, "2026-10-31T12:30+01:00")}
+    {'2026-10-31T11:30:00+00:00'}
+    >>> plain_value("cost", "$1,000"), plain_value("cost", 1000.0), plain_value("date", "last week")
+    ('1E+3', '1E+3', 'last week')
+    """
+    if name in _WHEN and _says_something(value):
+        with suppress(ValueError):
+            return instant(value, UTC)[0].isoformat()
+    return plain_text(value)
+
+
+_WHEN: Final = frozenset(NAMES["timestamp"])
+
+
 def plain_text(value: object) -> str:
     """Return what a value says, however it is written; nothing where it says nothing.
 
     >>> [plain_text(each) for each in ("1,000", 1000.0, Decimal("1E+3"), "gpt-4o", "None", None, True, [1.0])]
     ['1E+3', '1E+3', '1E+3', 'gpt-4o', '', '', 'true', '["1"]']
+    >>> [plain_text(each) for each in ("($0.020)", "-0.02 USD", -0.02, "0.02-", "(none)")]
+    ['-0.02', '-0.02', '-0.02', '-0.02', '(none)']
     """
     if not _says_something(value):
         return ""
@@ -281,8 +302,7 @@ def plain_text(value: object) -> str:
         if text[0] in "{[":
             with suppress(ValueError, RecursionError):
                 return plain_text(parsed(text))
-        bare = re.sub(r"[,'\u2019\s]", "", text) if _GROUPED.fullmatch(text) else text
-        return _plain_number(bare) if _DIGITS.fullmatch(bare) else _PLAIN_WORDS.get(text, text)
+        return _plain_amount(text) or _PLAIN_WORDS.get(text, text)
     if isinstance(value, Mapping):
         return json.dumps({str(name): plain_text(each) for name, each in value.items()}, sort_keys=True)
     if isinstance(value, (list, tuple)):
@@ -291,6 +311,20 @@ def plain_text(value: object) -> str:
     return (
         text.lower() if isinstance(value, bool) else _plain_number(text) if _DIGITS.fullmatch(text) else text
     )
+
+
+def _plain_amount(text: str) -> str | None:
+    """Return a number without its currency, its groups and the ways to be below zero; ``None`` for others."""
+    if text[0] in _BEFORE or text[-1] in _BEHIND:
+        above = above_zero(text)
+        text = _DOLLARS.sub("", text if above is None else f"-{above}").strip()
+    bare = re.sub(r"[,'\u2019\s]", "", text) if _GROUPED.fullmatch(text) else text
+    return _plain_number(bare) if _DIGITS.fullmatch(bare) else None
+
+
+_BEFORE: Final = "-\N{MINUS SIGN}($Uu"
+_BEHIND: Final = "-\N{MINUS SIGN}Dd"
+"""With what a number begins or ends that is below zero, or has its currency beside it."""
 
 
 def _plain_number(text: str) -> str:

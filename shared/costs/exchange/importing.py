@@ -35,7 +35,7 @@ from ..pricing.catalogue import Catalogue
 from ..storage import LEDGER_NAME, CostStorage
 from .delimited import LocalNumber
 from .elsewhere import Told
-from .foreign import Defaults, Understood, known_name, plain_text, understand
+from .foreign import Defaults, Understood, known_name, plain_value, understand
 from .imports import Import
 from .revisions import FREE, Account, recorded_anew
 from .rows import Foreign, NotUnderstood
@@ -274,14 +274,15 @@ class Importer:
         content = content_of(said)
         copies[content] += 1
         copy = 1 if _is_of_one_response(found) else copies[content]
-        entry = self._made(found, entry_id(_own_id(found), content, copy))
+        entry = self._made(found, entry_id(_own_id(found, content), content, copy))
         encode(entry)
         tally.unused.update(found.unused)
         tally.zone_assumed += found.zone_assumed
         tally.zero_stated += self._is_doubtful_zero(found)
         tally.sums += found.sum_of is not None
         tally.unnamed += not found.names_model
-        return _Row(entry, entry_id(_own_id(found), former_content_of(said), copy))
+        former = former_content_of(said)
+        return _Row(entry, entry_id(_own_id(found, former), former, copy))
 
     def _made(self, found: Understood, entry_id: str) -> Entry:
         call, is_call = found.call, found.kind == "usage"
@@ -304,9 +305,8 @@ class Importer:
             catalogue_cost=costs.catalogue if is_call else None,
             stage=call.stage,
             attempt=call.attempt or 1,
-            request_id=call.request_id
-            if is_call
-            else None,  # an id of a response tells the call that it was of
+            # the response's id of what takes a call back is that of the call
+            request_id=call.request_id if is_call else None,
             operation=call.operation,
             description=call.description,
             workflow=call.workflow,
@@ -393,9 +393,11 @@ def _negative(charge: Charge) -> Charge:
     return Charge({part: Nanos(-amount) for part, amount in charge.parts.items()}, charge.priced_by)
 
 
-def _own_id(row: Understood) -> str | None:
-    """Return what a row calls itself; one that takes a call back may have that call's id."""
-    return row.row_id if row.kind == "usage" or row.row_id is None else f"{row.row_id}/{row.kind}"
+def _own_id(row: Understood, content: bytes) -> str | None:
+    """Return what a row calls itself; what takes a call back may have that call's id, and so may the next."""
+    if row.kind == "usage" or row.row_id is None or len(row.row_id) < _UNIQUE_FROM:
+        return row.row_id
+    return f"{row.row_id}/{content.hex()}"
 
 
 def _is_of_one_response(row: Understood) -> bool:
@@ -412,12 +414,14 @@ def _is_foreign(entry: Entry) -> bool:
 def content_of(values: Mapping[str, object]) -> bytes:
     """Return a digest of what a row says: the same for equal rows, be they of a CSV, JSON or a database.
 
-    >>> row = {"Input Tokens": "1,000", "cost": LocalNumber("0,50"), "cached": "true", "note": ""}
-    >>> content_of(row) == content_of({"cached": True, "inputTokens": 1000, "cost": 0.5, "note": None})
+    >>> row = {"Input Tokens": "1,000", "cost": LocalNumber("0,50"), "note": "", "ts": "2026-10-31 11:30"}
+    >>> content_of(row) == content_of({"inputTokens": 1000, "cost": 0.5, "note": None, "ts": 1793446200})
     True
     """
     said = sorted(
-        [known_name(str(name)), plain] for name, each in values.items() if (plain := plain_text(each))
+        [known, plain]
+        for name, each in values.items()
+        if (plain := plain_value(known := known_name(str(name)), each))
     )
     return blake2b(json.dumps(said, separators=(",", ":")).encode(), digest_size=14).digest()
 

@@ -577,6 +577,21 @@ WRITTEN: dict[str, Callable[[list[dict[str, Any]]], str]] = {
     "names in one word": lambda rows: json.dumps(
         [{name.replace("_t", "T"): value for name, value in row.items()} for row in rows]
     ),
+    "amounts in dollars": lambda rows: as_csv(
+        [row | {"cost": f"${row['cost']:.4f}" if row["cost"] > 0 else "($0.0010)"} for row in rows], ","
+    ),
+    "times without a zone": lambda rows: as_csv(
+        [row | {"timestamp": row["timestamp"].replace("T", " ").rstrip("Z")} for row in rows], ","
+    ),
+    "times in another zone": lambda rows: json.dumps(
+        [row | {"timestamp": row["timestamp"].replace("T10:00:00Z", "T12:00:00.000+02:00")} for row in rows]
+    ),
+    "times in milliseconds": lambda rows: json.dumps(
+        [
+            row | {"timestamp": int(datetime.fromisoformat(row["timestamp"]).timestamp() * 1000)}
+            for row in rows
+        ]
+    ),
     "numbers as text": lambda rows: json.dumps(
         [
             {name: f"{value:.7f}" if value.__class__ is float else value for name, value in row.items()}
@@ -588,13 +603,13 @@ ALIKE: list[dict[str, Any]] = [
     {
         "timestamp": f"2026-10-0{number}T10:00:00Z",
         "model": "gpt-4o",
-        "input_tokens": 1000 * number,
-        "cost": 0.0025 * number,
+        "input_tokens": 1000 * number if number < 3 else 0,
+        "cost": 0.0025 * number if number < 3 else -0.001,
         "cached": True,
         "note": None,
         "metadata": {"run": number, "parts": [1.5]},
     }
-    for number in (1, 2, 2, 3)
+    for number in (1, 2, 3, 2)
 ]
 
 
@@ -631,7 +646,7 @@ def test_rows_that_an_earlier_version_recorded_are_known(tmp_path: Path, catalog
     run(path, kept, catalogue)
     rows = parsed(path.read_text())
     former = [
-        entry_id(None, former_content_of(row), copy) for row, copy in zip(rows, (1, 1, 2, 1), strict=True)
+        entry_id(None, former_content_of(row), copy) for row, copy in zip(rows, (1, 1, 1, 2), strict=True)
     ]
     recorded = {each: replace(one, id=each) for each, one in zip(former, kept.entries.values(), strict=True)}
     kept.entries = dict(recorded)

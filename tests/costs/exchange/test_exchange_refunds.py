@@ -150,6 +150,19 @@ def test_a_refund_with_the_long_id_of_its_call_is_another_row(tmp_path: Path, ca
     assert {each.metadata["refund_of"] for each in corrections} == {call["request_id"]}
 
 
+def test_each_of_several_refunds_under_one_id_counts_once(tmp_path: Path, catalogue: Catalogue) -> None:
+    path, kept = tmp_path / "history.csv", Kept()
+    head, row = "id,timestamp,model,cost\n", "{},2026-10-0{}T10:00:00Z,gpt-4o,{}\n".format
+    world = "5f0c2a52-8e5f-4e6a-9d0f-0a1b2c3d4e5f"
+    path.write_text(head + row(world, 3, "1") + row(world, 4, "-0.2") + row(world, 5, "-0.3") * 2)
+    tally = run(path, kept, catalogue)
+    assert (tally.added, tally.known, summed(kept)[3]) == (3, 1, 500_000_000)
+    path.write_text(head + row("12345", 6, "-0.1"))  # ids of rows, which are those of one file alone
+    run(path, kept, catalogue)
+    path.write_text(head + row("12345", 7, "-0.1"))
+    assert (run(path, kept, catalogue).added, summed(kept)[3]) == (1, 300_000_000)
+
+
 def test_a_refund_of_what_has_no_price_is_asked_for_its_cost(tmp_path: Path, catalogue: Catalogue) -> None:
     path = tmp_path / "history.csv"
     path.write_text(f"{HEAD}2026-10-05,acme,mystery-1,-10,-5,,\n")
