@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -181,9 +183,17 @@ def test_what_is_written_while_it_watches_comes_in(storage: CostStorage, tmp_pat
         assert watching.stderr is not None
         assert "watching; a look every 0.1 s" in watching.stderr.readline()
         write(path.parent, line(2), mode="a")
-        assert "Claude Code: 1 call," in watching.stderr.readline()
+        assert re.fullmatch(r"Claude Code: 1 call, \$0\.00\d\d\n", watching.stderr.readline())
+        path.parent.rename(tmp_path / "away")
+        time.sleep(0.5)  # looks in between find nothing, and say nothing
+        (tmp_path / "away").rename(path.parent)
+        pipe = path.with_name("pipe.jsonl")
+        os.mkfifo(pipe)
+        assert f"Claude Code: not understood: {pipe}: " in watching.stderr.readline()
+        write(path.parent, line(3), mode="a")
+        assert "Claude Code: 1 call," in watching.stderr.readline()  # the pipe was told of once
         watching.send_signal(signal.SIGINT)
-        assert "what came in is recorded" in watching.stderr.read()
+        assert watching.stderr.read() == "stopped watching; what came in is recorded\n"
     assert watching.returncode == 0
 
 

@@ -21,9 +21,8 @@ from ....exchange.sessions.taking import SessionImport, Taken
 from ....exchange.sessions.telling import sessions_report
 from ....exchange.shelf import Shelf
 from ....exchange.times import DateOrder
-from ....money import format_usd
 from ....periods import zone
-from ....reports.common import plural
+from ....reports.common import plural, usd
 from ....reports.spec import with_formats
 from ..app import App, dashboard_command, progress_bar
 
@@ -150,13 +149,14 @@ class Sessions:
     def __init__(self, names: list[str], path: Path | None) -> None:
         self.names = names
         self.path = path
+        self._is_folder = path is not None and path.is_dir()
 
     def files(self, app: App) -> Iterator[Found]:
         """Yield the logs that are there now."""
         environ = app.workspace.environ
         if self.path is None:
             yield from usual_files(self.names, Path(environ.get("HOME") or Path.home()), environ)
-        elif self.path.is_dir():
+        elif self._is_folder:  # also while it is away: watched, it may come back
             yield from files_under(self.path, self.names)
         else:
             yield Found(programs()[self.names[0]], self.path)
@@ -220,12 +220,16 @@ def _watch(app: App, importer: SessionImport, sessions: Sessions, every_s: float
     """Look again and again, and say each time what came in, until interrupted."""
     importer.progress = lambda _files: None
     app.say(f"watching; a look every {every_s:g} s, Ctrl-C ends it")
+    refused = set[str]()
     try:
         while True:
             time.sleep(every_s)
-            for taken in importer.run(sessions.files(app)):
-                if text := _came_in(taken):
-                    app.say(text)
+            looked = importer.run(sessions.files(app))
+            for text in filter(None, map(_came_in, looked)):
+                app.say(text)
+            before, refused = refused, {text for taken in looked for text in _refused(taken)}
+            for text in sorted(refused - before):  # what is still so is not said again at each look
+                app.say(text)
     except KeyboardInterrupt:
         app.say("stopped watching; what came in is recorded")
 
@@ -233,10 +237,13 @@ def _watch(app: App, importer: SessionImport, sessions: Sessions, every_s: float
 def _came_in(taken: Taken) -> str:
     """Return what came in of a program since the last look, in a line; nothing where nothing did."""
     added = taken.added
-    if not (added.calls or added.grown or taken.remarks.refused):
+    if not (added.calls or added.grown):
         return ""
-    refused = (
-        f", {plural(taken.remarks.refused, 'line', 'lines')} not understood" if taken.remarks.refused else ""
-    )
     calls = plural(added.calls, "call", "calls")
-    return f"{taken.program.title}: {calls}, {format_usd(added.cost)}{refused}"
+    return f"{taken.program.title}: {calls}, {usd(added.cost)}"
+
+
+def _refused(taken: Taken) -> Iterator[str]:
+    """Yield what was not understood of a program's logs, each in a line with its reason."""
+    for each in taken.remarks.refusals:
+        yield f"{taken.program.title}: not understood: {each.row}: {each.why}"
