@@ -44,6 +44,10 @@ OLD_S: Final = 3600.0
 
 LINES: Final = ".lines"
 """How the name of the file ends in which a process keeps its last lines (:class:`Feed`)."""
+_LINES: Final = LINES.encode()
+
+TICK_NS: Final = 2_000_000_000
+"""No file system's times of change are coarser, in nanoseconds."""
 
 MOST_BYTES: Final = 4 << 20
 """No more is kept: so much comes together only where the sums cannot be brought up for long."""
@@ -378,8 +382,11 @@ class Feeds:
     """What processes keep beside their ledgers: each look goes on from where the last one came to."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._read: dict[str, tuple[Look, bytes, int]] = {}
+        self._folder = os.fsencode(folder)
+        self._listed = NO_FILE
+        """What the folder was like when it was listed, once that tells whether a file came since."""
+        self._paths = list[bytes]()
+        self._read: dict[bytes, tuple[Look, bytes, int]] = {}
         """What each file was like, how it began (which tells that it was emptied), how far it was read."""
 
     def news(self) -> list[Fed]:
@@ -389,21 +396,31 @@ class Feeds:
         """
         lines = list[Fed]()
         with suppress(OSError):
-            for name in sorted(os.listdir(self._folder)):
-                if name.endswith(LINES):
-                    lines.extend(map(_fed, self._records(name)))
+            self._list()
+            for path in self._paths:
+                lines.extend(map(_fed, self._records(path)))
         return lines
 
-    def _records(self, name: str) -> list[bytes]:
-        path = self._folder / name
-        look, (before, head, read_to) = look_at(os.fspath(path)), self._read.get(name, (NO_FILE, b"", 0))
+    def _list(self) -> None:
+        """List the files, where one may have come or gone since."""
+        now, look = time.time_ns(), look_at(self._folder)
+        if look == self._listed != NO_FILE:
+            return
+        names = sorted(os.listdir(self._folder))
+        self._paths = [os.path.join(self._folder, name) for name in names if name.endswith(_LINES)]
+        self._read = {path: self._read[path] for path in self._paths if path in self._read}
+        # One that comes within the tick of the clock in which the folder was changed does not show.
+        self._listed = look if abs(now - look[3]) > TICK_NS else NO_FILE
+
+    def _records(self, path: bytes) -> list[bytes]:
+        look, (before, head, read_to) = look_at(path), self._read.get(path, (NO_FILE, b"", 0))
         if look == before or not look[2]:
             return []
         with suppress(OSError), opened(path) as file:  # it may have gone: its ledgers were read then
             if os.pread(file.fileno(), len(head), 0) != head:
                 read_to = 0
             text = whole(os.pread(file.fileno(), size_of(file) - read_to, read_to))
-            self._read[name] = look, head if read_to else text[:HEAD_BYTES], read_to + len(text)
+            self._read[path] = look, head if read_to else text[:HEAD_BYTES], read_to + len(text)
             return records_in(text)[0]
         return []
 

@@ -304,3 +304,38 @@ def test_odd_ids_paths_and_bytes(history: History) -> None:
     assert (found.path, found.entry_id) == (os.fsencode(ledger), "an id \udc80")
     shutil.rmtree(ledger.parent)
     assert month(history.open()) == history.owed
+
+
+def test_the_folder_is_listed_where_a_file_may_have_come_or_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reservation looks, also beside hundreds of processes."""
+    listed, listdir = list[bytes](), os.listdir
+
+    def listing(folder: bytes) -> list[bytes]:
+        listed.append(folder)
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", listing)
+
+    def keep(name: str, *ids: str) -> None:
+        path = tmp_path / name
+        with path.open("ab") as file:
+            file.writelines(sealed(b"0 /job/%b\0%b\0{}" % (name.encode(), each.encode())) for each in ids)
+        path.chmod(0o600)
+        os.utime(tmp_path, (1, changed.pop(0)))
+
+    changed, feeds = [1, 2], Feeds(tmp_path)
+    keep("1-a.lines", "a")
+    assert [each.entry_id for each in feeds.news()] == ["a"]
+    with (tmp_path / "1-a.lines").open("ab") as file:
+        file.write(sealed(b"0 /job\0b\0{}"))
+    assert [[each.entry_id for each in feeds.news()] for _ in range(3)] == [["b"], [], []]
+    assert len(listed) == 1
+    keep("2-b.lines", "c", "d")
+    assert [each.entry_id for each in feeds.news()] == ["c", "d"]
+    (tmp_path / "1-a.lines").unlink()  # changed just now: another file may come in the same tick
+    assert [feeds.news() for _ in range(3)] == [[], [], []]
+    assert len(listed) == 5
+    shutil.rmtree(tmp_path)
+    assert feeds.news() == []
