@@ -12,10 +12,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from .model import NO_UNITS, Charge, Entry, PricedBy, Units
 from .money import Nanos
 from .units import Kind
+
+_UNDONE_BY: Final[Mapping[Kind, Kind]] = {
+    "usage": "reversal",
+    "reversal": "usage",
+    "adjustment": "adjustment",
+}
+"""Which kind of line takes the counts of another back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,9 @@ class Corrected:
 
     ``parts`` is what it costs now, in nano-dollars, without parts that come to nothing. ``unpriced`` tells
     that it still has no price, ``missing`` which units of it have none beside those that do. ``priced_by``
-    is the latest of what priced it, ``count`` how many corrections there are.
+    is the latest of what priced it, ``reversal`` what took it back, ``count`` how many corrections there are.
+
+    An imported refund or credit that is taken back itself stands in the place of the call.
     """
 
     call: Entry
@@ -51,7 +61,7 @@ class Corrected:
             unpriced=call.charge is None and not any(each.resolves_unpriced for each in unique),
             missing=missing,
             priced_by=next((e.charge.priced_by for e in (*unique[::-1], call) if e.charge is not None), None),
-            reversal=next((each for each in unique if each.kind == "reversal"), None),
+            reversal=next((each for each in unique if each.kind == _UNDONE_BY[call.kind]), None),
             count=len(unique),
         )
 
@@ -72,11 +82,11 @@ class Corrected:
         )
 
     def taken_back(self, entry_id: str, why: str, at: datetime) -> Entry:
-        """Return the reversal of the call: it takes its counts back, and all that it costs now."""
+        """Return what takes the call back, its counts and all that it costs now: of a call its reversal."""
         by = self.priced_by or PricedBy("reversal", "1", self.call.model)
         negative = Charge({part: Nanos(-amount) for part, amount in self.parts.items()}, by)
         return replace(
-            self._entry("reversal", entry_id, negative, why, at),
+            self._entry(_UNDONE_BY[self.call.kind], entry_id, negative, why, at),
             usage=self.call.usage,
             estimated=self.call.estimated,
             description=self.call.description,

@@ -104,7 +104,7 @@ def _work(entries: Iterable[Entry]) -> Iterator[LocalWork]:
     made = list(entries)
     undone = {entry.corrects for entry in made if entry.kind == "reversal"}
     for entry in made:
-        if entry.kind == "usage" and entry.id not in undone:
+        if entry.kind == "usage" and entry.corrects is None and entry.id not in undone:
             yield LocalWork(entry.service, entry.model, entry.usage, entry.timestamp)
 
 

@@ -45,6 +45,8 @@ def net_jobs(entries: Iterable[Entry]) -> Iterator[list[NetCall]]:
 def net_calls(entries: Iterable[Entry]) -> Iterator[NetCall]:
     """Yield each call once, in the order in which they were recorded, without those taken back.
 
+    A refund of an imported history names no call: it takes one back that used and cost the same.
+
     >>> from dataclasses import replace
     >>> from datetime import UTC, datetime
     >>> from shared.costs.model import Charge, PricedBy
@@ -58,7 +60,7 @@ def net_calls(entries: Iterable[Entry]) -> Iterator[NetCall]:
     calls: dict[str, NetCall] = {}
     corrections: list[Entry] = []
     for entry in entries:
-        if entry.kind == "usage":
+        if entry.kind == "usage" and entry.corrects is None:
             charge = entry.charge
             partial = charge is not None and bool(entry.unpriced_units)
             calls[entry.id] = NetCall(entry, charge.total if charge is not None else None, partial)
@@ -66,6 +68,7 @@ def net_calls(entries: Iterable[Entry]) -> Iterator[NetCall]:
             corrections.append(entry)
     for correction in corrections:
         _correct(calls, correction)
+    _refund(calls)
     yield from calls.values()
 
 
@@ -73,8 +76,24 @@ def _correct(calls: dict[str, NetCall], correction: Entry) -> None:
     call = calls.get(correction.corrects or "")
     if call is None:
         calls[correction.id] = NetCall(correction, correction.cost)
-    elif correction.kind == "reversal":
+    elif correction.kind != "adjustment":  # a call taken back, or a refund
         del calls[call.entry.id]
     else:
         cost, partial = Nanos((call.cost or 0) + correction.cost), call.is_partial + correction.partial_delta
         calls[call.entry.id] = NetCall(call.entry, cost, partial > 0)
+
+
+def _refund(calls: dict[str, NetCall]) -> None:
+    """Take out refunds with the calls that they take back; one without such a call stands for itself."""
+    refunds = [net for net in calls.values() if net.entry.kind == "reversal"]
+    alike: dict[tuple[object, ...], list[str]] = {}
+    for net in calls.values() if refunds else ():
+        if net.entry.kind == "usage" and net.cost is not None:
+            alike.setdefault(_likeness(net.entry, net.cost), []).append(net.entry.id)
+    for refund in refunds:
+        if ids := alike.get(_likeness(refund.entry, -refund.entry.cost)):
+            del calls[ids.pop()], calls[refund.entry.id]
+
+
+def _likeness(entry: Entry, cost: int) -> tuple[object, ...]:
+    return entry.job_id, entry.user_id, entry.service, entry.model, entry.usage, cost

@@ -226,7 +226,7 @@ class Importer:
 
     def _take_again(self, entry: Entry, tally: Tally) -> None:
         """Leave a known row as it is, unless it was recorded as something else than it is said to be now."""
-        lines = [*self._anew(entry)] if _is_foreign(entry) and entry.kind == "usage" else []
+        lines = [*self._anew(entry)] if _is_foreign(entry) else []
         tally.known += not lines
         tally.anew += bool(lines)
         for ledger, line in lines:

@@ -77,6 +77,7 @@ def test_calls_that_were_undone_avoid_nothing(prices: Catalogue) -> None:
         call("local", "pocketsphinx", hour),
         call("local", "pocketsphinx", hour, id="undone"),
         call("local", "pocketsphinx", hour, id="x", kind="reversal", corrects="undone", why="a mistake"),
+        call("local", "pocketsphinx", hour, id="y", corrects="refund", why="a refund that is taken back"),
         call("openai", "gpt-4o", Usage(5, 5)),
         call("local", "sumy", Usage(audio_seconds=5)),
     ]

@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from exchange_samples import entry
 
+from shared.costs.analysis.calls import net_calls
 from shared.costs.apps.cli.program import run
 from shared.costs.corrections import Corrected
 from shared.costs.exchange.exports import exports
 from shared.costs.exchange.importing import Importer, Source
 from shared.costs.exchange.imports import import_for
+from shared.costs.exchange.reconciling.calls import calls_between
 from shared.costs.exchange.shelf import BATCH, NotWritten, Shelf
 from shared.costs.ledger.line import encode
 from shared.costs.model import Entry
@@ -300,6 +303,41 @@ def test_a_query_that_is_no_select_is_wrong_usage(
     pytest.importorskip("duckdb")
     assert run(["query", "DROP TABLE entries"]) == 2
     assert "one SELECT" in capsys.readouterr().err
+
+
+REFUNDS = """\
+date,model,input_tokens,output_tokens,cost
+2026-10-03T10:00:00Z,gpt-4o,1000,200,1.00
+2026-10-03T11:00:00Z,gpt-4o,2000,200,2.00
+2026-10-04T11:00:00Z,gpt-4o,-2000,-200,-2.00
+2026-10-05T11:00:00Z,gpt-4o,,,-0.25
+"""
+
+
+def test_refunds_go_where_their_calls_go_when_rows_are_recorded_anew(
+    storage: CostStorage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path := tmp_path / "old.csv").write_text(REFUNDS)
+    anew = [
+        asked(capsys, "import", path, *words)[1]["recorded_anew"]
+        for words in ((), ("--user", "bob"), ("--user", "bob"), ("--user", "ben"), ("--user", "ben"))
+    ]
+    assert anew == [0, 4, 0, 4, 0]
+    with Store.of(storage) as index:
+        sums = {
+            group.key[0]: (group.totals.calls, group.totals.tokens_input, group.totals.cost)
+            for group in index.groups(("user_id",), Query())
+        }
+        first, after = datetime(2026, 10, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+        ours = [*calls_between(index, first, after, frozenset({"openai"}), lambda _done, _whole: None)]
+        net = [(each.entry.kind, each.entry.user_id, each.cost) for each in net_calls(index.entries(Query()))]
+    assert {user: each for user, each in sums.items() if any(each)} == {"ben": (1, 1000, 750_000_000)}
+    assert [call.cost for call in ours] == [1_000_000_000, 2_000_000_000]
+    assert [each for each in net if each[2]] == [
+        ("usage", "ben", 1_000_000_000),
+        ("adjustment", "ben", -250_000_000),
+    ]
+    assert asked(capsys, "verify", "--prices")[0] == 0
 
 
 # --- the shelf -----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from exchange_samples import Kept, entry
 
+from shared.costs.analysis.calls import net_calls
 from shared.costs.exchange.exports import Context, export_named
 from shared.costs.exchange.foreign import Defaults
 from shared.costs.exchange.imported import import_report
@@ -192,6 +193,17 @@ def test_what_was_taken_back_is_said_and_agrees_with_the_prices(tmp_path: Path, 
     assert [row["ChargeDescription"] for row in rows if row["ChargeCategory"] == "Adjustment"] == [
         "gpt-4o: credit"
     ]
+
+
+def test_a_refund_takes_out_one_call_that_is_like_it_or_stands_for_itself(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path, kept = tmp_path / "history.csv", Kept()
+    back = CALL.replace("1000,200,0", "-1000,-200,-0").replace("03T", "04T")
+    path.write_text(HEAD + CALL * 2 + CALL.replace("openai", "azure") + back + back.replace("1000", "999"))
+    run(path, kept, catalogue)
+    net = [(each.entry.kind, each.entry.service) for each in net_calls(kept.entries.values())]
+    assert net == [("usage", "openai"), ("usage", "azure"), ("reversal", "openai")]
 
 
 def test_a_correction_of_what_is_not_there_is_still_told() -> None:

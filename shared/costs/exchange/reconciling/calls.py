@@ -97,7 +97,9 @@ def calls_between(
         if not number % _TELL_EVERY:
             advance(min(number, whole), whole)
         line = _line(raw)
-        if line is None or line.kind != "usage" or not first_text <= line.timestamp < after_text:
+        if line is None or line.kind != "usage" or line.corrects is not None:
+            continue
+        if not first_text <= line.timestamp < after_text:
             continue
         correction = corrections.get(line.id) if corrections else None
         if _service(line.service) in services and (correction is None or not correction.undone):
