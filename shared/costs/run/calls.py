@@ -236,6 +236,11 @@ class MediaCall(Call):
         asked = [str(each).lower() for each in named] if isinstance(named, (list, tuple)) else []
         return "+".join(sorted(asked)) or None
 
+    @property
+    def speaker(self) -> object:
+        """What tells of its jobs in events; ``None`` where nothing does."""
+        return None
+
     def remember(self, result: Any) -> None:
         """Keep a job that was started."""
         self.jobs.started(self, result)
@@ -296,8 +301,9 @@ class MediaCall(Call):
         for call in told:
             report(call)
         if told or has_failed(answer) or not isinstance(self._job, str):
-            named = (call.request_id for call in told if self.method.reads != "event")
-            self.jobs.read(self.method.service, self._job, *named)
+            named = {call.request_id for call in told if self.method.reads != "event"}
+            services = {self.method.service, *(call.service for call in told)}
+            self.jobs.read(services, *{self._job, *named})
 
 
 class AzureSpeechCall(MediaCall):
@@ -327,6 +333,12 @@ class AzureSpeechCall(MediaCall):
         return str(properties.get_property(PropertyId[name]))
 
     @property
+    def speaker(self) -> object:
+        """The handle of the recogniser, which its events have too."""
+        signal = found_at(self.instance, ("_EventSignal__handle",))
+        return signal or (None if self.method.text else found_at(self.instance, ("_handle",)))
+
+    @property
     def _text(self) -> str:
         return text_at(self.given, self.method.text) or ""
 
@@ -351,10 +363,13 @@ class AzureSpeechCall(MediaCall):
 
     def report(self, response: Any, report: Report) -> None:
         """Send the call in a result or an event on; of what was said the event tells no text."""
-        heard = found_at(response, ("result",)) if self.method.reads == "event" else response
-        for call in read_response(heard):
-            if self.method.reads != "event" or call.operation != "speech":
-                report(self.named(call))
+        told = self.method.reads == "event"
+        for call in read_response(found_at(response, ("result",)) if told else response):
+            if told and call.operation == "speech":
+                continue
+            if told:
+                self.jobs.heard(self.speaker)
+            report(self.named(call))
 
 
 _VOICE: Final = re.compile(r"""<voice\b[^>]*\bname\s*=\s*["']([^"']*)""")

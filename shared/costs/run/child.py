@@ -29,6 +29,7 @@ STREAM_USAGE_VARIABLE: Final = "COST_TRACKER_STREAM_USAGE"
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
+    from ..model import Entry
     from .purse import Purse
 
 _NEEDED: Final = "opentelemetry-sdk opentelemetry-instrumentation"
@@ -62,7 +63,7 @@ class Reporter:
         self._processor: Any = None
         self._session: Any = None
         self._wrapping: Wrapper | None = None
-        self._jobs = Jobs(self._read_late)
+        self._jobs = Jobs(self._read_late, self._was_read)
         self._holds: Holding | None = None
         self._watches: WeakSet[Any] = WeakSet()
 
@@ -175,15 +176,27 @@ class Reporter:
 
         Raises nothing: the program must go on.
         """
-        from ..ledger.ids import id_for_request
-
         try:
-            session = self._open_session()
-            entry_id = id_for_request(session.job.job_id, service, f"{job}{STARTED}")
-            if session.recording.find(entry_id) is not None:
-                session.reverse(entry_id, "its result was read")
+            entry = self._entry_of(service, f"{job}{STARTED}")
+            if entry is not None:
+                self._open_session().reverse(entry.id, "its result was read")
         except Exception as fault:
             _say(f"the entry that the job {job} was started is not taken back: {fault}")
+
+    def _was_read(self, service: str, job: str) -> bool:
+        """Tell whether another program has recorded the result of a job. Raises nothing."""
+        try:
+            return self._entry_of(service, job) is not None
+        except Exception as fault:
+            _say(f"whether the result of the job {job} was read is not known: {fault}")
+            return False
+
+    def _entry_of(self, service: str, request_id: str) -> Entry | None:
+        from ..ledger.ids import id_for_request
+
+        session = self._open_session()
+        entry: Entry | None = session.recording.find(id_for_request(session.job.job_id, service, request_id))
+        return entry
 
     def _open_session(self) -> Any:
         with self._lock:

@@ -7,9 +7,11 @@ same, so it is told of when the program ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+import os
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import ref
 
 from ..capture.captured import Captured
 from .methods import found_at
@@ -22,27 +24,36 @@ STARTED: Final = "/started"
 
 
 class _Sent(NamedTuple):
-    """A job: its call, without what was sent, and what is told where nobody reads its result."""
+    """A job: its call, without what was sent, what is told where nobody reads its result, and who sent it."""
 
     about: MediaCall
     unread: Captured
+    speaker: object
+    process: int
 
 
-def _nothing(*_: str) -> None:
-    """Do nothing with a job of another program."""
+def _nothing(*_: str) -> bool:
+    """Know nothing of the jobs of other programs."""
+    return False
 
 
 class Jobs:
-    """The jobs of one program.
+    """The jobs of one process.
 
     Args:
-        read_late: called with the service and the name of a job whose result was read, and which this
-            program did not start.
+        read_late: called with the service and the name of a job whose result was read, which another
+            program may have started.
+        was_read: tells, by the same, whether another program has read the result of a job.
 
     """
 
-    def __init__(self, read_late: Callable[[str, str], object] = _nothing) -> None:
+    def __init__(
+        self,
+        read_late: Callable[[str, str], object] = _nothing,
+        was_read: Callable[[str, str], bool] = _nothing,
+    ) -> None:
         self._read_late = read_late
+        self._was_read = was_read
         self._models: dict[str, str] = {}
         self._open: dict[Hashable, _Sent] = {}
 
@@ -53,7 +64,8 @@ class Jobs:
             return
         if isinstance(job, str) and (model := about.model):
             self._models[job] = model
-        self._open[job] = _Sent(replace(about, instance=None, args=(), given={}), about.not_read(job))
+        without = replace(about, instance=None, args=(), given={})
+        self._open[_key(job, self._dropped)] = _Sent(without, about.not_read(job), about.speaker, os.getpid())
 
     def model_of(self, job: object) -> str | None:
         """Return the model that a job was started with."""
@@ -61,20 +73,46 @@ class Jobs:
 
     def request_of(self, job: Hashable) -> Captured | None:
         """Return what the request of an open job says of its call; ``None`` for no such job."""
-        return self._open[job].unread if job in self._open else None
+        sent = self._open.get(_key(job))
+        return sent.unread if sent is not None else None
 
-    def read(self, service: str, *jobs: Hashable) -> None:
-        """Forget a job whose end was read, under each of its names."""
-        here = [job for job in jobs if self._open.pop(job, None) is not None]
-        for job in jobs if not here else ():
+    def read(self, services: Iterable[str], *jobs: Hashable) -> None:
+        """Forget a job whose end was read, under each of its names, and each service that it may have."""
+        for job in jobs:
+            self._open.pop(_key(job), None)
             if isinstance(job, str):
-                self._read_late(service, job)
+                for service in services:
+                    self._read_late(service, job)
+
+    def heard(self, speaker: object) -> None:
+        """Forget the first job of ``speaker`` that is open: what came of it was told in an event."""
+        found = (job for job, sent in list(self._open.items()) if sent.speaker is speaker)
+        if speaker is not None and (first := next(found, None)) is not None:
+            self._open.pop(first, None)
 
     def tell_unread(self) -> None:
-        """Tell of each job that is still open."""
+        """Tell of each job that is still open, and was not read elsewhere."""
         while self._open:
-            _, sent = self._open.popitem()
+            job, sent = self._open.popitem()
+            if _is_own(sent) and not (isinstance(job, str) and self._was_read(sent.unread.service, job)):
+                sent.about.tell(sent.unread)
+
+    def _dropped(self, job: Hashable) -> None:
+        """Tell of a job that nobody can read any more, unless only its result says what is billed."""
+        sent = self._open.get(job)
+        if sent is not None and _is_own(sent) and sent.unread.usage_known:
+            del self._open[job]
             sent.about.tell(sent.unread)
+
+
+def _key(job: Hashable, dropped: Callable[[Hashable], object] | None = None) -> Hashable:
+    """Return what a job is kept under: an object is not kept alive by it."""
+    return ref(job, dropped) if getattr(type(job), "__weakrefoffset__", 0) else job
+
+
+def _is_own(sent: _Sent) -> bool:
+    """Tell whether this process has sent it: a forked child has copies of its parent's."""
+    return sent.process == os.getpid()
 
 
 _FAILED: Final = frozenset({"failed", "error"})

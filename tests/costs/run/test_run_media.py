@@ -232,6 +232,28 @@ client.get_transcription_job(TranscriptionJobName="left")
 client.get_transcription_job(TranscriptionJobName="left")
 """
 
+POLLY = """
+polly = boto3.client("polly", **own)
+"""
+SYNTHESIZED = """
+asked = {"OutputFormat": "mp3", "OutputS3BucketName": "b", "Text": "x", "VoiceId": "Joanna"}
+polly.start_speech_synthesis_task(**asked)
+"""
+SYNTHESIS_READ = """
+polly.get_speech_synthesis_task(TaskId="task-1")
+"""
+FORKED = """
+import os
+if os.fork() == 0:
+    sys.exit()
+assert os.wait()[1] == 0
+"""
+READ_BY_ANOTHER = f"""
+import subprocess
+code = {STARTED + POLLY + SYNTHESIS_READ!r}
+subprocess.run([sys.executable, "-c", code, sys.argv[1]], check=True)
+"""
+
 DEEPGRAM = """
 import asyncio, sys
 from deepgram import AsyncDeepgramClient, DeepgramClient
@@ -459,6 +481,54 @@ def test_a_job_that_nobody_reads_is_said_at_the_end_until_another_program_reads_
     corrected = [(entry.kind, entry.corrects) for entry in entries(job)]
     assert corrected.count(("reversal", left.id)) == 1
     assert len(corrected) == 4  # with what was read: of Transcribe's jobs that states no seconds
+
+
+@pytest.mark.parametrize("between", [FORKED + SYNTHESIS_READ, READ_BY_ANOTHER], ids=["fork", "process"])
+def test_a_job_that_another_process_has_a_copy_of_or_reads_is_no_second_call(
+    tmp_path: Path, address: str, between: str
+) -> None:
+    if not (is_there("boto3") and is_there("opentelemetry.sdk")):
+        pytest.skip("needs boto3 and the extra capture")
+    job = tmp_path / "job-1"
+    program = STARTED + POLLY + SYNTHESIZED + between
+    ran = recorded(tmp_path, job, program, address, environ=measured())
+    assert ran.returncode == 0, ran.stderr
+    assert [(entry.model, entry.request_id) for entry in entries(job)] == [("neural", "task-1")]
+
+
+LONG_BEGUN = """
+import sys
+from google.api_core import operation
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import speech_v1
+from google.cloud.speech_v1.services.speech import transports
+from google.longrunning import operations_pb2
+own = {"host": sys.argv[1], "credentials": AnonymousCredentials(), "url_scheme": "http"}
+client = speech_v1.SpeechClient(transport=transports.SpeechRestTransport(**own))
+"""
+LONG_LEFT = """
+client.long_running_recognize(config={"language_code": "en"}, audio={"uri": "gs://bucket/a"})
+"""
+LONG_READ = """
+kind = speech_v1.LongRunningRecognizeResponse
+begun = operations_pb2.Operation(name="op-1", done=True)
+begun.response.Pack(kind.pb(kind(total_billed_time={"seconds": 45})))
+later = operation.from_gapic(begun, client.transport.operations_client, kind)
+assert later.result(timeout=60).total_billed_time.seconds == 45
+"""
+
+
+def test_a_job_is_taken_for_read_whatever_its_reader_calls_the_service(tmp_path: Path, address: str) -> None:
+    if not (is_there("google.cloud.speech_v1") and is_there("opentelemetry.sdk")):
+        pytest.skip("needs google-cloud-speech: pip install -e '.[dev-capture]'")
+    job = tmp_path / "job-1"
+    for rest in (LONG_LEFT, LONG_READ):
+        ran = recorded(tmp_path, job, LONG_BEGUN + rest, address)
+        assert ran.returncode == 0, ran.stderr
+    assert [(entry.kind, entry.request_id) for entry in entries(job)][::2] == [
+        ("usage", "op-1/started"),
+        ("reversal", None),
+    ]
 
 
 def recorded(

@@ -162,6 +162,14 @@ assert heard == ["one"]
 another = listener([])
 another.recognize_once()
 """
+ONLY_TOLD = """
+heard, over = [], threading.Event()
+recognizer = listener(heard)
+recognizer.session_stopped.connect(lambda event: over.set())
+later = recognizer.recognize_once_async()
+assert over.wait(20)
+assert heard == ["one"]
+"""
 GOING_ON = """
 heard, over = [], threading.Event()
 recognizer = listener(heard)
@@ -194,11 +202,12 @@ left = other.speak_text_async("never asked for")
     [
         # Each utterance in steps of a second, $1 an hour; one is told by its event and twice by its future.
         (ONCE, [("stt", "0.000833333")] * 2),
+        (ONLY_TOLD, [("stt", "0.000833333")]),
         (GOING_ON, [("stt", "0.000833333"), ("stt", "0.003611111")]),
         # 8 characters of which 2 count twice, at $22 a million; 10 with the mark, and 15, at $15 and $22.
         (SPEAKING, [("hd", "0.00022"), ("hd", "0.00033"), ("neural", "0.000150")]),
     ],
-    ids=["once", "going on", "speaking"],
+    ids=["once", "only told", "going on", "speaking"],
 )
 def test_live_speech_of_azure_is_recorded_each_utterance_once(
     tmp_path: Path, azure: str, program: str, bills: list[tuple[str, str]]
@@ -362,7 +371,7 @@ def test_what_azure_says_is_billed_by_its_text_with_marks_but_those_that_frame_i
 
 def test_a_future_that_is_asked_tells_what_was_said_once() -> None:
     told: list[Any] = []
-    future, jobs = object(), Jobs()
+    future, jobs = _Future(), Jobs()
     named: dict[str, Any] = {"service": "azure-speech"}
     sent = MediaMethod("azure", "speak", "sent", text=(("text",),), **named)
     AzureSpeechCall(sent, None, (), {"text": "four"}, jobs=jobs).remember(future)
@@ -379,6 +388,43 @@ def test_a_future_that_is_asked_tells_what_was_said_once() -> None:
     AzureSpeechCall(event, None, (), {}, jobs=jobs).report_known(heard, told.append)
     assert [call.operation for call in told] == ["speech", "transcription"]
     assert jobs.request_of(future) is None
+
+
+class _Future:
+    """What a method of the SDK gives, to be asked later."""
+
+
+def test_what_was_said_is_told_when_nobody_can_ask_for_it_any_more_and_what_was_heard_once() -> None:
+    told: list[Any] = []
+    ticket: Any = SimpleNamespace(report=told.append)
+    named: dict[str, Any] = {"service": "azure-speech"}
+    said = MediaMethod("azure", "speak", "sent", text=(("text",),), **named)
+    jobs, future = Jobs(), _Future()
+    AzureSpeechCall(said, None, (), {"text": "four"}, ticket, jobs).remember(future)
+    assert told == []
+    del future
+    assert [(call.usage, call.usage_known) for call in told] == [(Usage(characters=4), True)]
+
+    handle = object()
+    recognizer, signal = SimpleNamespace(_handle=handle), SimpleNamespace(_EventSignal__handle=handle)
+    once, event = (
+        MediaMethod("azure", "once", "sent", **named),
+        MediaMethod("azure", "signal", "event", **named),
+    )
+    first, second = _Future(), _Future()
+    for later in (first, second):
+        AzureSpeechCall(once, recognizer, (), {}, ticket, jobs).remember(later)
+    heard = SimpleNamespace(result=SimpleNamespace(**RESULT))
+    AzureSpeechCall(event, None, (), {}, ticket, jobs).report_known(
+        heard, told.append
+    )  # of whom is not known
+    assert jobs.request_of(first) is not None
+    AzureSpeechCall(event, signal, (), {}, ticket, jobs).report_known(heard, told.append)
+    assert jobs.request_of(first) is None
+    del second  # an event may still tell it
+    assert [call.operation for call in told[1:]] == ["transcription"] * 2
+    jobs.tell_unread()
+    assert [call.usage_known for call in told] == [True, True, True, False]
 
 
 def recorded(tmp_path: Path, job: Path, program: str, address: str) -> Any:
