@@ -54,7 +54,7 @@ class Memory:
     def __contains__(self, name: str) -> bool:
         """Return whether something was remembered under ``name``, damaged or not."""
         path = self._path(name)
-        return path is not None and path.exists()
+        return path is not None and os.path.exists(path)
 
     def names(self) -> list[str]:
         """Return the names under which something was remembered, in order."""

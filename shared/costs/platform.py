@@ -204,6 +204,18 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_in_child)
 
 
+def with_home(path: str | Path) -> Path:
+    """Return a path with ``~`` for a home directory, which begins at the root where nobody knows that one.
+
+    At the working directory every folder would have a storage of its own, and nobody would be told.
+
+    >>> with_home("~nobody-here/costs").as_posix()
+    '/~nobody-here/costs'
+    """
+    expanded = os.path.expanduser(path)
+    return Path("/", expanded) if expanded.startswith("~") else Path(expanded)
+
+
 def secure_directory(path: Path) -> None:
     """Make sure that ``path`` is a directory of ours; missing ones are made with mode 0700.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from .errors import StorageUnavailable, UnsafePath
-from .platform import secure_directory
+from .platform import secure_directory, with_home
 
 LEDGER_NAME: Final = "cost_ledger.jsonl"
 """The name of a job's ledger in its job directory."""
@@ -46,7 +46,7 @@ class CostStorage(NamedTuple):
         '/data/costs'
         """
         named = argument or environ.get(HOME_VARIABLE)
-        path = Path(named).expanduser() if named else _user_data_folder(environ)
+        path = with_home(named) if named else _user_data_folder(environ)
         return cls(Path(os.path.realpath(path)))
 
     @property
@@ -157,7 +157,7 @@ def printable(name: str) -> str:
 
 def _user_data_folder(environ: Mapping[str, str]) -> Path:
     """Return the folder that ``platformdirs`` names, without paying for its import where it is known."""
-    home = Path(environ.get("HOME") or os.path.expanduser("~"))
+    home = Path(environ.get("HOME") or with_home("~"))
     if sys.platform == "darwin":  # pragma: no cover - macOS
         return home / "Library" / "Application Support" / APP_NAME
     if sys.platform == "win32":  # pragma: no cover - Windows

@@ -17,6 +17,7 @@ from shared.costs.storage import CostStorage
         (None, {"HOME": "/home/me", "XDG_DATA_HOME": "/data"}, "/data/cost-ledger"),
         (None, {"HOME": "/home/me", "XDG_DATA_HOME": "relative"}, "/home/me/.local/share/cost-ledger"),
         (None, {"COST_TRACKER_HOME": "", "HOME": "/h"}, "/h/.local/share/cost-ledger"),
+        (None, {"COST_TRACKER_HOME": "~nobody-here/costs"}, "/~nobody-here/costs"),
     ],
 )
 def test_where_the_storage_lies(argument: str | None, environ: dict[str, str], root: str) -> None:
@@ -28,6 +29,11 @@ def test_it_is_where_platformdirs_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setenv("HOME", "/home/me")
     assert CostStorage.locate(None, {"HOME": "/home/me"}).root == platformdirs.user_data_path("cost-ledger")
+
+
+def test_without_a_home_it_is_not_in_every_working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.expanduser", str)  # as for an account without HOME and without an entry
+    assert CostStorage.locate(None, {}).root == Path("/~/.local/share/cost-ledger")
 
 
 def test_links_in_the_way_are_followed_once(tmp_path: Path) -> None:

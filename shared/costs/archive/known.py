@@ -175,7 +175,7 @@ def place_of(location: str, cache: Path) -> Place:
         return Bucket(location, cache)
     if "://" in location:
         raise WrongUsage(f"an archive lies in a folder or at s3://BUCKET/PREFIX, not at {location}")
-    return Folder(Path(os.path.realpath(Path(location).expanduser())))
+    return Folder(Path(os.path.realpath(platform.with_home(location))))
 
 
 def _key(location: str) -> str:

@@ -77,7 +77,7 @@ def _from_environment(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _from_file(name: str, beside: Path | None) -> str:
-    path = Path(name).expanduser()
+    path = platform.with_home(name)
     if beside is not None:
         path = beside / path
     try:

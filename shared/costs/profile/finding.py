@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from ..platform import with_home
+
 PROFILE_VARIABLE: Final = "COST_TRACKER_PROFILE"
 PROFILE_NAME: Final = "profile.yaml"
 
@@ -34,7 +36,7 @@ def find_profile(
     """
     named = argument or environ.get(PROFILE_VARIABLE)
     if named:
-        return cwd / Path(named).expanduser()
+        return cwd / with_home(named)
     for path in (cwd / "config" / PROFILE_NAME, storage_root / PROFILE_NAME):
         # A dangling link was meant to be a profile: loading it says so.
         if os.path.lexists(path) or is_missed(path):
@@ -50,6 +52,6 @@ def place_for_new(environ: Mapping[str, str], cwd: Path, storage_root: Path) -> 
     """
     named = environ.get(PROFILE_VARIABLE)
     if named:
-        return cwd / Path(named).expanduser()
+        return cwd / with_home(named)
     config = cwd / "config"
     return (config if config.is_dir() else storage_root) / PROFILE_NAME

@@ -22,7 +22,7 @@ from ..ledger.spool import waiting
 from ..money import Nanos, format_usd
 from ..notify.queue import status
 from ..periods import month
-from ..platform import loose_modes, runtime
+from ..platform import loose_modes, runtime, with_home
 from ..pricing.check import stale
 from ..rollup import Query
 from ..storage import CostStorage
@@ -135,7 +135,7 @@ def _profile(reader: Reader) -> Iterator[Finding]:
     for change in loaded.loosened:
         yield Finding("profile", "note", f"changed lately: {change}", "set it back if that was not meant")
     variable = reader.environ.get("COST_TRACKER_PROFILE")
-    if variable and not Path(variable).expanduser().exists():
+    if variable and not os.path.exists(with_home(variable)):
         yield Finding(
             "profile",
             "wrong",
@@ -167,8 +167,8 @@ _SET_UP: Final = (_python, _profile, _prices, _stale)
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=1)
 FUTURE: Final = timedelta(days=1)
-RELEASE: Final = "cost-dashboard reservations release"
 """Calls may be logged ahead by as much: clocks of several machines differ."""
+RELEASE: Final = "cost-dashboard reservations release"
 
 
 def open_to_others(paths: Iterable[Path]) -> Iterator[Finding]:

@@ -384,7 +384,7 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
             (str(one.ledger),),
         )
     for path in facts.unknown:
-        remedy = f"cost-dashboard rebuild-index --root {path.parent}"
+        remedy = f"cost-dashboard rebuild-index --root {shlex.quote(str(path.parent))}"
         text = f"{path} lies beside known jobs, and its calls are in no sum"
         yield Note(f"{text}. Remedy: {remedy}.", "critical", remedy, (str(path),))
     for fault in facts.archives:

@@ -343,7 +343,7 @@ class Store:
                 self._feed.clear()
 
     def _take_in_at_exit(self) -> None:
-        if not self.storage.root.is_dir():
+        if not os.path.isdir(self.storage.root):
             return  # a folder that was deleted does not come back as the process ends
         with at_most(TAKE_IN_S):
             self._take_in(TAKE_IN_S)

@@ -245,7 +245,7 @@ class Session:
     def tell_last(self) -> None:
         """Say which limits others have crossed during the last calls, which believed an earlier look."""
         asked, self._asked = self._asked, None
-        if asked is not None and self.workspace.storage.root.is_dir():
+        if asked is not None and os.path.isdir(self.workspace.storage.root):
             self.watch.look_at_plans_again()
             with at_most(CALL_S):
                 self.recording.tried("the budgets", partial(self._tell, asked))

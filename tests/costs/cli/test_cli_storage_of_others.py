@@ -64,3 +64,26 @@ def test_it_is_said_in_one_sentence_with_the_next_step(words: list[str], code: i
     assert "$" not in ran.stdout
     assert "Traceback" not in ran.stderr
     assert len(ran.stderr.splitlines()) == (words != ["doctor"])
+
+
+CALL = """
+import logging, sys
+from shared.cost_tracker import CostTracker
+logging.basicConfig(level=logging.WARNING)
+print(CostTracker(sys.argv[1]).log_usage("openai", "gpt-4o", 1_000_000))
+"""
+
+
+def test_a_call_has_its_price_and_the_process_ends_quietly(asks: list[str], tmp_path: Path) -> None:
+    storage, *before = asks
+    ran = subprocess.run(
+        [*before, sys.executable, "-c", CALL, str(tmp_path / "job")],
+        env={**os.environ, "COST_TRACKER_HOME": f"{storage}/below", "PYTHONPATH": str(TOOL.parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stdout) == (0, "2.5\n")
+    assert "Permission denied" in ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -99,6 +101,19 @@ def test_verify_says_whether_every_byte_is_sound(tmp_path: Path, dashboard: Dash
     assert line.count("damaged") == 1
     assert dashboard("verify", ledgers[1].parent, ledgers[2]).code == 0
     assert dashboard("verify", tmp_path / "nothing").code == 3
+
+
+def test_the_remedy_for_a_ledger_that_nobody_knows_works_as_printed(
+    tmp_path: Path, dashboard: Dashboard
+) -> None:
+    for name, storage in (("episode 1", None), ("episode 2", tmp_path / "elsewhere")):
+        with CostTracker(tmp_path / name, cost_storage_path=storage) as tracker:
+            tracker.log_usage("openai", "gpt-4o", 1000)
+    found = dashboard("verify")
+    assert found.code == 1
+    [command] = re.findall(r"cost-dashboard (rebuild-index --root .*)\.$", found.out, re.MULTILINE)
+    assert dashboard(*shlex.split(command)).code == 0
+    assert dashboard("verify").code == 0
 
 
 def test_damage_that_was_acknowledged_is_named_and_fails_no_check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections import Counter
 from contextlib import suppress
@@ -150,6 +151,18 @@ def test_the_command_leaves_a_storage_that_answers(
         if line.startswith("cost-dashboard "):
             _runs(line, told, capsys)
     assert Path("costs.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_what_to_try_can_be_pasted_from_a_narrow_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert run(["demo", str(tmp_path / "a sample")]) == 0
+    shown = capsys.readouterr().out.partition("Try it:\n")[2].splitlines()
+    assert len(shown) > 5
+    assert [
+        line for line in shown if not re.match(r"  (export COST_TRACKER_|\S*cost-dashboard(\.py)? )", line)
+    ] == []
 
 
 def _runs(line: str, told: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,3 +51,8 @@ def test_a_dangling_link_counts_as_a_profile(places: dict[str, Path]) -> None:
     places["cwd"].symlink_to("nowhere.yaml")
     places["storage"].write_text("")
     assert find(places, None, "") == places["cwd"]
+
+
+def test_one_under_a_home_that_nobody_has_is_named_and_raises_nothing(tmp_path: Path) -> None:
+    environ = {"COST_TRACKER_PROFILE": "~nobody-here/costs.yaml"}
+    assert find_profile(None, environ, tmp_path, tmp_path) == Path("/~nobody-here/costs.yaml")

@@ -20,6 +20,7 @@ from ...errors import WrongUsage
 from ...formats import EXACT, load, names
 from ...formats.canvas import Canvas
 from ...periods import Period
+from ...platform import with_home
 from ...reports.document import Report
 from ...reports.reader import ProgressCallback, Reader, SharedReader
 from ...workspace import Workspace
@@ -245,7 +246,7 @@ def in_app(function: Callable[..., int | None], prepares: bool) -> Callable[...,
         settings = click.get_current_context().obj
         settings.debug = shared["debug"]
         settings.here = here = settings.here._replace(options=_given(shared))
-        named = Path(shared["profile"]).expanduser() if shared["profile"] else None
+        named = with_home(shared["profile"]) if shared["profile"] else None
         output = _output(shared["format_name"], shared["as_json"], shared["output"])
         with Workspace(shared["cost_storage"], shared["profile"], environ=os.environ) as workspace:
             if prepares:

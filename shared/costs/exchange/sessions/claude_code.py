@@ -29,6 +29,7 @@ import msgspec
 from ...capture.adapters.anthropic import ADAPTER
 from ...capture.fields import Fields
 from ...model import Usage
+from ...platform import with_home
 from ...pricing.names import infer_service
 from .calls import CrossCheck, ModelCall, Program, Remarks, Sums, instant, last_part, note_version
 from .files import LogFile, Sample
@@ -380,7 +381,7 @@ def _check(states: Mapping[Path, Mapping[str, Any]]) -> list[CrossCheck]:
 
 def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:
     named = [each.strip() for each in environ.get("CLAUDE_CONFIG_DIR", "").split(",")]
-    stated = [Path(each).expanduser() for each in named if each]
+    stated = [with_home(each) for each in named if each]
     xdg = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     return [folder / "projects" for folder in (stated or [home / ".claude", xdg / "claude"])]
 

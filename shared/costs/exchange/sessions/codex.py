@@ -25,6 +25,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ...platform import with_home
 from ...pricing.names import KNOWN_SERVICES, infer_service, normalize_service
 from .calls import Counts, ModelCall, Program, Remarks, counted, instant, last_part, note_version
 from .files import LogFile, Sample
@@ -221,7 +222,7 @@ def _service(provider: str | None, model: str) -> str:
 
 
 def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:
-    root = Path(environ.get("CODEX_HOME") or home / ".codex").expanduser()
+    root = with_home(environ.get("CODEX_HOME") or home / ".codex")
     return [root / "sessions", root / "archived_sessions"]
 
 

@@ -23,6 +23,7 @@ import msgspec
 from ...capture.fields import Fields
 from ...capture.unread import unread_counts
 from ...model import NO_UNITS, Units
+from ...platform import with_home
 from ...pricing.names import infer_service
 from .calls import CrossCheck, ModelCall, Program, Remarks, counted, instant, last_part, note_version
 from .files import LogFile, Sample
@@ -233,7 +234,7 @@ def _check(states: Mapping[Path, Mapping[str, Any]]) -> list[CrossCheck]:
 
 
 def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:
-    return [Path(environ.get("COPILOT_HOME") or home / ".copilot").expanduser() / "session-state"]
+    return [with_home(environ.get("COPILOT_HOME") or home / ".copilot") / "session-state"]
 
 
 def _is_log(path: Path) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ...platform import with_home
 from .calls import Counts, ModelCall, Program, Remarks, counted, instant
 from .files import LogFile, Sample
 
@@ -109,7 +110,7 @@ def _call(message: _Message, state: Mapping[str, Any]) -> ModelCall | None:
 
 
 def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:
-    return [Path(environ.get("GEMINI_CLI_HOME") or home).expanduser() / ".gemini" / "tmp"]
+    return [with_home(environ.get("GEMINI_CLI_HOME") or home) / ".gemini" / "tmp"]
 
 
 def _is_log(path: Path) -> bool:

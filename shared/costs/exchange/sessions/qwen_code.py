@@ -22,6 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from ...model import NO_UNITS, Units
+from ...platform import with_home
 from ...pricing.names import infer_service
 from .calls import Counts, ModelCall, Program, Remarks, counted, instant, last_part, note_version
 from .files import LogFile, Sample, opened_log
@@ -235,7 +236,7 @@ def _first_lines(path: Path, _size: int, _mtime: int) -> dict[str, str]:
 
 
 def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:
-    root = Path(environ.get("QWEN_HOME") or home / ".qwen").expanduser()
+    root = with_home(environ.get("QWEN_HOME") or home / ".qwen")
     return [root / "usage", root / "projects"]
 
 

@@ -68,7 +68,7 @@ def _report(sample: Sample, now: datetime) -> Report:
             ),
             Figure("cost", "Cost", sample.cost, "money"),
         ),
-        notes=tuple(Note(line) for line in ("Try it:", *settings, *commands)),
+        notes=(Note("Try it:"), *(Note(line, remedy=line) for line in (*settings, *commands))),
         data={
             "directory": str(sample.root),
             "cost_storage": str(sample.storage.root),

@@ -22,6 +22,7 @@ from ....exchange.sessions.telling import sessions_report
 from ....exchange.shelf import Shelf
 from ....exchange.times import DateOrder
 from ....periods import zone
+from ....platform import with_home
 from ....reports.common import plural, usd
 from ....reports.spec import with_formats
 from ..app import App, dashboard_command, progress_bar
@@ -155,7 +156,7 @@ class Sessions:
         """Yield the logs that are there now."""
         environ = app.workspace.environ
         if self.path is None:
-            yield from usual_files(self.names, Path(environ.get("HOME") or Path.home()), environ)
+            yield from usual_files(self.names, Path(environ.get("HOME") or with_home("~")), environ)
         elif self._is_folder:  # also while it is away: watched, it may come back
             yield from files_under(self.path, self.names)
         else:

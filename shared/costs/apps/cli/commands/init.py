@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ....errors import WrongUsage
-from ....platform import create_file, sync
+from ....platform import create_file, sync, with_home
 from ....profile.finding import PROFILE_NAME
 from ....reports.document import Column, Note, Report, Table
 from ....shipped import DATA
@@ -37,7 +37,7 @@ def command(app: App, directory: Path | None) -> None:
     """
     if directory is not None and app.profile is not None:
         raise WrongUsage("give DIRECTORY or --profile, not both")
-    profile = app.profile or (directory or Path("config")).expanduser() / PROFILE_NAME
+    profile = app.profile or with_home(directory or Path("config")) / PROFILE_NAME
     profile.parent.mkdir(parents=True, exist_ok=True)
     places = {PROFILE_NAME: profile, PRICES_NAME: profile.with_name(PRICES_NAME)}
     app.show(_report({place: _copy(DATA / "templates" / name, place) for name, place in places.items()}))
