@@ -160,8 +160,10 @@ def percent(part: int, whole: int) -> float:
 
     >>> percent(from_usd("40.25"), from_usd(50))
     80.5
+    >>> percent(0, from_usd(-50))
+    0.0
     """
-    if whole == 0:
+    if part == 0 or whole == 0:
         return 0.0 if part <= 0 else 100.0
     return part * 100 / whole
 

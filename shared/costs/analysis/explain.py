@@ -7,6 +7,7 @@ of two neighbouring scenarios, so the parts add up to the whole difference to th
 Within each stage, in this order:
 
 - *retries*: calls of a second or later attempt, taken out first on both sides;
+- *credits*: refunds and credits that belong to no one call, taken out as well;
 - *volume*: as many calls as on the second side, all else as on the first (a new stage is all volume);
 - *models*: divided among models as on the second side, at the first side's cost per call;
 - *tiers*: divided among service tiers (standard, batch ...) as on the second side;
@@ -24,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from ..model import Charge, Entry, Usage
@@ -32,7 +34,9 @@ from ..rollup import OUTPUT_PARTS
 from ..units import SIGNS
 from .sums import UNNAMED
 
-PARTS: Final = ("retries", "volume", "models", "tiers", "caching", "size", "prices")
+PARTS: Final = ("retries", "credits", "volume", "models", "tiers", "caching", "size", "prices")
+_SPLIT: Final = PARTS[2:]
+"""The reasons that scenarios tell apart."""
 
 _CACHE_PARTS: Final = frozenset({"cached", "cache_write", "cache_write_1h", "audio_cached"})
 _INPUT_PARTS: Final = frozenset({"input", "audio_input", "image_input"})
@@ -121,6 +125,8 @@ class Side:
     """Sums of first attempts by stage, then by model and tier."""
     retries: dict[str, int] = field(default_factory=dict)
     """What later attempts cost, by stage."""
+    credits: dict[str, int] = field(default_factory=dict)
+    """What is of no one call, by stage."""
     cost: int = 0
     calls: int = 0
     unpriced: int = 0
@@ -148,12 +154,17 @@ class Side:
             self.unpriced += entry.unpriced_delta
             self.partial += entry.partial_delta
         if entry.attempt > 1:
-            stage = entry.stage or UNNAMED
-            self.retries[stage] = self.retries.get(stage, 0) + cost
+            self._add_to(self.retries, entry.stage, cost)
+        elif entry.kind == "adjustment" and entry.corrects is None:
+            self._add_to(self.credits, entry.stage, cost)
         elif charge is not None:
             names = entry.stage, entry.service, entry.model, entry.service_tier
             cell = self._by_names.get(names) or self._cell(names)
             cell.add(SIGNS[entry.kind], entry.usage, charge)
+
+    @staticmethod
+    def _add_to(by_stage: dict[str, int], stage: str | None, cost: int) -> None:
+        by_stage[stage or UNNAMED] = by_stage.get(stage or UNNAMED, 0) + cost
 
     def _cell(self, names: tuple[str | None, ...]) -> _Cell:
         stage, service, model, tier = names
@@ -176,7 +187,8 @@ def explain(before: Iterable[Entry], after: Iterable[Entry]) -> Explanation:
 
 def difference(first: Side, second: Side) -> Explanation:
     """Return why the second side cost more or less than the first."""
-    stages = dict.fromkeys((*first.cells, *first.retries, *second.cells, *second.retries))
+    sides = (first, second)
+    stages = dict.fromkeys(name for s in sides for name in (*s.cells, *s.retries, *s.credits))
     parts = [part for stage in stages for part in _stage(stage, first, second) if part.amount]
     ordered = sorted(parts, key=lambda part: (-abs(part.amount), part.stage, part.reason))
     return Explanation(
@@ -191,9 +203,10 @@ def difference(first: Side, second: Side) -> Explanation:
 
 def _stage(stage: str, first: Side, second: Side) -> Iterable[Effect]:
     yield Effect(stage, "retries", Nanos(second.retries.get(stage, 0) - first.retries.get(stage, 0)))
+    yield Effect(stage, "credits", Nanos(second.credits.get(stage, 0) - first.credits.get(stage, 0)))
     old, new = first.cells.get(stage, {}), second.cells.get(stage, {})
     scenarios = [_total(old), *(round_half_even(scenario(old, new)) for scenario in _SCENARIOS), _total(new)]
-    for reason, start, end in zip(PARTS[1:], scenarios, scenarios[1:], strict=False):
+    for reason, (start, end) in zip(_SPLIT, pairwise(scenarios), strict=True):
         yield Effect(stage, reason, Nanos(end - start))
 
 

@@ -5,8 +5,8 @@ are. From the complete days of the last eight weeks, newer ones weighing more (h
 two weeks), each weekday's mean is taken and drawn towards the mean of all days by the weight of
 one day, because few Mondays say little. What is left of today counts by the hours left.
 
-A day that cost more than three times the median of its weekday is taken as three times it: what
-went wrong once is not expected to go wrong every week.
+A day that cost more than three times the median of its weekday, or that refunds took further below zero,
+is taken as three times it: what went wrong once is not expected to go wrong every week.
 
 The interval is a prediction interval for the sum of the m days to come, as in :mod:`.pace`, but with
 the deviations from the weekday's mean, with as many days behind the mean as weigh equally
@@ -127,14 +127,15 @@ def _since_first_cost(days: Sequence[Day]) -> list[Day]:
 
 
 def _tamed(days: Sequence[Day]) -> list[Day]:
-    """Return the days, odd ones cut to three times the median of their weekday."""
+    """Return the days, odd ones and odd refunds cut to three times the median of their weekday."""
     if len(days) < WEEKDAYS_FROM:
         return list(days)
     usual = [median([day.cost for day in days if day.date.weekday() == weekday]) for weekday in range(7)]
     whole = median([day.cost for day in days])
     return [
-        day._replace(cost=Nanos(min(day.cost, _ODD * (usual[day.date.weekday()] or whole or day.cost))))
+        day._replace(cost=Nanos(max(-most, min(day.cost, most))))
         for day in days
+        for most in [_ODD * abs(usual[day.date.weekday()] or whole or day.cost)]
     ]
 
 
@@ -200,7 +201,7 @@ def _interval(
     variance = sum(rest * rest for rest in rests) / freedom * _clustering(rests)
     n = _behind(_weights(len(days)))
     half = QUANTILES[min(freedom, len(QUANTILES)) - 1] * math.sqrt(variance * (left + left * left / n))
-    return Nanos(max(spent, round(projected - half))), Nanos(round(projected + half))
+    return Nanos(max(min(spent, projected), round(projected - half))), Nanos(round(projected + half))
 
 
 def _behind(weights: Sequence[float]) -> float:

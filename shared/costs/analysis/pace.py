@@ -116,7 +116,7 @@ def pace(days: Sequence[Nanos], period: Period, now: datetime) -> Pace:
 def _range(
     seen: Sequence[Nanos], left: int, spent: Nanos, projected: Nanos
 ) -> tuple[Nanos | None, Nanos | None]:
-    """Return the prediction interval; it cannot begin below what is spent already."""
+    """Return the prediction interval; it begins below what is spent already only where credits go on."""
     n = len(seen)
     if not left:
         return spent, spent
@@ -125,7 +125,7 @@ def _range(
     centre = sum(seen) / n
     variance = sum((day - centre) ** 2 for day in seen) / (n - 1)
     half = QUANTILES[min(n - 1, len(QUANTILES)) - 1] * math.sqrt(variance * (left + left * left / n))
-    return Nanos(max(spent, round(projected - half))), Nanos(round(projected + half))
+    return Nanos(max(min(spent, projected), round(projected - half))), Nanos(round(projected + half))
 
 
 def outlook(found: Pace, limit: int, reached: date | None = None) -> Outlook:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -133,6 +133,17 @@ def moment(label: str) -> str:
     """
     word = "at" if ":" in label else "on" if _DAY.fullmatch(label) else "in"
     return f"{word} {label}"
+
+
+def extremes(values: Sequence[float], labels: Sequence[str], shown: Callable[[float], str]) -> str:
+    """Return the most, where it is above zero, and the least, where it is below, each with when it was.
+
+    >>> extremes([2, 5, -3], ["1 Nov", "2 Nov", "3 Nov"], str), extremes([0], ["1 Nov"], str)
+    ('most 5 on 2 Nov, least -3 on 3 Nov', '')
+    """
+    ends = {"most": max(0, *values), "least": min(0, *values)}
+    said = (f"{word} {shown(end)} {moment(labels[values.index(end)])}" for word, end in ends.items() if end)
+    return ", ".join(said)
 
 
 def as_read(value: float, kind: Kind) -> str:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ..reports.document import MONEY, Chart, Kind, Layer, Series
-from .bars import moment, top_of
+from .bars import extremes, top_of
 from .values import places_for, show, tame
 
 PALETTE: Final = 6
@@ -403,12 +403,7 @@ def _caption(chart: Chart, labels: Sequence[str], axis: _Axis) -> str:
     sums = [stack.sum for stack in stacks]
     if not any(stack.above or stack.below for stack in stacks):
         return ""
-    ends = {"most": max(sums), "least": min(sums)}
-    said = ", ".join(
-        f"{word} {_shown(value, chart.kind)} {moment(labels[sums.index(value)])}"
-        for word, value in ends.items()
-        if value and (value > 0) == (word == "most")
-    )
+    said = extremes(sums, labels, lambda value: _shown(value, chart.kind))
     passed = [axis.floor] if any(stack.below > -axis.floor for stack in stacks) else []
     passed += [axis.top] if any(stack.above > axis.top for stack in stacks) else []
     if not passed:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from ..reports.document import Figure, Gauge, Note, Report, Series, Table
-from .bars import as_read, gauge_bar, legend, moment, sparkline
+from .bars import as_read, extremes, gauge_bar, legend, sparkline
 from .canvas import Canvas
 from .layout import Layout, layouts, pad, table_lines, width_of, wrap
 from .values import evenly, gauge_amounts, places_for, show, tame
@@ -95,10 +95,8 @@ def _series(series: Series, canvas: Canvas) -> Iterator[str]:
         return
     room = canvas.width - len(_INDENT)
     spark = sparkline(series.values, room, canvas.unicode)
-    least, most = min(series.values), max(series.values)
-    word, peak = ("least", least) if most <= 0 and least < 0 else ("most", most)
-    when = moment(series.labels[series.values.index(peak)])
-    caption = f"{series.title}, {word} {as_read(peak, series.kind)} {when}{legend(spark, series.kind)}"
+    ends = extremes(series.values, series.labels, lambda value: as_read(value, series.kind))
+    caption = f"{', '.join(filter(None, (series.title, ends)))}{legend(spark, series.kind)}"
     for line in wrap(caption, room):
         yield _INDENT + canvas.style(line, "faint")
     yield _INDENT + spark.drawn

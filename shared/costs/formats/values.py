@@ -175,7 +175,7 @@ _PRINTERS: Final[dict[Kind, Callable[[int | float], str]]] = {
     "share": _percent,
     "change": lambda value: f"{value:+,.1f}%",
     "duration": duration,
-    "times": lambda value: f"{value:.1f}x",
+    "times": lambda value: f"{value:,.1f}x",
     "score": lambda value: f"{value:.3g}",
     "rate": str,
     "text": str,

@@ -31,6 +31,7 @@ from .spec import USER, Option, Spec
 _WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "retries": "later attempts of a stage",
+        "credits": "refunds and credits",
         "volume": "more or fewer calls",
         "models": "other models",
         "tiers": "other service tiers, such as batch",
@@ -200,10 +201,9 @@ def _stage(name: str) -> str:
 
 def _notes(facts: ExplainFacts) -> Iterator[Note]:
     found = facts.explanation
-    if not any(found.calls):
-        yield Note("Neither side has any calls.")
-    elif not found.parts:
-        yield Note("Both cost the same, for the same reasons.")
+    if not found.parts:
+        same = any(found.calls) or found.before
+        yield Note("Both cost the same, for the same reasons." if same else "Neither side has any calls.")
     has = ("call has", "calls have")
     for number, what in (
         (found.unpriced, f"no known price and no part in this: {CHECK} says why."),

@@ -115,13 +115,19 @@ def saving_figures(savings: Savings) -> Iterator[Figure]:
     if savings.best_hosted:
         of_retries = Nanos(savings.retried - savings.retried_after)
         lasting = Nanos(advice.amount_of(savings.best_hosted) - of_retries)
-        share = percent_words(percent(lasting, savings.spent))
         changes = plural(len(savings.best_hosted), "change", "changes")
         more = f"; {usd(of_retries)} more if retries recur" if of_retries > 0 else ""
-        yield Figure("saving_hosted", "Could save", lasting, note=f"{share} in {changes}{more}", tone="good")
+        note = f"{' '.join([*_of_spent(lasting, savings), 'in', changes])}{more}"
+        yield Figure("saving_hosted", "Could save", lasting, note=note, tone="good")
     if savings.best != savings.best_hosted:
-        note = f"{percent_words(percent(savings.saving, savings.spent))}, on your own machine: --show local"
+        note = ", ".join([*_of_spent(savings.saving, savings), "on your own machine: --show local"])
         yield Figure("saving", "With local", savings.saving, note=note, tone="good")
+
+
+def _of_spent(saving: Nanos, savings: Savings) -> Iterator[str]:
+    """Say how much of what was spent would be saved, unless credits left less than that."""
+    if saving <= savings.spent:
+        yield percent_words(percent(saving, savings.spent))
 
 
 def _tables(facts: OptimizationFacts) -> Iterator[Table]:
@@ -280,7 +286,7 @@ def waste_table(facts: OptimizationFacts) -> Iterator[Table]:
             (Column("cost", "Cost", "amount"), lambda waste: waste.cost),
             (
                 Column("share", "Of all %", "percent", rank=2),
-                lambda waste: percent(waste.cost, whole) if whole else 0.0,
+                lambda waste: percent(waste.cost, whole) if whole > 0 else None,
             ),
         )
 
@@ -399,7 +405,7 @@ def _data(facts: OptimizationFacts) -> dict[str, object]:
     return {
         **derive(facts, "user_id", "period.start", "period.end"),
         **derive(savings, "calls", "unpriced_calls", "partial_calls", "spent", "saving", "saving_hosted"),
-        "saving_percent": round(percent(savings.saving, savings.spent), 4) if savings.spent else 0.0,
+        "saving_percent": round(percent(savings.saving, savings.spent), 4) if savings.spent > 0 else 0.0,
         **derive(savings, "retried", "retried_after"),
         "caching": [_cacheable(each) for each in facts.cacheable],
         "waste": [_wasted(each, savings.spent) for each in facts.waste],
@@ -424,7 +430,7 @@ def _cacheable(cacheable: Cacheable) -> dict[str, object]:
 def _wasted(waste: Waste, spent: Nanos) -> dict[str, object]:
     return {
         **derive(waste, "slot.stage", "model=slot.name", "reason", "calls", "cost"),
-        "percent_of_all": round(percent(waste.cost, spent), 4) if spent else 0.0,
+        "percent_of_all": round(percent(waste.cost, spent), 4) if spent > 0 else 0.0,
         "change": advice.cause(waste),
         "not_known": "how much of it can be avoided",
     }

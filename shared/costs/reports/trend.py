@@ -10,7 +10,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from ..analysis.sums import UNNAMED, Step, is_whole, total
+from ..analysis.sums import UNNAMED, Step, is_whole, share, total
 from ..money import ZERO, Nanos, to_usd
 from ..periods import Period
 from ..rollup import Dimension, Group, Totals
@@ -129,7 +129,7 @@ def _charts(facts: TrendFacts, unit: str) -> Iterator[Chart]:
 
 
 def _table(facts: TrendFacts, unit: str) -> Table:
-    begun, whole = since_begun(facts.stretches), facts.totals.cost
+    begun = since_begun(facts.stretches)
     return Table.of(
         unit.capitalize(),
         zip(begun, (None, *begun), strict=False),
@@ -140,14 +140,14 @@ def _table(facts: TrendFacts, unit: str) -> Table:
         (Column("calls", "Calls", "count", rank=1), lambda one: one[0].totals.calls),
         (Column("cost", "Cost", "money"), lambda one: cost_or_unpriced(one[0].totals)),
         (Column("change", "Change", "change", rank=2), lambda one: _change(*one)),
-        (Column("share", "Share", "share"), lambda one: one[0].totals.cost * 100 / whole if whole else 0.0),
+        (Column("share", "Share", "share"), lambda one: share(one[0].totals, facts.totals)),
         empty="No calls in this stretch of time.",
     )
 
 
 def _change(stretch: Stretch, before: Stretch | None) -> Value:
     """Return the change from the stretch before in percent, where the two compare."""
-    if before is None or not (before.totals.cost and before.whole and stretch.whole):
+    if before is None or before.totals.cost <= 0 or not (before.whole and stretch.whole):
         return ""
     return (stretch.totals.cost - before.totals.cost) * 100 / before.totals.cost
 

@@ -37,6 +37,11 @@ def call(
     return entry(None, model=model, usage=usage, **{"charge": Charge(parts, PRICED), **given})
 
 
+def credit(amount: int) -> Entry:
+    """Return a credit that belongs to no one call."""
+    return call(kind="adjustment", tokens=0, output=0, charge=Charge({"stated": Nanos(amount)}, PRICED))
+
+
 def check(found: Explanation, before: list[Entry], after: list[Entry]) -> None:
     assert (found.before, found.after) == (sum(e.cost for e in before), sum(e.cost for e in after))
     assert sum(part.amount for part in found.parts) == found.after - found.before
@@ -67,6 +72,8 @@ ONE = 1_000 * 5_000 + 100 * 20_000
         ([call()], [call(cached=800)], {"caching": -800 * 2_500}),
         ([call()], [call(tokens=2_000)], {"size": 1_000 * 5_000}),
         ([call()], [call(output=300)], {"size": 200 * 20_000}),
+        ([call()], [call(), credit(-900)], {"credits": -900}),
+        ([credit(-500)], [credit(-900)], {"credits": -400}),
     ],
 )
 def test_each_cause_lands_in_its_part(

@@ -80,6 +80,22 @@ def test_one_odd_day_does_not_repeat_itself() -> None:
     assert after.projected - before.projected < from_usd("200.50")  # 198 were spent
 
 
+def test_one_large_refund_does_not_repeat_itself() -> None:
+    history = even(date(2026, 9, 1), date(2026, 11, 21))
+    refunded = [
+        day._replace(cost=from_usd(-300)) if day.date == date(2026, 11, 10) else day for day in history
+    ]
+    now = datetime(2026, 11, 22, 22, 59, tzinfo=UTC)
+    found = forecast([*refunded, Day(date(2026, 11, 22), Nanos(0))], NOVEMBER, now)
+    assert sum(day.cost for day in found.expected) > from_usd(12)  # of $16 without it
+
+
+def test_credits_of_every_day_go_on_as_they_are() -> None:
+    history = [Day(day.date, Nanos(-day.cost)) for day in even(date(2026, 9, 1), date(2026, 11, 22))]
+    found = forecast(history, NOVEMBER, datetime(2026, 11, 22, 23, tzinfo=UTC))
+    assert found.projected == from_usd(-60)
+
+
 def test_a_day_to_come_is_a_whole_one() -> None:
     found = forecast(even(date(2026, 9, 20), date(2026, 11, 28)), NOVEMBER, at(28, 22))
     assert (len(found.whole_days), found.per_day) == (2, from_usd("2"))
@@ -106,6 +122,15 @@ def test_a_forecast_is_bounded_by_what_is_spent(costs: list[int], today: int) ->
         assert found.seen < 3
     else:
         assert found.spent <= found.low <= found.projected <= found.high
+
+
+@given(st.lists(st.integers(-(10**11), 10**11), min_size=83, max_size=83), st.integers(1, 29))
+def test_a_forecast_that_credits_lower_is_inside_its_range(costs: list[int], today: int) -> None:
+    first = date(2026, 9, 1)
+    history = [Day(first + timedelta(days=n), Nanos(cost)) for n, cost in enumerate(costs)]
+    found = forecast([day for day in history if day.date <= date(2026, 11, today)], NOVEMBER, at(today))
+    if found.low is not None and found.high is not None:
+        assert min(found.spent, found.projected) <= found.low <= found.projected <= found.high
 
 
 def test_the_day_on_which_a_limit_is_reached() -> None:

@@ -69,6 +69,15 @@ def test_a_projection_is_at_least_what_is_spent_and_inside_its_range(days: list[
         assert found.spent <= found.low <= found.projected <= found.high
 
 
+@given(st.lists(st.integers(-(10**12), 10**12), min_size=30, max_size=30), st.integers(1, 30))
+def test_a_projection_that_credits_lower_is_inside_its_range(days: list[int], today: int) -> None:
+    found = pace(
+        [Nanos(amount if number < today else 0) for number, amount in enumerate(days)], NOVEMBER, at(today)
+    )
+    if found.low is not None and found.high is not None:
+        assert min(found.spent, found.projected) <= found.low <= found.projected <= found.high
+
+
 def test_the_range_holds_eight_times_in_ten() -> None:
     chance = Random(11)
     inside = 0

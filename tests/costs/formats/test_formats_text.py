@@ -316,9 +316,20 @@ def test_the_mark_of_a_value_off_the_scale_is_explained() -> None:
     assert "▲ is off the scale, which ends at $3.00" in load("md").render(report)
 
 
-def test_where_nothing_is_above_zero_the_least_is_told() -> None:
-    report = Report("T", series=(Series("Spend by day", ("1 Nov", "2 Nov"), (0.0, -2e9)),))
-    assert "Spend by day, least -$2.00 on 2 Nov (▼ is below zero)" in render(report)
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((0.0, -2e9), "Spend by day, least -$2.00 on 2 Nov (▼ is below zero)"),
+        ((3e9, -2e9), "Spend by day, most $3.00 on 1 Nov, least -$2.00 on 2 Nov (▼ is below zero)"),
+        ((0.0, 0.0), "Spend by day\n"),
+    ],
+)
+def test_both_ends_of_a_series_are_told(values: tuple[float, ...], said: str) -> None:
+    assert said in render(Report("T", series=(Series("Spend by day", ("1 Nov", "2 Nov"), values),)))
+
+
+def test_many_times_as_much_has_its_thousands_apart() -> None:
+    assert show(75_394.2, "times") == "75,394.2x"
 
 
 def test_series_longer_than_the_page_are_added_up() -> None:

@@ -24,6 +24,8 @@ from shared.costs.analysis.waste import Waste
 from shared.costs.analysis.whatif import Swap, SwapEffect, WhatIf
 from shared.costs.apps.cli.commands.set_budget import settings_report
 from shared.costs.budgets.limits import Spending, limits_for
+from shared.costs.formats.values import show
+from shared.costs.model import Charge
 from shared.costs.money import Nanos, format_usd, from_usd
 from shared.costs.periods import parse_month
 from shared.costs.profile import Budget, Profile
@@ -39,7 +41,7 @@ from shared.costs.reports.trend import TrendFacts, trend_report
 from shared.costs.reports.whatif import WhatIfFacts, whatif_report
 from shared.costs.rollup import Totals
 from tests.support.golden import check_report
-from tests.support.history import busy_month, entry, fold, spend
+from tests.support.history import PRICED, busy_month, entry, fold, spend
 from tests.support.statement import sums_by_part
 
 NOVEMBER = parse_month("2026-11", ZoneInfo("UTC"))
@@ -109,6 +111,29 @@ def test_optimization(case: str, savings: Savings) -> None:
     check_report(f"show-optimization-{case}", optimization_report(facts))
 
 
+@pytest.mark.parametrize("spent", ["-234.62", "5"])
+def test_no_percentage_is_of_what_credits_took_below_the_saving(spent: str) -> None:
+    savings = Savings(from_usd(spent), 30, 0, (LOCAL, MINI), (LOCAL,), (MINI,))
+    waste = Waste(Slot("asr", "openai", "gpt-4o"), "not used", 2, from_usd("1"))
+    facts = OptimizationFacts(None, NOVEMBER, savings, Health(), (), (waste,), (), "all")
+    report = optimization_report(facts)
+    assert [figure.note for figure in report.figures[1:]] == [
+        "in 1 change",
+        "on your own machine: --show local",
+    ]
+    assert (report.data["saving_percent"] == 0) == (spent != "5")
+    [wasted] = [table.rows for table in report.tables if table.title == "Failed or repeated work"]
+    assert wasted[0][-1] == (20.0 if spent == "5" else None)
+
+
+def test_credits_on_both_sides_are_told_where_no_call_is() -> None:
+    price = Charge({"stated": Nanos(-3_500_000_000)}, PRICED)
+    found = explain([], [entry(None, kind="adjustment", charge=price)])
+    report = explain_report(ExplainFacts("2026-10", "2026-11", found))
+    assert [row[0] for row in report.tables[0].rows] == ["credits"]
+    assert report.notes == ()
+
+
 def test_a_step_saves_what_the_table_says_and_tells_what_retries_would_add() -> None:
     again = replace(BOTH, before_retried=from_usd("2.09"), after_retried=from_usd("0.31"))
     savings = Savings(from_usd("26.76"), 136, 0, (again, *OTHERS), (again, *OTHERS), (again, *OTHERS))
@@ -175,6 +200,17 @@ def test_trend(case: str) -> None:
         filters={"stage": "13_ai_summarization"} if entries else {},
     )
     check_report(f"trend-{case}", trend_report(facts))
+
+
+def test_stretches_below_zero_have_no_share_of_them_and_no_change_to_the_next() -> None:
+    days = divide_period(NOVEMBER, "daily")[:4]
+    costs = [Totals(calls=1, cost=Nanos(cost)) for cost in (-6, -6, 4, 0)]
+    stretches = [Stretch(day.name, totals) for day, totals in zip(days, costs, strict=True)]
+    [table] = trend_report(TrendFacts("daily", NOVEMBER, stretches, Totals(calls=4, cost=Nanos(-8)))).tables
+    at = [column.key for column in table.columns].index
+    assert [row[at("share")] for row in table.rows] == [None, None, None, 0.0]
+    assert [row[at("change")] for row in table.rows] == ["", "", "", -100.0]
+    assert all("-0.0%" not in str(show(value, "share")) for row in table.rows for value in row[at("share") :])
 
 
 @pytest.mark.parametrize("count", [0, 2, 25])
