@@ -2,7 +2,7 @@
 
 They are told by the response's id, which a provider gives once. A row without one, or with one that a server
 uses again, cannot be told from others: such a call counts twice where it was recorded live too, and
-``reconcile`` names it.
+``reconcile`` names it. A refund is told by the response that it takes back, a credit by its amount, too.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ _AROUND: Final = timedelta(days=1)
 
 _ID: Final = re.compile(rb'"request_id":"([^"\\]+)"').search
 _TAKEN_BACK: Final = b'"kind":"reversal"'
+_REFUND_OF: Final = b'"refund_of":'
 
 
 class Told(NamedTuple):
-    """What a row says of its call: the response's id, where it states one, and when it was made."""
+    """What a row says of its call: the response's id, where it states one, and when it was made.
+
+    Of a row that takes something back it is what :func:`response_of` makes of that id.
+    """
 
     request_id: str | None
     at: datetime
@@ -58,7 +62,7 @@ def recorded_elsewhere(index: Store, calls: Iterable[Told], source: str) -> set[
             continue
         match = _ID(line)
         is_meant = match is not None and match[1].decode("ascii", "replace") in wanted
-        if not is_meant and _TAKEN_BACK not in line:
+        if not (is_meant or _TAKEN_BACK in line or _REFUND_OF in line):
             continue
         try:
             entry = decode(line)
@@ -66,9 +70,20 @@ def recorded_elsewhere(index: Store, calls: Iterable[Told], source: str) -> set[
             continue
         if entry.kind == "reversal":
             gone.add(entry.corrects)
-        elif entry.kind == "usage" and entry.request_id and _counts(entry, source):
-            found[entry.request_id] = entry.id
-    return {request_id for request_id, entry_id in found.items() if entry_id not in gone}
+        response = response_of(entry)
+        if response is not None and response in wanted and _counts(entry, source):
+            found[response] = entry.id
+    return {response for response, entry_id in found.items() if entry_id not in gone}
+
+
+def response_of(entry: Entry) -> str | None:
+    """Return by what an entry is known elsewhere: its response, or of a refund or credit the one it is of."""
+    if entry.kind == "usage":
+        return entry.request_id
+    response = entry.metadata.get("refund_of")
+    if not isinstance(response, str) or not _tells(response):
+        return None
+    return f"{response}/{entry.kind}" + (f"/{entry.cost}" if entry.kind == "adjustment" else "")
 
 
 def _counts(entry: Entry, source: str) -> bool:

@@ -34,7 +34,7 @@ from ..platform import host_name
 from ..pricing.catalogue import Catalogue
 from ..storage import LEDGER_NAME, CostStorage
 from .delimited import LocalNumber
-from .elsewhere import Told
+from .elsewhere import Told, response_of
 from .foreign import Defaults, Understood, known_name, plain_value, understand
 from .imports import Import
 from .revisions import FREE, Account, recorded_anew
@@ -216,7 +216,7 @@ class Importer:
             elif (recorded := next((each for each in row.ids if each in known), None)) is not None:
                 fresh.add(entry.id)
                 self._take_again(replace(entry, id=recorded), tally)
-            elif entry.request_id in elsewhere and _is_foreign(entry):
+            elif response_of(entry) in elsewhere and _is_foreign(entry):
                 tally.elsewhere += 1
             else:
                 fresh.add(entry.id)
@@ -242,7 +242,7 @@ class Importer:
 
     def _elsewhere(self, chunk: Sequence[_Row]) -> set[str]:
         """Return the responses' ids of a chunk's foreign rows whose calls were recorded otherwise."""
-        rows = (Told(each.request_id, each.timestamp) for each, _ in chunk if _is_foreign(each))
+        rows = (Told(response_of(each), each.timestamp) for each, _ in chunk if _is_foreign(each))
         return self.recorded.elsewhere(rows, self.source.format.name)
 
     def _entries(self, tally: Tally) -> Iterator[_Row]:

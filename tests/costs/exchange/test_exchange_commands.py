@@ -340,6 +340,34 @@ def test_refunds_go_where_their_calls_go_when_rows_are_recorded_anew(
     assert asked(capsys, "verify", "--prices")[0] == 0
 
 
+def test_a_refund_in_two_logs_takes_back_once(
+    storage: CostStorage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    response = "chatcmpl-0123456789abcdef"
+    (path := tmp_path / "old.csv").write_text(
+        "timestamp,provider,model,input_tokens,output_tokens,cost,request_id\n"
+        f"2026-10-03T10:00:00Z,openai,gpt-4o,1000,200,0.0045,{response}\n"
+        f"2026-10-04T10:00:00Z,openai,gpt-4o,-1000,-200,-0.0045,{response}\n"
+        f"2026-10-05T10:00:00Z,openai,gpt-4o,,,-0.001,{response}\n"
+        "2026-10-05T10:00:00Z,openai,gpt-4o,,,-0.001,chatcmpl-417\n"
+    )
+    call = {"request_id": response, "model": "gpt-4o", "custom_llm_provider": "openai"}
+    numbers = [(3, 1000, 200, 0.0045), (4, -1000, -200, -0.0045), (5, 0, 0, -0.001), (5, 0, 0, -0.002)]
+    (log := tmp_path / "spend.json").write_text(
+        json.dumps(
+            [
+                call
+                | {"startTime": f"2026-10-0{day}T10:00:00Z", "spend": spend}
+                | {"prompt_tokens": tokens_in, "completion_tokens": tokens_out}
+                for day, tokens_in, tokens_out, spend in numbers
+            ]
+        )
+    )
+    assert asked(capsys, "import", path)[1]["added"] == 4
+    told = asked(capsys, "import", log)[1]
+    assert (told["added"], told["recorded_elsewhere"], told["cost_usd"]) == (1, 3, -0.002)
+
+
 # --- the shelf -----------------------------------------------------------------------------------
 
 
