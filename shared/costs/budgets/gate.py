@@ -322,7 +322,9 @@ class Gate:
             request, estimate=max([request.estimate, *(each for each in known if each is not None)])
         )
 
-    def strayed(self, hold: Hold, labels: Labels, profile: Profile, *, overran: bool = False) -> str | None:
+    def strayed(
+        self, hold: Hold | Reservation, labels: Labels, profile: Profile, *, overran: bool = False
+    ) -> str | None:
         """Have limits hold that a call under ``hold`` counts against and that were not asked for it.
 
         The call is made and recorded. What is left of the hold counts against limits on its labels from
@@ -332,7 +334,8 @@ class Gate:
 
         Returns a warning where there are such limits.
         """
-        index, own, at = self._limit_index(profile), hold.scope, hold.period_at or self._clock()
+        index, own = self._limit_index(profile), hold.scope._replace(at=None)
+        at = hold.period_at or self._clock()
         asked = index.of_call(own, at, hold.job)
         new = [limit for limit in index.of_call(labels.on(own), at, hold.job) if limit not in asked]
         blocks = any(limit.blocking for limit in new)
@@ -414,13 +417,14 @@ class Gate:
         except (StorageUnavailable, OSError) as failure:
             log.info("reservation %s keeps more than it needs: %s", reservation, failure)
 
-    def reported(self, reservation: str) -> str | None:
+    def reported(self, reservation: str, own: Labels, profile: Profile) -> list[str]:
         """Note that an entry under a reservation is in a known ledger, where its hold is not at hand.
 
         What was submitted or left behind by its process ends with that, unless it stands for all calls
-        of a block. A hold that is still at work elsewhere goes on.
+        of a block. A hold that is still at work elsewhere goes on. ``own`` are the labels of the entry: see
+        :meth:`strayed`.
 
-        Returns an alert when the calls under it cost more than was held.
+        Returns what is to be told of it: calls that cost more than was held, limits that were not asked.
 
         Raises:
             StorageUnavailable: the holds cannot be read.
@@ -428,12 +432,17 @@ class Gate:
         """
         held = self._holds.find(reservation)
         if held is None:
-            return None
-        one = held.reservation
+            return []
+        one, told = held.reservation, list[str]()
+        if held.excess:
+            told.append(overrun(reservation, held.logged.cost, one.estimate))
+        labels = own.beyond(one.scope)
+        if labels is not None and labels not in one.strayed:
+            told += filter(None, [self.strayed(one, labels, profile, overran=bool(told))])
         is_all = one.state != "live" and one.one_call and not (one.recorded or held.logged.unpriced)
         if is_all or held.is_over:
             self._endings.end(Ending(reservation, "settle"))
-        return overrun(reservation, held.logged.cost, one.estimate) if held.excess else None
+        return told
 
     # --- what views and commands ask for
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 from ..errors import BudgetExceeded
 from ..money import ZERO, Nanos
-from ..rollup import Dimension, Group, Measure, Query
+from ..rollup import Dimension, Group, JobRef, Measure, Query
 from .scopes import CallScope, Labels
 
 if TYPE_CHECKING:
@@ -95,6 +95,11 @@ class Reservation:
     orphaned: str | None = None
     strayed: tuple[Labels, ...] = ()
     parts: Parts = ()
+
+    @property
+    def job(self) -> JobRef | None:
+        """The job of its calls."""
+        return JobRef(self.job_id, self.ledger) if self.job_id and self.ledger else None
 
     @property
     def scope(self) -> CallScope:

@@ -174,7 +174,7 @@ class Session:
 
     def _report(self, reservation: Hold | str, outcome: Outcome) -> None:
         """Tell a reservation, in hand or by its id alone, of a call that was recorded under it."""
-        alert = None
+        labels, told = _labels_of(outcome.entry), list[str | None]()
         if not isinstance(reservation, str):
             alert = reservation.recorded(
                 outcome.entry.cost,
@@ -183,17 +183,18 @@ class Session:
                 known=outcome.known,
                 priced=outcome.entry.cost_state == "whole",
             )
-            if (labels := reservation.strayed(_labels_of(outcome.entry))) is not None:
+            if (beyond := reservation.strayed(labels)) is not None:
                 profile = self.workspace.loaded_profile().profile
-                if warning := self.workspace.gate.strayed(reservation, labels, profile, overran=bool(alert)):
-                    log.warning("%s", warning)
+                told.append(self.workspace.gate.strayed(reservation, beyond, profile, overran=bool(alert)))
+            told.append(alert)
         elif outcome.in_ledger and outcome.known:
             try:
-                alert = self.workspace.gate.reported(reservation)
+                profile = self.workspace.loaded_profile().profile
+                told += self.workspace.gate.reported(reservation, labels, profile)
             except StorageUnavailable as fault:  # it counts on, less this entry
                 log.info("reservation %s could not be settled yet: %s", reservation, fault)
-        if alert:
-            log.warning("%s", alert)
+        for warning in filter(None, told):
+            log.warning("%s", warning)
 
     def reverse(self, entry_id: str, why: str) -> Nanos:
         """Take a recorded call back; return the nano-dollars it no longer costs."""

@@ -722,7 +722,7 @@ def test_a_call_without_a_price_frees_nothing(bench: Bench, one_call: bool, know
     assert bench.held() == [(left, KEPT_UNPRICED)]
     with pytest.raises(BudgetExceeded):
         bench.reserve("5")
-    assert bench.new_gate().reported(str(hold.id)) is None
+    assert bench.new_gate().reported(str(hold.id), Labels(), profile()) == []
     assert bench.held() == [(left, KEPT_UNPRICED)]
     bench.new_gate().release([str(hold.id)])
     assert bench.held() == []
@@ -761,11 +761,11 @@ def test_a_hold_whose_calls_wait_is_over_when_all_of_them_have_come(bench: Bench
         hold.recorded(from_usd(2), in_ledger=False, new=False)
     bench.spend("1", hold)
     assert bench.held() == [(from_usd(2), "its ledger entry waits outside the ledger")]
-    assert bench.gate.reported(str(hold.id)) is None
+    assert bench.gate.reported(str(hold.id), Labels(), profile()) == []
     assert bench.held() != []
     bench.spend("2", hold)
     assert bench.held() == []
-    assert bench.gate.reported(str(hold.id)) is None
+    assert bench.gate.reported(str(hold.id), Labels(), profile()) == []
 
 
 @pytest.mark.parametrize("one_call", [True, False])

@@ -202,6 +202,28 @@ def test_a_result_by_id_leaves_a_hold_that_is_at_work(job: CostTracker, tmp_path
     other.close()
 
 
+@pytest.mark.parametrize("state", ["live", "submitted"])
+def test_a_result_by_id_under_another_model_has_that_models_limit_hold(
+    job: CostTracker, tmp_path: Path, profile: Path, caplog: pytest.LogCaptureFixture, state: str
+) -> None:
+    """Whoever collects what another process sent has only the id; the next ones like it are denied."""
+    limits = "monthly_limit_usd: 10, model_limits_usd: {openai/gpt-4.1: 0.5}"
+    profile.write_text(f"budget: {{{limits}, block_at_limit: true}}\n")
+    with ExitStack() as stack:
+        if state == "live":
+            stack.enter_context(job.reserve(*MODEL, **ASKED))
+        else:
+            subprocess.run([sys.executable, "-c", SUBMIT, tmp_path / "jobs" / "batch", "ended"], check=True)
+        [held] = holds()
+        assert held.reservation.state == state
+        for _ in range(2):
+            job.log_usage("openai", "gpt-4.1", 100_000, 10_000, reservation=held.reservation.id)
+        assert caplog.text.count("model openai/gpt-4.1: was not named to reserve") == 1
+        with CostTracker(tmp_path / "jobs" / "other") as other:
+            with pytest.raises(BudgetExceeded, match=r"recorded with model openai/gpt-4\.1"):
+                stack.enter_context(other.reserve(*MODEL, **ASKED))
+
+
 def test_released_while_live_the_calls_count_all_the_same(job: CostTracker) -> None:
     with job.reserve(*MODEL, **ASKED) as hold:
         with Workspace() as workspace:
