@@ -77,15 +77,18 @@ def _notes(tally: Tally) -> list[Note]:
             Note(f"{rows} recorded anew, as stated now; what counted for them before is taken back.")
         )
     if tally.refused > _MANY:
-        found.append(Note(f"{tally.refused - _MANY:,} more rows were not understood.", "warning"))
+        rows = plural(tally.refused - _MANY, "more row was", "more rows were")
+        found.append(Note(f"{rows} not understood.", "warning"))
     if tally.unpriced:
-        found.append(
-            Note(f"{tally.unpriced:,} calls have no known price: they count as unpriced.", "warning")
+        calls = plural(
+            tally.unpriced, "call has no known price: it counts", "calls have no known price: they count"
         )
+        found.append(Note(f"{calls} as unpriced.", "warning"))
     if tally.partial:
         found.append(priced_in_part(tally.partial))
     if tally.zero_stated:
-        found.append(Note(f"{tally.zero_stated:,} calls are stated to cost $0 beside usage: {_ZERO}."))
+        calls = plural(tally.zero_stated, "call is", "calls are")
+        found.append(Note(f"{calls} stated to cost $0 beside usage: {_ZERO}."))
     found += _notes_of_rows(tally)
     return found
 
@@ -94,7 +97,7 @@ def _notes_of_rows(tally: Tally) -> Iterator[Note]:
     if tally.refunds:
         rows = plural(tally.refunds, "row takes", "rows take")
         amount = shown_usd(tally.refunded, 2 if tally.refunded >= NANOS_PER_USD else 4)
-        yield Note(f"{rows} back {amount}: refunds of calls and credits.")
+        yield Note(f"{rows} back {amount}: refunds of calls and credits. Limits allow that much more.")
     if tally.sums:
         rows = plural(tally.sums, "row is a sum", "rows are sums")
         yield Note(f"{rows} of a day or a month: each counts as one call.")
@@ -102,7 +105,7 @@ def _notes_of_rows(tally: Tally) -> Iterator[Note]:
         rows = plural(tally.unnamed, "row names", "rows name")
         yield Note(f"{rows} no model: unknown stands for it; see --model.")
     if tally.zone_assumed:
-        yield Note(f"{tally.zone_assumed:,} times said no zone: see --timezone.")
+        yield Note(f"{plural(tally.zone_assumed, 'time said', 'times said')} no zone: see --timezone.")
 
 
 def _data(tally: Tally, source: str, *, dry_run: bool) -> dict[str, object]:

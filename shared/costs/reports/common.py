@@ -257,7 +257,8 @@ def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator
     if totals.partial_calls:
         yield priced_in_part(totals.partial_calls)
     yield from incomplete(health)
-    yield from noted(totals.estimated_calls, "call has", "calls have", "estimated token counts.", "plain")
+    estimated = max(totals.estimated_calls, 0)  # refunds may take back more than there is
+    yield from noted(estimated, "call has", "calls have", "estimated token counts.", "plain")
 
 
 def incomplete(health: Health) -> Iterator[Note]:

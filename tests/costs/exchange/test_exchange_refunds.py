@@ -179,7 +179,8 @@ def test_what_was_taken_back_is_said_and_agrees_with_the_prices(tmp_path: Path, 
         f"{HEAD}{CALL}2026-10-04T10:00:00Z,openai,gpt-4o,-1000,-200,,\n2026-10-05,openai,gpt-4o,,,-1,\n"
     )
     report = import_report(run(path, kept, catalogue), "history.csv", dry_run=False)
-    assert "2 rows take back $1.00: refunds of calls and credits." in [note.text for note in report.notes]
+    said = [note.text for note in report.notes]
+    assert "2 rows take back $1.00: refunds of calls and credits. Limits allow that much more." in said
     assert isinstance(report.data, dict)
     assert (report.data["refund_rows"], report.data["refunded_usd"]) == (2, 1.0045)
     history = PriceHistory(catalogue)
@@ -192,6 +193,17 @@ def test_what_was_taken_back_is_said_and_agrees_with_the_prices(tmp_path: Path, 
         rows = [*csv.DictReader(file)]
     assert [row["ChargeDescription"] for row in rows if row["ChargeCategory"] == "Adjustment"] == [
         "gpt-4o: credit"
+    ]
+
+
+def test_one_row_is_spoken_of_as_one() -> None:
+    tally = Tally(refused=21, unpriced=1, zero_stated=1, zone_assumed=1)
+    said = [note.text.split(":")[0] for note in import_report(tally, "history.csv", dry_run=False).notes]
+    assert said == [
+        "1 more row was not understood.",
+        "1 call has no known price",
+        "1 call is stated to cost $0 beside usage",
+        "1 time said no zone",
     ]
 
 

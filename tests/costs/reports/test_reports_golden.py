@@ -205,6 +205,10 @@ def test_logged(case: str, found: list[Entry], new: bool) -> None:
     check_report(f"log-{case}", logged_report(found[0], new=new, alerts=alerts))
 
 
+def test_estimates_of_which_more_are_taken_back_than_there_are_raise_no_doubt() -> None:
+    assert doubts(Totals(calls=-1, estimated_calls=-1, cost=from_usd("-0.5")), Health()) == ()
+
+
 def test_what_is_priced_in_part_is_said_beside_the_sum() -> None:
     totals = Totals(calls=3, cost=from_usd("0.5"), partial_calls=2)
     [note] = doubts(totals, Health())
