@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -66,6 +68,8 @@ def main() -> int:
     progress = LineProgress(len(batch.jobs) * len(batch.stages))
     interrupted = _run(batch, progress)
     progress.close()
+    if interrupted:
+        _complain("Interrupted: the same command with --resume goes on from here.")
     _show_costs(batch)
     return INTERRUPTED if interrupted else _exit_code(batch)
 
@@ -222,9 +226,12 @@ def _show_costs(batch: Batch) -> None:
         job.reload()
         with CostTracker(job.path, job.user_id) as tracker:
             costs[job.id] = tracker.get_stage_costs()
-    print(cost_table(batch.jobs, [stage.name for stage in batch.stages], costs))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
+    print(cost_table(batch.jobs, [stage.name for stage in batch.stages], costs, width))
     for job in batch.jobs:
-        print(f"{Path(job.record.media.path).name}: {_shown(job.path)}/transcript.txt")
+        text = job.path / "transcript.txt"
+        made = _shown(text) if text.exists() else f"no transcript; see {_shown(job.log_path)}"
+        print(f"{Path(job.record.media.path).name}: {made}")
     if not any(sum(by_stage.values()) for by_stage in costs.values()) and (cloud := _hosted(batch.jobs)):
         print(f"On this machine at no cost; {HOSTED[0]}/{HOSTED[1]} would have cost ${cloud:,.4f}.")
     for user in sorted({job.user_id for job in batch.jobs}):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pipeline.job import Job
 from pipeline.progress import LineProgress
+from pipeline.table import cost_table
 
 from tests.support.provider import ProviderServer, Reply
 from tests.support.stages import RECORDINGS, Programs, entries, first_words
@@ -99,6 +100,7 @@ def test_a_failed_job_does_not_hold_the_others_up(programs: Programs, tmp_path: 
     assert "cannot be read as a recording" in broken.log_path.read_text()
     assert f"{broken.id} {SUMMARY}: not run, the stage before it has no result" in done.err
     assert re.search(rf"^{broken.id} +failed +not run +not run", done.out, re.MULTILINE)
+    assert re.search(rf"^broken.wav: no transcript; see out/.*/{broken.id}/job.log$", done.out, re.MULTILINE)
 
 
 def test_paid_stages_in_the_table_and_the_budget_line(programs: Programs, server: ProviderServer) -> None:
@@ -141,6 +143,7 @@ def test_a_signal_ends_the_stages(programs: Programs, server: ProviderServer, nu
         out, err = runner.communicate(timeout=60)
     assert runner.returncode == 130, err
     assert "interrupted" in out
+    assert "Interrupted: the same command with --resume goes on from here." in err
     job.reload()
     state = job.state(SUMMARY)
     assert state is not None
@@ -209,6 +212,20 @@ def test_wrong_usage_makes_no_job(programs: Programs, arguments: list[str], said
     assert done.code == 2
     assert said in done.err
     assert jobs(programs) == []
+
+
+@pytest.mark.parametrize("columns", [120, 80, 60])
+def test_the_table_fits_the_terminal(programs: Programs, columns: int) -> None:
+    job = programs.job()
+    job.begin(SPEECH)
+    job.end(SPEECH, "interrupted")
+    table = cost_table([job], STAGES, {job.id: {SPEECH: 1.5}}, columns)
+    assert max(map(len, table.splitlines())) <= columns
+    shown = re.sub(r"\s", "", table)
+    assert all(part in table for name in (*STAGES, job.id) for part in re.split("[_-]", name))
+    assert "interrupted" in shown
+    assert "$1.5000" in shown
+    assert (job.id in table, STAGES[0] in table) == (columns > 60, columns > 80)
 
 
 class _Terminal(io.StringIO):
