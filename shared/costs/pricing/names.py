@@ -352,6 +352,9 @@ def spellings(service: str, name: str) -> Spellings:
     if routed:
         names += [routed[1], _without_path(routed[1])]
         text = names[-1]
+    if service == "aws" and text.startswith(_GOVERNMENT):
+        region = region or "us-gov-west-1"  # both of its regions have one price
+        names += [text, text.replace(_GOVERNMENT, "us-gov-west-1/", 1)]
     names.append(text)
     if match := _CONTEXT.fullmatch(text):
         names.append(text := match[1])
@@ -380,6 +383,10 @@ def _routed_in_bedrock(text: str, region: str | None) -> tuple[str, str | None]:
         elif match := _IN_REGION.fullmatch(text):
             region, text = match[1], match[2]
     return text, region
+
+
+_GOVERNMENT: Final = "us-gov."
+"""What a profile of Bedrock in AWS GovCloud begins with."""
 
 
 _VOICES: Final = {
@@ -454,11 +461,16 @@ def infer_service(model: str) -> str | None:
 
 _OF_BEDROCK: Final = re.compile(
     r"arn:aws[a-z-]*:bedrock:"
-    r"|(?:(?:us|eu|apac|global|jp|au|ca|us-gov)\.)?"
+    r"|(?!meta\.llama-|cohere\.command-(?:a-|latest|plus-|r-(?:plus-)?\d)|cohere\.embed-\S*v\d\.\d|openai\.gpt-5(?:-|$))"
+    r"(?:(?:us|eu|apac|global|jp|au|ca|us-gov)\.)?"
     r"(?:amazon|anthropic|meta|mistral|cohere|ai21|deepseek|qwen|openai|minimax|moonshot|nvidia|writer|zai)"
     r"\.[a-z][a-z0-9.-]*-"
 )
-"""How Bedrock writes its models, whoever made them: a region, the maker and a dot before the name."""
+"""How Bedrock writes its models, whoever made them: a region, the maker and a dot before the name.
+
+Those that are left out are Oracle's names of models of Meta, Cohere and OpenAI (``oci`` in litellm 1.110.2,
+2026-11-30).
+"""
 
 
 def rule_of_service(name: str) -> str | None:

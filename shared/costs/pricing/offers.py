@@ -185,10 +185,15 @@ _GOOGLES: Final = frozenset({"google", "vertex"})
 def is_of_another_region(offer: Offer, region: str | None) -> bool:
     """Whether a call of Bedrock ran where its price may be another: ours are those of the United States.
 
-    Anthropic's models have the same price everywhere, or one of their own for regional profiles.
+    Anthropic's models have the same price everywhere, or one of their own for regional profiles; only not in
+    AWS GovCloud.
     """
-    if region is None or offer.service != "aws" or "-" not in region or region.startswith("us-"):
-        return region is not None and region.startswith("us-gov") and offer.service == "aws"
+    if region is None or offer.service != "aws":
+        return False
+    if region.startswith("us-gov"):
+        return "us-gov" not in offer.prices.name
+    if "-" not in region or region.startswith("us-"):
+        return False
     return region not in offer.prices.name and "anthropic." not in offer.prices.name
 
 

@@ -137,6 +137,14 @@ def test_normalising_any_text_works_and_stands_still(name: str) -> None:
         ("faster-whisper", "local"),
         ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws"),
         ("amazon.nova-pro-v1:0", "aws"),
+        ("meta.llama3-3-70b-instruct-v1:0", "aws"),
+        ("cohere.embed-english-v3", "aws"),
+        ("openai.gpt-5.4", "aws"),
+        # Oracle's cloud has names like those.
+        ("meta.llama-3.3-70b-instruct", None),
+        ("cohere.embed-english-v3.0", None),
+        ("cohere.command-r-plus-08-2024", None),
+        ("openai.gpt-5-mini", None),
         ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0", "aws"),
         ("qwen3-max", "dashscope"),
         ("rerank-2.5-lite", "voyageai"),
@@ -175,6 +183,12 @@ def test_who_alone_sells_a_name(name: str, expected: str | None) -> None:
             "bedrock/invoke/us-west-2/meta.llama3-8b-instruct-v1:0",
             "meta.llama3-8b-instruct-v1:0",
             "us-west-2",
+        ),
+        (
+            "aws",
+            "us-gov.anthropic.claude-haiku-5-5",
+            "us-gov-west-1/anthropic.claude-haiku-5-5",
+            "us-gov-west-1",
         ),
         ("aws", "anthropic.claude-3-haiku-20240307-v1:0:48k", "anthropic.claude-3-haiku-20240307-v1:0", None),
         (

@@ -148,6 +148,9 @@ def test_a_price_of_the_united_states_is_in_doubt_elsewhere() -> None:
     # Where the table has the region's own price, that one holds.
     claude = "anthropic.claude-3-haiku-20240307-v1:0"
     assert not charge("bedrock", claude, region="eu-west-1").priced_by.unverified
+    government = charge("bedrock", "us-gov.anthropic.claude-haiku-5-5")
+    assert (government.total, government.priced_by.unverified) == (from_usd("0.072"), False)
+    assert charge("bedrock", "us-gov.anthropic.claude-sonnet-5").priced_by.unverified
 
 
 SMALL = Usage(10_000, 1_000)
