@@ -112,6 +112,8 @@ class Store:
         self._feeds = Feeds(storage.writers_dir)
         self._expected = list[str]()
         """The ids of lines that processes keep beside their ledgers and that were not found yet."""
+        self._unreadable = set[str]()
+        """Those that are in no sum after all ledgers were read: of lines of a newer version, maybe."""
         self._windows = Windows()
         self._packed = Packed(storage)
         self._version: int | None = None
@@ -306,9 +308,11 @@ class Store:
         while self._memory is None and stale < _TRIES:
             try:
                 answered = self._with_recent(question, fresh=fresh, whole=whole)
-            except _Stale:
+            except _Stale as fault:
                 stale += 1
                 self._use(partial(self._bring_up, rescue=True))
+                if stale == _TRIES and self._behind is None:
+                    self._unreadable.update(fault.missing)
                 continue
             except DatabaseBusy:
                 wait = wait or Wait(_HOT_WAIT_S)
@@ -355,9 +359,13 @@ class Store:
             if whole:  # first: what is kept there was in its ledger before
                 self._expected += [each.entry_id for each in self._feeds.news()]
             self._bring_recent_up(db, fresh=fresh)
-            self._expected = [each for each in self._expected if not self._recent.has(db, each)]
+            self._expected = [
+                each
+                for each in self._expected
+                if each not in self._unreadable and not self._recent.has(db, each)
+            ]
             if self._expected:
-                raise _Stale
+                raise _Stale(self._expected)
             return question(db, self._recent)
 
         try:
@@ -853,7 +861,14 @@ def _too_large(fault: Exception) -> StorageUnavailable:
 
 
 class _Stale(Exception):
-    """The ends of the ledgers do not say it all: the sums have to be brought up."""
+    """The ends of the ledgers do not say it all: the sums have to be brought up.
+
+    ``missing`` are the ids of lines that were not found.
+    """
+
+    def __init__(self, missing: Collection[str] = ()) -> None:
+        super().__init__()
+        self.missing = missing
 
 
 _STORES: Final[dict[Path, Store]] = {}

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from shared.costs.patience import at_most
 from shared.costs.storage import LEDGER_NAME, CostStorage
 from shared.costs.store import presence as module
 from shared.costs.store import store as store_module
+from shared.costs.store.catchup import CatchUp
 from shared.costs.store.journal import sealed
 from shared.costs.store.presence import Fed, Feeds
 from shared.costs.store.store import Store
@@ -339,3 +341,27 @@ def test_the_folder_is_listed_where_a_file_may_have_come_or_gone(
     assert len(listed) == 5
     shutil.rmtree(tmp_path)
     assert feeds.news() == []
+
+
+def test_a_line_that_nobody_can_read_is_looked_for_no_more(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a newer version, which runs at the same time: each reservation brought the sums up three times."""
+    store, _ = logging(history)
+    newer = history.storage.writers_dir / "1-a.lines"
+    newer.write_bytes(sealed(b"0 /job/cost_ledger.jsonl\0some-id\0{}"))
+    newer.chmod(0o600)
+    looks, bring_up = list[str](), CatchUp.bring_up
+
+    def looking(self: CatchUp, *args: Any, **kwargs: Any) -> int:
+        looks.append("")
+        return bring_up(self, *args, **kwargs)
+
+    monkeypatch.setattr(CatchUp, "bring_up", looking)
+    assert spent(store) == history.owed
+    before = len(looks)
+    assert before
+    assert [spent(store) for _ in range(3)] == [history.owed] * 3
+    assert len(looks) == before
+    history.log(store, history.job("other"), a_call(1))
+    assert spent(store) == month(history.open()) == history.owed
