@@ -5,8 +5,8 @@ What a page folds is left out: the page itself, or the same on paper, goes with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Literal, NamedTuple
 
 from ..notify.message import Mail, filled
 from ..reports.document import Report
@@ -15,6 +15,7 @@ from .canvas import Canvas
 from .drawing import Bar, Box, Drawing
 from .page import Cell, Page, PageTable, page_of
 from .sending import sendable
+from .values import UNKNOWN
 
 WIDTH: Final = 72
 """How many columns the words of a mail have: quoted, they still fit into 80."""
@@ -26,8 +27,9 @@ _HEIGHT: Final = 90
 """How high a chart is, in pixels."""
 
 
-_GAP: Final = 13
-"""What the top and the gap of a bar that is cut take of that."""
+_GAP: Final = 3
+_END: Final = 10
+"""How high the gap of a bar that is cut is, and what lies beyond it."""
 
 
 class _Row(NamedTuple):
@@ -45,14 +47,19 @@ class _Table(NamedTuple):
     empty: str
 
 
+class _Part(NamedTuple):
+    """A piece of a bar in pixels; ``shade`` is empty in a gap."""
+
+    height: int
+    shade: Literal["", "blue", "grey"]
+
+
 class _Column(NamedTuple):
-    """A bar in pixels: what is foreseen stands on what is spent, what lies ``below`` zero hangs from it."""
+    """A bar, from the top down: what stands on zero, and what hangs from it."""
 
     name: str = ""
-    foreseen: int = 0
-    spent: int = 0
-    below: int = 0
-    cut: bool = False
+    above: tuple[_Part, ...] = ()
+    below: tuple[_Part, ...] = ()
 
 
 class _Chart(NamedTuple):
@@ -66,12 +73,12 @@ class _Chart(NamedTuple):
     @property
     def foresees(self) -> bool:
         """Whether a bar is only expected, or a part of one."""
-        return any(column.foreseen for column in self.columns)
+        return any(part.shade == "grey" for column in self.columns for part in (*column.above, *column.below))
 
     @property
     def below(self) -> int:
         """How far the longest bar hangs down."""
-        return max(column.below for column in self.columns)
+        return max(sum(part.height for part in column.below) for column in self.columns)
 
 
 def mail_of(report: Report, foot: str) -> Mail:
@@ -124,15 +131,21 @@ def _chart(drawing: Drawing) -> _Chart:
 def _column(bar: Bar | None, zero: float) -> _Column:
     if bar is None:
         return _Column()
-    over = [box for box in bar.boxes if box.y < zero]
-    below = _pixels(box for box in bar.boxes if box.y >= zero)
-    if not over:
-        return _Column(bar.name, below=max(below, 1))
-    cut = any(each.y1 < zero for each in bar.cuts)
-    height = max(_pixels(over) - (_GAP if cut else 0), 1)
-    ahead = _pixels(box for box in over if box.style == "expected")
-    foreseen = min(ahead, height) if any(box.style != "expected" for box in over) else height
-    return _Column(bar.name, foreseen, height - foreseen, below, cut)
+    above = _parts([box for box in bar.boxes if box.y < zero], cut=any(each.y1 < zero for each in bar.cuts))
+    below = _parts([box for box in bar.boxes if box.y >= zero], cut=any(each.y1 >= zero for each in bar.cuts))
+    return _Column(bar.name, above[::-1], below)
+
+
+def _parts(boxes: Sequence[Box], *, cut: bool) -> tuple[_Part, ...]:
+    """Return half a bar from zero on: what is spent, what is foreseen, and its end beyond a gap."""
+    if not boxes:
+        return ()
+    height = max(_pixels(boxes) - (_GAP + _END if cut else 0), 1)
+    ahead = _pixels(box for box in boxes if box.style == "expected")
+    foreseen = min(ahead, height) if any(box.style != "expected" for box in boxes) else height
+    shown = [_Part(height - foreseen, "blue"), _Part(foreseen, "grey")]
+    shown = [part for part in shown if part.height]
+    return (*shown, *([_Part(_GAP, ""), _Part(_END, shown[-1].shade)] if cut else ()))
 
 
 def _pixels(boxes: Iterable[Box]) -> int:
@@ -162,6 +175,6 @@ def _row(cells: tuple[Cell, ...], table: PageTable) -> _Row:
     more = tuple(
         cell.text if "number" not in cell.style.split() else f"{heading.title} {cell.text}"
         for heading, cell in zip(table.headings[1:], rest, strict=True)
-        if cell.text and "lead" not in cell.style.split()
+        if cell.text not in ("", UNKNOWN) and "lead" not in cell.style.split()
     )
     return _Row(name.text, more, amount, percent, False)

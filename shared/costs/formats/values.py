@@ -11,7 +11,9 @@ from ..reports.document import ALIKE, MONEY, Column, Figure, Gauge, Kind, Report
 T = TypeVar("T", Column, Figure)
 
 NOT_KNOWN = dict.fromkeys(MONEY, "unpriced")
-"""What stands for ``None``; a dash for every other kind."""
+"""What stands for ``None``; :data:`UNKNOWN` for every other kind."""
+
+UNKNOWN: Final = "-"
 
 _CENT = 10_000_000
 _DOLLAR = 100 * _CENT
@@ -68,7 +70,7 @@ def show(value: Value, kind: Kind, places: int = 2) -> str:
     ('202.5x', '0.872')
     """
     if value is None:
-        return NOT_KNOWN.get(kind, "-")
+        return NOT_KNOWN.get(kind, UNKNOWN)
     if isinstance(value, str):
         return tame(value)
     if kind in MONEY:

@@ -62,3 +62,24 @@ def test_a_mail_lets_what_is_below_zero_hang_from_it() -> None:
     assert drawn.index('title="2: -$2.00"') > drawn.index('title="3: $2.00"')
     upright = mail_of(Report("Days", charts=(Chart("Spend", ("1", "2", "3"), layers[1:]),)), "").html
     assert "border-top:1px" not in upright[upright.index("Spend") :]
+
+
+def test_a_mail_cuts_what_is_off_the_scale_below_zero_too_and_draws_what_is_expected_there_apart() -> None:
+    labels = ("1", "2", "3", "4", "5")
+    layers = (
+        Layer("gpt", (1e9, 1e9, 1e9, -90e9, None)),
+        Layer("expected", (None,) * 4 + (-1e9,), "expected"),
+    )
+    mail = mail_of(Report("Days", charts=(Chart("Spend", labels, layers),)), "").html
+    drawn = mail[mail.index("Spend") :]
+    blue, grey = "#2f6fb2", "#aab3bd"
+    cells = re.findall(r'<td height="(\d+)"(?: bgcolor="(#\w+)")?>', drawn)
+    assert cells == [*[("45", blue)] * 3, ("32", blue), ("3", ""), ("10", blue), ("45", grey)]
+    assert "a bar with a gap is off the scale" in drawn
+    assert "grey is what is expected" in drawn
+
+
+def test_a_mail_leaves_out_what_nobody_can_say() -> None:
+    columns = (Column("job", "Job"), Column("share", "Share", "share"), Column("cost", "Cost", "money"))
+    table = Table("Jobs", columns, (("job-1", None, -2_000_000_000),))
+    assert not re.search(r">\s*-\s*<", mail_of(Report("Jobs", tables=(table,)), "").html)
