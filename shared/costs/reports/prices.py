@@ -37,7 +37,7 @@ _LISTED: Final = (
     Column("input", "Input", "rate"),
     Column("cached", "Cached", "rate", rank=2),
     Column("output", "Output", "rate"),
-    Column("other", "Other", rank=1, wraps=True),
+    Column("other", "Other", wraps=True),
     Column("since", "Since", rank=3),
     Column("source", "From", rank=4),
 )

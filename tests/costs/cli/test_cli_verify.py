@@ -178,7 +178,7 @@ def test_a_ledger_that_is_lost_is_told_until_that_is_acknowledged(
     assert "but for ledgers that are lost" in dashboard("verify").out
     [told] = [one for one in dashboard("doctor", "--json").json()["findings"] if str(ledger) in one["found"]]
     assert (told["state"], f"{len(saved):,} bytes of it had been counted" in told["found"]) == ("note", True)
-    assert told["found"].startswith("acknowledged on 2026-")
+    assert told["found"].startswith("acknowledged on 20")
     dashboard("rebuild-index")
     assert dashboard("check").code == 0
 

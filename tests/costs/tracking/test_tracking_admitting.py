@@ -56,9 +56,9 @@ def spend(job: Path, stage: str, environ: Mapping[str, str], monkeypatch: pytest
 
 
 def test_jobs_of_years_ago_tell_only_where_there_are_no_others(tmp_path: Path) -> None:
-    for name, days, tokens, dollars in (("old", 800, 1_800_000, 9.0), ("new", 62, 400_000, 1.0)):
+    old, new = datetime(2024, 6, 1, tzinfo=UTC), datetime.now(UTC) - timedelta(days=62)
+    for name, at, tokens, dollars in (("old", old, 1_800_000, 9.0), ("new", new, 400_000, 1.0)):
         with CostTracker(tmp_path / name) as tracker:
-            at = datetime.now(UTC) - timedelta(days=days)
             tracker.log_usage("openai", "gpt-4o", tokens, stage="06_asr", timestamp=at, audio_seconds=SECONDS)
             found = tracker.estimate_job(("06_asr",), audio_seconds=SECONDS)
             assert found is not None
