@@ -52,6 +52,11 @@ _FEW: Final = 500
 _UNIQUE_FROM: Final = 16
 """A row id of so many characters is unique in the world (a UUID, a hash), a shorter one in its file."""
 
+_OTHER_CALL: Final = (
+    "has the id of a row before it and says something else: if it is another call, import such rows in a file "
+    "of their own, without that column"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -137,10 +142,15 @@ class Tally:
 
 
 class _Row(NamedTuple):
-    """An entry, and the id that it had in earlier versions, which told rows by how they are written."""
+    """An entry, where it stands, what its row says, and the id that it had in earlier versions.
+
+    These told rows by how they are written.
+    """
 
     entry: Entry
     former_id: str
+    place: str = ""
+    content: bytes = b""
 
     @property
     def ids(self) -> tuple[str, str]:
@@ -198,7 +208,7 @@ class Importer:
             NotWritten: a ledger cannot be written to.
 
         """
-        tally, fresh = Tally(), set[str]()
+        tally, fresh = Tally(), dict[str, bytes]()
         for chunk in _chunks(self._entries(tally)):
             with nullcontext() if self.dry_run else self.recorded.alone():
                 self._take(chunk, fresh, tally)
@@ -206,20 +216,22 @@ class Importer:
         self.progress(tally.rows)
         return tally
 
-    def _take(self, chunk: Sequence[_Row], fresh: set[str], tally: Tally) -> None:
+    def _take(self, chunk: Sequence[_Row], fresh: dict[str, bytes], tally: Tally) -> None:
         elsewhere = self._elsewhere(chunk)
         known = self.recorded.known([*dict.fromkeys(entry_id for row in chunk for entry_id in row.ids)])
         for row in chunk:
             entry = row.entry
-            if entry.id in fresh:
+            if fresh.get(entry.id, row.content) != row.content:
+                tally.refuse(row.place, _OTHER_CALL)
+            elif entry.id in fresh:
                 tally.known += 1
             elif (recorded := next((each for each in row.ids if each in known), None)) is not None:
-                fresh.add(entry.id)
+                fresh[entry.id] = row.content
                 self._take_again(replace(entry, id=recorded), tally)
             elif response_of(entry) in elsewhere and _is_foreign(entry):
                 tally.elsewhere += 1
             else:
-                fresh.add(entry.id)
+                fresh[entry.id] = row.content
                 if not self.dry_run:
                     self.recorded.write(self.ledger(entry), entry)
                 tally.add(entry)
@@ -242,7 +254,8 @@ class Importer:
 
     def _elsewhere(self, chunk: Sequence[_Row]) -> set[str]:
         """Return the responses' ids of a chunk's foreign rows whose calls were recorded otherwise."""
-        rows = (Told(response_of(each), each.timestamp) for each, _ in chunk if _is_foreign(each))
+        entries = (row.entry for row in chunk)
+        rows = (Told(response_of(each), each.timestamp) for each in entries if _is_foreign(each))
         return self.recorded.elsewhere(rows, self.source.format.name)
 
     def _entries(self, tally: Tally) -> Iterator[_Row]:
@@ -282,7 +295,7 @@ class Importer:
         tally.sums += found.sum_of is not None
         tally.unnamed += not found.names_model
         former = former_content_of(said)
-        return _Row(entry, entry_id(_own_id(found, former), former, copy))
+        return _Row(entry, entry_id(_own_id(found, former), former, copy), item.row, content)
 
     def _made(self, found: Understood, entry_id: str) -> Entry:
         call, is_call = found.call, found.kind == "usage"

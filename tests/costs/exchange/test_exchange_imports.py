@@ -640,6 +640,17 @@ def test_rows_are_looked_up_together(tmp_path: Path, catalogue: Catalogue) -> No
     assert asked == [8]  # under the id of each, and the one that earlier versions gave it
 
 
+def test_rows_of_one_id_that_differ_are_not_passed_over(tmp_path: Path, catalogue: Catalogue) -> None:
+    path, kept = tmp_path / "history.csv", Kept()
+    row = "9b2b7a0e-1111-4222-8333-444455556666,2026-10-03T10:0{}:00Z,gpt-4o,0.5\n".format
+    path.write_text("id,timestamp,model,cost\n" + row(1) + row(2) + row(1))
+    for added in (1, 0):
+        tally = run(path, kept, catalogue)
+        assert (tally.added, tally.known, tally.refused) == (added, 2 - added, 1)
+        [refusal] = tally.refusals
+        assert (refusal.row, refusal.why[:27]) == ("line 3", "has the id of a row before ")
+
+
 def test_rows_that_an_earlier_version_recorded_are_known(tmp_path: Path, catalogue: Catalogue) -> None:
     path, kept = tmp_path / "history", Kept()
     path.write_text(json.dumps(ALIKE))
