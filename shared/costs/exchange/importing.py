@@ -53,8 +53,8 @@ _UNIQUE_FROM: Final = 16
 """A row id of so many characters is unique in the world (a UUID, a hash), a shorter one in its file."""
 
 _OTHER_CALL: Final = (
-    "has the id of a row before it and says something else: if it is another call, import such rows in a file "
-    "of their own, without that column"
+    "has the id of a row before it and says something else: if it is another call, "
+    "import such rows in a file of their own, without that column"
 )
 
 
