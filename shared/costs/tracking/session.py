@@ -139,7 +139,7 @@ class Session:
         if digest is not None:
             self._sending(request, digest)
         try:
-            if self.job.ledger.exists():  # the storage may be another one than when it was begun
+            if os.path.exists(self.job.ledger):  # the storage may be another one than when it was begun
                 self.workspace.index.note(self.job.ledger)
             loaded = self.workspace.loaded_profile()
             hold = self.workspace.gate.reserve(request, loaded.profile, loaded.fault)

@@ -73,6 +73,21 @@ def log(tracker: CostTracker, hold: Hold | str | None, tokens: int = 100_000) ->
     return tracker.log_usage(*MODEL, tokens, tokens // 10, reservation=hold)
 
 
+@pytest.mark.parametrize("blocks", ["true", "false"])
+def test_calls_of_a_job_whose_folder_cannot_be_looked_at_are_held_for(
+    tmp_path: Path, profile: Path, blocks: str
+) -> None:
+    """Its name is longer than the file system has; they wait in the spool, and count."""
+    profile.write_text(f"budget: {{monthly_limit_usd: 0.5, block_at_limit: {blocks}}}\n")
+    with CostTracker(tmp_path / ("j" * 300)) as tracker:
+        with tracker.reserve(*MODEL, **ASKED) as hold:
+            assert log(tracker, hold) == 0.35
+        if blocks == "true":
+            with pytest.raises(BudgetExceeded), tracker.reserve(*MODEL, **ASKED):
+                pass
+        assert tracker.get_monthly_cost() == 0.35
+
+
 # --- several calls under one hold
 
 
