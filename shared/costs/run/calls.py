@@ -236,6 +236,17 @@ class MediaCall(Call):
         asked = [str(each).lower() for each in named] if isinstance(named, (list, tuple)) else []
         return "+".join(sorted(asked)) or None
 
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Tell whoever was asked before where the call fails; forget the job where that failed."""
+        try:
+            with Call.failing(self):
+                yield
+        except BaseException:
+            if self.method.reads == "known" and has_failed(self.instance):
+                self.jobs.read((self.method.service,), self._job)
+            raise
+
     @property
     def speaker(self) -> object:
         """What tells of its jobs in events; ``None`` where nothing does."""

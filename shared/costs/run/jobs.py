@@ -116,21 +116,24 @@ def _is_own(sent: _Sent) -> bool:
 
 
 _FAILED: Final = frozenset({"failed", "error"})
+_FAULT_OF_GOOGLE: Final = ("operation", "error", "code")
 
 
 def has_failed(answer: object) -> bool:
-    """Tell whether an answer about a job says that it failed: nothing is billed for it.
+    """Tell whether an answer about a job, or what waits for one, says that it failed: it is not billed.
 
     >>> has_failed({"TranscriptionJob": {"TranscriptionJobStatus": "FAILED"}}), has_failed({"status": "done"})
     (True, False)
     """
     parts = [answer, *(answer.values() if isinstance(answer, Mapping) else ())]
-    return any(_status(part) in _FAILED for part in parts)
+    return any(_status(part) in _FAILED for part in parts) or bool(found_at(answer, _FAULT_OF_GOOGLE))
 
 
 def _status(part: object) -> str:
     if not isinstance(part, Mapping):
         stated = getattr(part, "status", None)
+        if callable(stated) and hasattr(part, "polling_method"):
+            stated = stated()  # what waits for Azure keeps the last status: it does not ask again
     else:
         stated = next((part[name] for name in part if str(name).lower().endswith("status")), None)
     return str(getattr(stated, "value", stated)).lower()

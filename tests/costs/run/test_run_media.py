@@ -12,11 +12,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from shared.costs.money import from_usd
+from shared.costs.run.calls import MediaCall
+from shared.costs.run.jobs import Jobs
+from shared.costs.run.methods import MediaMethod
 from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, measured
 from tests.support.lazily import is_there
 
@@ -516,6 +520,48 @@ begun.response.Pack(kind.pb(kind(total_billed_time={"seconds": 45})))
 later = operation.from_gapic(begun, client.transport.operations_client, kind)
 assert later.result(timeout=60).total_billed_time.seconds == 45
 """
+
+
+LONG_FAILED = """
+failed = operations_pb2.Operation(name="op-1", done=True, error={"code": 3, "message": "no sound"})
+operations, kind = client.transport.operations_client, speech_v1.LongRunningRecognizeResponse
+later = operation.from_gapic(failed, operations, kind)
+try:
+    later.result(timeout=60)
+except Exception as fault:
+    assert "no sound" in str(fault)
+else:
+    raise AssertionError
+"""
+
+
+def test_a_job_that_failed_is_no_call_though_nobody_read_its_result(tmp_path: Path, address: str) -> None:
+    if not (is_there("google.cloud.speech_v1") and is_there("opentelemetry.sdk")):
+        pytest.skip("needs google-cloud-speech: pip install -e '.[dev-capture]'")
+    job = tmp_path / "job-1"
+    ran = recorded(tmp_path, job, LONG_BEGUN + LONG_LEFT + LONG_FAILED, address)
+    assert ran.returncode == 0, ran.stderr
+    assert not (job / "cost_ledger.jsonl").exists()
+
+
+def _poller(status: str) -> Any:
+    return SimpleNamespace(status=lambda: status, polling_method=lambda: None)
+
+
+def test_what_waits_for_a_job_says_that_it_failed_and_not_that_it_takes_long() -> None:
+    jobs, told = Jobs(), list[Any]()
+    ticket: Any = SimpleNamespace(report=told.append, failed=lambda _: None, denied=None)
+    named: dict[str, Any] = {"service": "azure-documents"}
+    begun = MediaMethod("azure", "begin", "sent", job=("id",), **named)
+    result = MediaMethod("azure", "result", "known", job=("self", "id"), **named)
+    for job, status in (("a", "Failed"), ("b", "InProgress")):
+        MediaCall(begun, None, (), {}, ticket, jobs).remember(SimpleNamespace(id=job))
+        poller = _poller(status)
+        poller.id = job
+        with pytest.raises(ZeroDivisionError), MediaCall(result, poller, (), {}, ticket, jobs).failing():
+            1 / 0  # noqa: B018  # what the SDK raises
+    jobs.tell_unread()
+    assert [call.request_id for call in told] == ["b/started"]
 
 
 def test_a_job_is_taken_for_read_whatever_its_reader_calls_the_service(tmp_path: Path, address: str) -> None:
