@@ -69,9 +69,10 @@ def back_test_facts(reader: Reader, question: BackTestQuestion) -> BackTestFacts
     period = question.span.period(reader.now, profile.timezone, profile.billing_day)
     catalogue = Catalogue.load(reader.storage, reader.prices_path, profile.aliases)
     reader.index.catch_up_all()
-    calls = _calls(reader, cache(catalogue.is_local), _since(reader, profile, period), period.end)
+    query = Query(start=_since(reader, profile, period), end=period.end)
+    calls = _calls(reader, cache(catalogue.is_local), query)
     found = back_test(calls, profile, cache(catalogue.name), period.start)
-    return BackTestFacts(question.file, profile, period, found, health(reader))
+    return BackTestFacts(question.file, profile, period, found, health(reader, query))
 
 
 def _since(reader: Reader, profile: Profile, period: Period) -> datetime:
@@ -82,12 +83,11 @@ def _since(reader: Reader, profile: Profile, period: Period) -> datetime:
     return datetime.fromtimestamp(bucket_of(first), UTC)
 
 
-def _calls(reader: Reader, is_local: IsLocal, since: datetime, until: datetime) -> list[TrialCall]:
-    """Return the calls of all jobs that were at work in a stretch of time, in the order of their time.
+def _calls(reader: Reader, is_local: IsLocal, query: Query) -> list[TrialCall]:
+    """Return the calls of all jobs that were at work in a query's time, in the order of their time.
 
     A job's earlier calls are among them: its own limits bound its whole life.
     """
-    query = Query(start=since, end=until)
     size = sum(group.totals.calls for group in reader.index.groups((), query))
     with reader.progress("Trying the limits") as advance:
         [calls] = in_turn([(_by_job(reader, is_local, query), size)], advance)

@@ -26,7 +26,8 @@ class Health(NamedTuple):
     ``problems`` describes damaged lines, one sentence each; ``degraded`` says why the index could
     not be used; ``waiting`` is how many entries count that could not be written to their ledgers yet;
     ``prices_path`` is where a missing price would be added. ``gone`` is how many ledgers are not there any
-    more, and their cost that still counts, in nano-dollars.
+    more, and their cost, in nano-dollars: it still counts, but not in what is read from their entries
+    (``reads_entries``).
     """
 
     problems: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class Health(NamedTuple):
     prices_path: str = "prices.yaml"
     waiting: int = 0
     gone: tuple[int, Nanos] = (0, ZERO)
+    reads_entries: bool = False
 
     @property
     def incomplete(self) -> int:
@@ -274,12 +276,19 @@ def incomplete(health: Health) -> Iterator[Note]:
         text = f"{entries} and {'counts' if health.waiting == 1 else 'count'} already"
         text = f"{text}; see cost-dashboard doctor"
         yield Note(f"cost tracking degraded: {text}", "warning")
-    number, cost = health.gone
-    if number:
-        ledgers = plural(number, "ledger is gone; its", "ledgers are gone; their")
-        yield Note(f"{ledgers} {usd(cost)} counts.")
+    yield from gone(health)
     if health.degraded:
         yield Note(f"The index could not be used, so the ledgers were summed: {health.degraded}", "warning")
+
+
+def gone(health: Health) -> Iterator[Note]:
+    """Return what becomes of the calls of ledgers that are not there any more."""
+    number, cost = health.gone
+    ledgers = plural(number, "ledger is gone; its", "ledgers are gone; their")
+    if number and health.reads_entries:
+        yield Note(f"{ledgers} calls, {usd(cost)} in sums, are not in this.", "warning")
+    elif number:
+        yield Note(f"{ledgers} {usd(cost)} counts.")
 
 
 def noted(number: int, one: str, many: str, rest: str, tone: Tone = "warning") -> Iterator[Note]:

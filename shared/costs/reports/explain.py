@@ -79,7 +79,7 @@ def explain_facts(reader: Reader, asked: ExplainQuestion) -> ExplainFacts:
         parts = explain(*in_turn([(side.entries, side.calls) for side in (first, second)], advance))
     one, other = (compared_period(name, zone, reader.billing_day) for name in (before, after))
     alike = _alike(one, other, reader.now)
-    doubts = health(reader)
+    doubts = health(reader, *(side.read for side in (first, second) if side.read is not None))
     if first.problems is not None and second.problems is not None:
         doubts = doubts._replace(problems=first.problems + second.problems)
     return ExplainFacts(first.name, second.name, parts, doubts, alike)
@@ -101,20 +101,22 @@ def _alike(before: Period | None, after: Period | None, now: datetime) -> str | 
 class _Side(NamedTuple):
     """What to call one side, its entries and how many calls they are about.
 
-    ``problems`` are what is wrong in a job's ledger (``None`` of a period).
+    ``problems`` are what is wrong in a job's ledger (``None`` of a period), ``read`` is which entries of a
+    period are read (``None`` of a job).
     """
 
     name: str
     entries: Iterable[Entry]
     calls: int
     problems: tuple[Ref, ...] | None = None
+    read: Query | None = None
 
 
 def _side(reader: Reader, name: str, query: Query, zone: ZoneInfo) -> _Side:
     period = compared_period(name, zone, reader.billing_day)
     if period is not None:
         within = query._replace(start=period.start, end=period.end)
-        return _Side(named(period), *counted(reader, within))
+        return _Side(named(period), *counted(reader, within), read=within)
     job = find_job(reader, name)
     entries, problems, missed = entries_of_job(reader, job)
     mine = [e for e in entries if query.user_id in (None, e.user_id) and query.stage in (None, e.stage)]

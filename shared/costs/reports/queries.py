@@ -32,16 +32,23 @@ if TYPE_CHECKING:
     from ..pricing.catalogue import Catalogue
 
 
-def health(reader: Reader) -> Health:
-    """Return what makes sums of this reader doubtful."""
+def health(reader: Reader, *read: Query) -> Health:
+    """Return what makes sums of this reader doubtful, or a report that is made of entries.
+
+    Of those, ``read`` says which entries: of the ledgers that are gone, those alone matter that had some.
+    """
     index = reader.index
-    unread = index.unread()
+    unread, gone = index.unread(), index.gone()
+    if read:
+        meant = {each.job.ledger for query in read for each in index.readable(query) if each.gone}
+        gone = [each for each in gone if each.path in meant]
     return Health(
         problems=(*map(problem_ref, reader.problems()), *map(_unread_ref, unread)),
         degraded=index.degraded,
         prices_path=str(reader.prices_path or "prices.yaml"),
         waiting=len(waiting_paths(reader.storage)) - len(unread),
-        gone=(len(gone := index.gone()), Nanos(sum(ledger.cost for ledger in gone))),
+        gone=(len(gone), Nanos(sum(ledger.cost for ledger in gone))),
+        reads_entries=bool(read),
     )
 
 

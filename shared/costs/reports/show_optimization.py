@@ -25,7 +25,7 @@ from ..money import Nanos, percent, percent_words, to_usd
 from ..periods import Period
 from ..rollup import Query
 from . import advice
-from .common import Health, named, noted, plural, usd, whose
+from .common import Health, gone, named, noted, plural, usd, whose
 from .document import Column, Figure, Note, Ref, Report, Table, derive
 from .machines import machine_data, machine_doubts, machine_work
 from .queries import health, reading, within
@@ -86,7 +86,7 @@ def improvement_facts(
         asked.user,
         period,
         found.savings,
-        health(reader),
+        health(reader, query),
         found.cacheable,
         found.waste,
         found.worths,
@@ -336,6 +336,7 @@ def _notes(facts: OptimizationFacts) -> Iterator[Note]:
     has = ("call has", "calls have")
     missing = "units without a price, or not stated, and could not be compared."
     yield from noted(savings.unpriced_calls, *has, "no known price and could not be compared.")
+    yield from gone(facts.health)
     yield from noted(savings.partial_calls, *has, missing)
     if facts.show == "changes":
         yield from saving_notes(facts)

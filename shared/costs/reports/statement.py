@@ -115,7 +115,9 @@ def _read_calls(
     if not month.before:
         return savings, None
     parts = difference(before, after)
-    return savings, ExplainFacts(named(earlier), named(month.period), parts, health(reader))
+    return savings, ExplainFacts(
+        named(earlier), named(month.period), parts, health(reader, *stretches, query)
+    )
 
 
 def _most_expensive_jobs(reader: Reader, query: Query) -> tuple[JobSum, ...]:

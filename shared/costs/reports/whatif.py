@@ -56,7 +56,7 @@ def whatif_facts(reader: Reader, question: WhatIfQuestion) -> WhatIfFacts:
         found = what_if(entries, swaps, reader.catalogue)
     used = {outcome.swap for outcome in found.outcomes}
     unused = [swap for swap in swaps if swap not in used]
-    return WhatIfFacts(period, found, unused, asked.filters, health(reader))
+    return WhatIfFacts(period, found, unused, asked.filters, health(reader, query))
 
 
 def whatif_report(facts: WhatIfFacts) -> Report:

@@ -528,3 +528,29 @@ def test_a_new_profile_lies_where_it_is_found(
     assert dashboard("set-budget", "--monthly", "9").code == 0
     assert (cost_home / "profile.yaml").exists()
     assert dashboard("show-budget", "--json").json()["limit_usd"] == 9
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["explain", "2026-10", "2026-11"],
+        ["whatif", "--swap", "openai/gpt-4o=openai/gpt-4o-mini", "--month", "2026-11"],
+        ["whatif", "--budget", "stricter.yaml", "--since", "2026-11-01"],
+        ["show-optimization", "--month", "2026-11"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_what_reads_calls_says_that_those_of_ledgers_that_are_gone_are_not_in_it(
+    words: list[str], tmp_path: Path, dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("stricter.yaml").write_text("budget: {monthly_limit_usd: 1}")
+    for job, day in (("kept", "2026-11-03"), ("cleared", "2026-11-04"), ("long ago", "2026-01-04")):
+        with CostTracker(tmp_path / job) as tracker:
+            tracker.log_usage("openai", "gpt-4o", 4_000_000, timestamp=f"{day}T12:00:00Z")
+    assert "ledger is gone" not in dashboard(*words).out
+    for job in ("cleared", "long ago"):
+        shutil.rmtree(tmp_path / job)
+    said = " ".join(dashboard(*words).out.split())
+    assert "1 ledger is gone; its calls, $10.00 in sums, are not in this." in said
+    assert "2 ledgers are gone; their $20.00 counts." in " ".join(dashboard("show-monthly").out.split())
