@@ -192,6 +192,33 @@ def test_a_row_that_no_call_can_have_or_that_says_two_things_is_refused_and_the_
     assert outcome(compared(openai, path)) == (*WHOLE[:2], 1)
 
 
+REFUNDED = {
+    "litellm.csv": "request_id,startTime,model,custom_llm_provider,prompt_tokens,completion_tokens,spend\n"
+    "{id},2026-10-03 10:00:00,gpt-4o,openai,1000,200,0.0045\n"
+    "{id},2026-10-04 10:00:00,gpt-4o,openai,-1000,-200,-0.0045\n",
+    "litellm.json": '[{"request_id": "{id}", "startTime": "2026-10-03 10:00:00", "model": "gpt-4o", '
+    '"custom_llm_provider": "openai", "prompt_tokens": 1000, "completion_tokens": 200, "spend": 0.0045}, '
+    '{"request_id": "{id}", "startTime": "2026-10-04 10:00:00", "model": "gpt-4o", '
+    '"custom_llm_provider": "openai", "prompt_tokens": -1000, "completion_tokens": -200, "spend": -0.0045}]',
+    "openrouter.csv": "generation_id,created_at,cost_total,tokens_prompt,tokens_completion,model_permaslug\n"
+    "{id},2026-10-03 10:00:00,0.0045,1000,200,openai/gpt-4o\n"
+    "{id},2026-10-04 10:00:00,-0.0045,1000,200,openai/gpt-4o\n",
+}
+
+
+@pytest.mark.parametrize("name", REFUNDED)
+def test_a_refund_on_a_bill_of_calls_is_a_credit_and_no_second_line_of_its_call(
+    name: str, tmp_path: Path
+) -> None:
+    (path := tmp_path / name).write_text(REFUNDED[name].replace("{id}", "chatcmpl-0123456789abcdef"))
+    read = [*bill_format_for(path).read(path, Statement())]
+    lines = [each for each in read if isinstance(each, BillLine)]
+    assert [(each.category, each.response_id, str(each.amount)) for each in lines] == [
+        ("model", "chatcmpl-0123456789abcdef", "0.0045"),
+        ("credit", None, "-0.0045"),
+    ]
+
+
 def test_a_bill_that_was_cut_off_is_incomplete_and_adjusts_no_sum(
     tmp_path: Path, openai: Store, catalogue: Catalogue
 ) -> None:

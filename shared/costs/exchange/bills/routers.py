@@ -2,7 +2,8 @@
 
 OpenRouter's ids were seen to be other ones than the responses' (November 2026), a second apart with equal
 tokens; what is inferred under own keys is not in its ``cost_total``. LiteLLM's ``spend`` is its own estimate,
-with the margin that was set there; its rows of answers from its own cache are no calls.
+with the margin that was set there; its rows of answers from its own cache are no calls. An amount below zero
+is a refund, which is no call either, whatever call's id it has.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def _columns(batch: Records, places: Sequence[int]) -> CallColumns | None:
     if not (all(amounts) and all(map(Decimal.is_finite, amounts))):  # of the proxy's own cache, perhaps
         return None
     numbers: tuple[Decimal | int, ...] = (*amounts, *inputs, *outputs)
-    if not -MOST < min(numbers) <= max(numbers) < MOST or max(ats).year > _LAST_YEAR:
+    if not 0 <= min(numbers) <= max(numbers) < MOST or max(ats).year > _LAST_YEAR:
         return None
     services, bare = zip(*pairs, strict=True)
     cached = [*map(_cached, metadata)]
@@ -131,10 +132,13 @@ def _call(where: str, cells: Sequence[Any]) -> BillLine | None:
     if not amount and (str(cache_hit).lower() == "true" or "_cache_hit" in str(request_id)):
         return None
     service, name = str(provider or ""), str(model or "")
+    known, at = _service(service) if service else "", instant(start)
+    if amount < 0:
+        return _refund(where, known, at, amount)
     return BillLine(
         where,
-        _service(service) if service else "",
-        instant(start),
+        known,
+        at,
         _model(service, name) or None,
         "model",
         None,
@@ -144,6 +148,10 @@ def _call(where: str, cells: Sequence[Any]) -> BillLine | None:
         1,
         amount or None,
     )
+
+
+def _refund(where: str, service: str, at: datetime, amount: Decimal) -> BillLine:
+    return BillLine(where, service, at, category="credit", amount=amount, label="refund")
 
 
 def _model(service: str, name: str) -> str:
@@ -224,11 +232,13 @@ def _openrouter(path: Path, statement: Statement) -> Iterator[BillLine | NotUnde
 
 
 def _generation(where: str, row: Mapping[str, Any]) -> BillLine:
-    cost = openrouter.cost_of(row)
+    cost, at = openrouter.cost_of(row), instant(row["created_at"])
+    if cost is not None and cost < 0:
+        return _refund(where, "openrouter", at, cost)
     return BillLine(
         where,
         "openrouter",
-        instant(row["created_at"]),
+        at,
         row.get("model_permaslug"),
         response_id=row["generation_id"],
         counts=(
