@@ -212,6 +212,8 @@ def test_a_day_of_a_credit_alone_shows_it(tmp_path: Path, capsys: pytest.Capture
     ):
         assert run([*words, *storage]) == 0
         assert re.search(r"Spent +-\$1\.10", capsys.readouterr().out), words
+    assert run(["report", *of_month, "--user", "ana", *storage]) == 0
+    assert "other users" not in capsys.readouterr().out
     with Workspace(tmp_path / "storage", environ={}) as workspace:
         assert _amount_after("Spent", _served(workspace, f"/days/{later}")) == "-$1.10"
 

@@ -7,7 +7,7 @@ of two neighbouring scenarios, so the parts add up to the whole difference to th
 Within each stage, in this order:
 
 - *retries*: calls of a second or later attempt, taken out first on both sides;
-- *credits*: refunds and credits that belong to no one call, taken out as well;
+- *credits*: refunds and credits of no one call, or of calls of another time, taken out as well;
 - *volume*: as many calls as on the second side, all else as on the first (a new stage is all volume);
 - *models*: divided among models as on the second side, at the first side's cost per call;
 - *tiers*: divided among service tiers (standard, batch ...) as on the second side;
@@ -162,6 +162,12 @@ class Side:
             cell = self._by_names.get(names) or self._cell(names)
             cell.add(SIGNS[entry.kind], entry.usage, charge)
 
+    def parted(self, stage: str) -> tuple[int, _Cells]:
+        """Return the credits of a stage, those for calls of another time too, and the sums of its calls."""
+        cells = self.cells.get(stage, {})
+        loose = sum(cell.cost for cell in cells.values() if cell.calls <= 0)
+        return self.credits.get(stage, 0) + loose, {key: c for key, c in cells.items() if c.calls > 0}
+
     @staticmethod
     def _add_to(by_stage: dict[str, int], stage: str | None, cost: int) -> None:
         by_stage[stage or UNNAMED] = by_stage.get(stage or UNNAMED, 0) + cost
@@ -203,8 +209,8 @@ def difference(first: Side, second: Side) -> Explanation:
 
 def _stage(stage: str, first: Side, second: Side) -> Iterable[Effect]:
     yield Effect(stage, "retries", Nanos(second.retries.get(stage, 0) - first.retries.get(stage, 0)))
-    yield Effect(stage, "credits", Nanos(second.credits.get(stage, 0) - first.credits.get(stage, 0)))
-    old, new = first.cells.get(stage, {}), second.cells.get(stage, {})
+    (credits_before, old), (credits_after, new) = (side.parted(stage) for side in (first, second))
+    yield Effect(stage, "credits", Nanos(credits_after - credits_before))
     scenarios = [_total(old), *(round_half_even(scenario(old, new)) for scenario in _SCENARIOS), _total(new)]
     for reason, (start, end) in zip(_SPLIT, pairwise(scenarios), strict=True):
         yield Effect(stage, reason, Nanos(end - start))

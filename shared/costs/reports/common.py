@@ -129,12 +129,17 @@ _LIMITED: Final[Mapping[str, Thing]] = {
     "workflow": "workflow",
     "operation": "operation",
 }
-"""Limits on something whose name is that of its calls; a model has several."""
+"""Limits on something whose name is that of its calls. A model and a service have several, a plan none."""
 
 
 def _spend_of(limit: Limit) -> Iterator[Ref]:
-    """Return what the calls that a limit bounds are of: a period, or a job; a user; something with a name."""
+    """Return what the calls that a limit bounds are of: a period, or a job; a user; something with a name.
+
+    Nothing, where these are also of calls that it does not bound.
+    """
     scope, ledger = limit.scope, limit.query.ledger
+    if scope.name and ledger is None and scope.kind not in _LIMITED:
+        return
     if limit.period is not None:
         yield Ref(limit.period.name, "month")
     if ledger is not None:

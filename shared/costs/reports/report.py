@@ -95,7 +95,7 @@ def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
         breakdowns=list(_breakdowns(reader, asked, query)),
         stretches=_stretches(reader, asked.step, period, query),
         spendings=_standing(reader, asked, period),
-        others=() if whole.calls or query.user_id is None else others(reader, query),
+        others=others(reader, query) if whole.is_empty and query.user_id is not None else (),
         present=PRESENT[asked.step] if asked.shows_present and asked.step else "",
         health=health(reader),
     )

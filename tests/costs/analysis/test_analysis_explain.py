@@ -37,9 +37,10 @@ def call(
     return entry(None, model=model, usage=usage, **{"charge": Charge(parts, PRICED), **given})
 
 
-def credit(amount: int) -> Entry:
-    """Return a credit that belongs to no one call."""
-    return call(kind="adjustment", tokens=0, output=0, charge=Charge({"stated": Nanos(amount)}, PRICED))
+def credit(amount: int, **given: object) -> Entry:
+    """Return a credit, of no one call unless more is given."""
+    charge = Charge({"stated": Nanos(amount)}, PRICED)
+    return replace(call(tokens=0, output=0, charge=charge), kind="adjustment", **given)  # type: ignore[arg-type]
 
 
 def check(found: Explanation, before: list[Entry], after: list[Entry]) -> None:
@@ -74,6 +75,8 @@ ONE = 1_000 * 5_000 + 100 * 20_000
         ([call()], [call(output=300)], {"size": 200 * 20_000}),
         ([call()], [call(), credit(-900)], {"credits": -900}),
         ([credit(-500)], [credit(-900)], {"credits": -400}),
+        ([call()], [call(), credit(-900, corrects="of-october", model="whisper-1")], {"credits": -900}),
+        ([], [credit(-900, corrects="of-october")], {"credits": -900}),
     ],
 )
 def test_each_cause_lands_in_its_part(

@@ -374,8 +374,9 @@ def test_what_a_page_is_made_of_is_given_back_at_once(anybody: TestClient) -> No
 def test_limits_lead_to_the_spend_that_they_bound(sample: Sample, tmp_path: Path) -> None:
     profile = tmp_path / "profile.yaml"
     limits = "tag_limits_usd: {'customer:acme': 9}, stage_limits_usd: {13_ai_summarization: 1}"
+    several = "model_limits_usd: {openai/gpt-4o: 9}, service_limits_usd: {openai: 9}"
     profile.write_text(
-        f"budget: {{monthly_limit_usd: 50, daily_limit_usd: 5, weekly_limit_usd: 9, {limits}}}\n"
+        f"budget: {{monthly_limit_usd: 50, daily_limit_usd: 5, weekly_limit_usd: 9, {limits}, {several}}}\n"
         "organization: {monthly_limit_usd: 70, yearly_limit_usd: 900}\n"
     )
     with (
@@ -390,7 +391,8 @@ def test_limits_lead_to_the_spend_that_they_bound(sample: Sample, tmp_path: Path
         ways = dict(re.findall(r'<p><span><a href="([^"]+)">([^<]+)</a></span><strong', page))
         assert all(client.get(way.replace("&amp;", "&")).status_code == 200 for way in ways)
         month = client.get("/months/2026-11").text
-    assert "<p><span>week</span><strong" in page  # no page has just a week
+    for label in ("week", "model openai/gpt-4o", "service openai"):  # no page has just these
+        assert f"<p><span>{label}</span><strong" in page
     job = next(way for way in ways if way.startswith("/calls?job="))
     assert job.endswith("&amp;period=all&amp;stage=13_ai_summarization")
     assert {way: label for way, label in ways.items() if way != job} == {
