@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -270,6 +271,8 @@ class Session:
 
     def report(self, stage: Stage) -> None:
         """Say what a stage cost, what is wrong with its recording, and which alerts are new."""
+        if sys.is_finalizing():  # of a generator that nobody read to its end: the budgets cannot be looked at
+            return
         with at_most(CALL_S):
             if self.degraded:
                 stage.say(logging.WARNING, self.degraded_line())

@@ -120,6 +120,7 @@ class TestLangChainsCalls:
             ("openrouter", {"cost": 0.0123, "cost_details": None}, "openrouter", 12_300_000),
             ("openrouter", {"cost": 0.0006, "cost_details": UPSTREAM}, "openrouter", 12_900_000),
             ("openrouter", {"cost": 0.0123, "cost_details": UPSTREAM}, "openrouter", 12_300_000),
+            ("openrouter", {"cost": 0.0122, "cost_details": UPSTREAM}, "openrouter", 12_200_000),
             ("openai", {"model_provider": "openai", "model_name": "gpt-4o"}, "openai", None),
         ],
     )

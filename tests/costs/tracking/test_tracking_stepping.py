@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
@@ -136,4 +138,29 @@ def test_what_a_generator_reserved_is_held_while_it_waits_and_no_longer(
     with tracker.stage("speak", reserve=0.5):
         call(tracker)
     assert spent(tracker) == {"translate": 1, "speak": 1}
+    tracker.close()
+
+
+LEFT = """
+import sys
+from shared.cost_tracker import CostTracker
+tracker = CostTracker(sys.argv[1])
+@tracker.stage("translate")
+def translated():
+    tracker.log_usage("openai", "gpt-4o", 1000, 200)
+    yield 1
+pieces = translated()
+next(pieces)
+"""
+
+
+def test_a_generator_that_waits_as_the_program_ends_says_nothing_of_a_fault(
+    tmp_path: Path, cost_home: Path
+) -> None:
+    job = tmp_path / "job"
+    command = [sys.executable, "-c", LEFT, str(job)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("", "")
+    tracker = CostTracker(job)
+    assert spent(tracker) == {"translate": 1}
     tracker.close()

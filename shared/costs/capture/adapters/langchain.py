@@ -137,12 +137,13 @@ def _stated(about: Fields) -> tuple[Nanos | None, StatedBy]:
     """Return what the server states that a call costs: in its usage, or beside it.
 
     langchain-openrouter 0.2.9 (2026-11-30) keeps OpenRouter's bill alone, and not whether one's own key was
-    used: then it is less than what the provider behind it bills.
+    used: then it is a fee, a twentieth of what the provider behind it bills
+    (https://openrouter.ai/docs/use-cases/usage-accounting, 2026-11-30).
     """
     if (paid := usd_of(about.get("cost"))) is None:
         return stated_cost(_older_usage(about))
     upstream = usd_of(about.part("cost_details").get("upstream_inference_cost"))
-    own_key = upstream is not None and paid < upstream
+    own_key = upstream is not None and paid * 2 < upstream
     return stated_cost(Fields({**_plain(about), "is_byok": own_key}))
 
 
