@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import select
 import shutil
 import signal
@@ -483,6 +484,9 @@ def test_a_storage_on_a_small_disk_that_fills_up(place: Place) -> None:
             while True:
                 filler.write(b"x" * 1024)
         assert float(place.run(TIMED, "known", 40)) < 2.5
+        examined = place.dashboard("doctor")
+        assert examined.returncode == 1
+        assert re.search(r"disk WRONG [\d,]+ bytes are free at ", " ".join(examined.stdout.split()))
         (place.home / "filler").unlink()
         place.has(43)
 

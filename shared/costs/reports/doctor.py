@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from importlib.util import find_spec
@@ -72,7 +73,7 @@ def doctor_facts(reader: Reader, _: None = None) -> DoctorFacts:
     """
     storage = _whether_usable(reader.storage)
     if storage is None:
-        return _found(reader, (_storage, *_SET_UP, *LOOKS))
+        return _found(reader, (_storage, _disks, *_SET_UP, *LOOKS))
     with TemporaryDirectory() as nowhere:
         elsewhere = Workspace(nowhere, reader.profile_path, environ=reader.environ, clock=lambda: reader.now)
         with elsewhere:
@@ -122,6 +123,20 @@ def _storage(reader: Reader) -> Iterator[Finding]:
     root = reader.storage.root
     yield Finding("cost storage", "ok", str(root))
     yield from open_to_others([root, *sorted(root.rglob("*"))])
+
+
+LEAST_FREE: Final = 4_000_000
+"""Bytes: sums are written anew as a whole, and take a few megabytes for some ten thousand calls."""
+
+
+def _disks(reader: Reader) -> Iterator[Finding]:
+    """Say which disks with ledgers, or with the storage itself, have no space left to write to."""
+    folders = (reader.storage.root, *(ledger.parent for ledger in reader.index.ledgers()))
+    disks = {os.stat(folder).st_dev: folder for folder in folders if os.path.isdir(folder)}
+    for folder in disks.values():
+        free = shutil.disk_usage(folder).free
+        if free < LEAST_FREE:
+            yield Finding("disk", "wrong", f"{free:,} bytes are free at {folder}", "free some space there")
 
 
 def _profile(reader: Reader) -> Iterator[Finding]:
