@@ -95,7 +95,7 @@ def trend_report(facts: TrendFacts) -> Report:
     return Report(
         title=f"Trend by {unit}",
         subtitle=", ".join([named(facts.period), *(f"{k} {v}" for k, v in facts.filters.items())]),
-        figures=() if empty else _figures(facts, unit),
+        figures=() if empty else tuple(_figures(facts, unit)),
         series=() if empty else _lines(facts),
         tables=(_table(facts, unit),),
         charts=() if empty else tuple(_charts(facts, unit)),
@@ -104,17 +104,19 @@ def trend_report(facts: TrendFacts) -> Report:
     )
 
 
-def _figures(facts: TrendFacts, unit: str) -> tuple[Figure, ...]:
+def _figures(facts: TrendFacts, unit: str) -> Iterator[Figure]:
+    spent = cost_or_unpriced(facts.totals)
+    yield Figure("cost", "Spent", spent)
+    if spent is None:
+        return
     begun = since_begun(facts.stretches)
     whole = [s for s in begun if s.whole] or begun
     mean = Nanos(sum(s.totals.cost for s in whole) // len(whole))
     highest = max(begun, key=lambda s: s.totals.cost)
     some = f", of {plural(len(whole), f'whole {unit}', f'whole {unit}s')}" if len(whole) < len(begun) else ""
-    return (
-        Figure("cost", "Spent", facts.totals.cost),
-        Figure("mean", f"A {unit}", mean, note=f"on average{some}"),
-        Figure("dearest", "Most expensive", highest.totals.cost, note=highest.name),
-    )
+    yield Figure("mean", f"A {unit}", mean, note=f"on average{some}")
+    if highest.totals.cost > 0:
+        yield Figure("dearest", "Most expensive", highest.totals.cost, note=highest.name)
 
 
 def _charts(facts: TrendFacts, unit: str) -> Iterator[Chart]:

@@ -213,6 +213,22 @@ def test_stretches_below_zero_have_no_share_of_them_and_no_change_to_the_next() 
     assert all("-0.0%" not in str(show(value, "share")) for row in table.rows for value in row[at("share") :])
 
 
+@pytest.mark.parametrize(
+    ("totals", "figures"),
+    [
+        (Totals(calls=2, unpriced_calls=2), {"Spent": None}),
+        (Totals(cost=Nanos(-8)), {"Spent": -8, "A day": -8}),
+        (Totals(calls=1, cost=Nanos(8)), {"Spent": 8, "A day": 8, "Most expensive": 8}),
+    ],
+)
+def test_a_trend_of_what_has_no_price_or_is_below_zero_tells_no_most(
+    totals: Totals, figures: dict[str, int | None]
+) -> None:
+    day = divide_period(NOVEMBER, "daily")[0]
+    report = trend_report(TrendFacts("daily", NOVEMBER, [Stretch(day.name, totals)], totals))
+    assert {figure.label: figure.value for figure in report.figures} == figures
+
+
 @pytest.mark.parametrize("count", [0, 2, 25])
 def test_anomalies(count: int) -> None:
     names = [f"job-202611{n:02d}-rpatel-0001" for n in range(1, count + 1)]
