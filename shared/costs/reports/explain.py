@@ -203,9 +203,10 @@ def _stage(name: str) -> str:
 
 def _notes(facts: ExplainFacts) -> Iterator[Note]:
     found = facts.explanation
-    if not found.parts:
-        same = any(found.calls) or found.before
-        yield Note("Both cost the same, for the same reasons." if same else "Neither side has any calls.")
+    if not found.parts and (all(found.calls) or found.before):
+        yield Note("Both cost the same, for the same reasons.")
+    elif not found.parts and not any(found.calls):
+        yield Note("Neither side has any calls.")
     has = ("call has", "calls have")
     for number, what in (
         (found.unpriced, f"no known price and no part in this: {CHECK} says why."),

@@ -126,6 +126,12 @@ def test_no_percentage_is_of_what_credits_took_below_the_saving(spent: str) -> N
     assert wasted[0][-1] == (20.0 if spent == "5" else None)
 
 
+def test_calls_without_a_price_on_one_side_are_no_same_reasons() -> None:
+    found = explain([], [entry(None)])
+    [note] = explain_report(ExplainFacts("2026-10", "2026-11", found)).notes
+    assert note.text.startswith("1 call has no known price")
+
+
 def test_credits_on_both_sides_are_told_where_no_call_is() -> None:
     price = Charge({"stated": Nanos(-3_500_000_000)}, PRICED)
     found = explain([], [entry(None, kind="adjustment", charge=price)])
