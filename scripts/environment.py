@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def set_up(*extras: str) -> None:
     wanted = {"project": _fingerprint(), "extras": sorted(set(extras) | set(_installed_extras()))}
     if _stamp() == wanted:
         return
-    if not program("python").exists():
+    if not program("pip").exists():  # it comes last: an interrupted making is done again
         say(f"making a virtual environment in {FOLDER}")
         run(
             [sys.executable, "-m", "venv", str(FOLDER)],
@@ -77,7 +78,7 @@ def set_up_engines() -> Path:
     if shutil.which("java") is None:
         raise SetUpFailed("Spark needs Java 17 or newer: apt install openjdk-17-jre-headless")
     python = ENGINES / ("Scripts" if os.name == "nt" else "bin") / "python"
-    if not python.exists():
+    if not python.with_name("pip").exists():
         say(f"making a virtual environment in {ENGINES}")
         run(
             [sys.executable, "-m", "venv", str(ENGINES)],
@@ -97,6 +98,14 @@ def run(command: list[str], remedy: str) -> None:
     """
     if subprocess.run(command, cwd=ROOT, check=False).returncode:
         raise SetUpFailed(f"{' '.join(command)} failed: {remedy}")
+
+
+def run_to_its_end(command: list[str]) -> int:
+    """Run a program and return its exit code; Ctrl-C, which it gets too, leaves it the time to end."""
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        while True:
+            with suppress(KeyboardInterrupt):
+                return process.wait()
 
 
 def say(text: str) -> None:

@@ -9,10 +9,9 @@ this machine and at no cost. Run it again: completed stages are not run twice, n
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
-from environment import ROOT, SetUpFailed, program, say, set_up
+from environment import ROOT, SetUpFailed, program, run_to_its_end, say, set_up
 
 
 def main() -> int:
@@ -22,10 +21,13 @@ def main() -> int:
     except SetUpFailed as fault:
         say(str(fault))
         return 3
+    except KeyboardInterrupt:
+        say("interrupted: run it again, it goes on from here")
+        return 130
     recordings = sorted(map(str, (ROOT / "scripts" / "recordings").glob("*.flac")))
     batch = [str(program("python")), "scripts/run_batch.py", *recordings, "--resume"]
     say(_shown(batch))
-    code = subprocess.run(batch, cwd=ROOT, check=False).returncode
+    code = run_to_its_end(batch)
     if code == 0:
         say(f"next: {_shown([str(program('cost-dashboard')), 'show-job', 'out/latest/'])}")
     return code

@@ -230,7 +230,8 @@ def _show_costs(batch: Batch) -> None:
     print(cost_table(batch.jobs, [stage.name for stage in batch.stages], costs, width))
     for job in batch.jobs:
         text = job.path / "transcript.txt"
-        made = _shown(text) if text.exists() else f"no transcript; see {_shown(job.log_path)}"
+        why = f"; see {_shown(job.log_path)}" if job.log_path.exists() else ""
+        made = _shown(text) if text.exists() else f"no transcript{why}"
         print(f"{Path(job.record.media.path).name}: {made}")
     if not any(sum(by_stage.values()) for by_stage in costs.values()) and (cloud := _hosted(batch.jobs)):
         print(f"On this machine at no cost; {HOSTED[0]}/{HOSTED[1]} would have cost ${cloud:,.4f}.")
