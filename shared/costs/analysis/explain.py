@@ -165,8 +165,9 @@ class Side:
     def parted(self, stage: str) -> tuple[int, _Cells]:
         """Return the credits of a stage, those for calls of another time too, and the sums of its calls."""
         cells = self.cells.get(stage, {})
-        loose = sum(cell.cost for cell in cells.values() if cell.calls <= 0)
-        return self.credits.get(stage, 0) + loose, {key: c for key, c in cells.items() if c.calls > 0}
+        loose = {key: cell for key, cell in cells.items() if cell.calls <= 0 and cell.cost < 0}
+        credited = self.credits.get(stage, 0) + sum(cell.cost for cell in loose.values())
+        return credited, {key: cell for key, cell in cells.items() if key not in loose}
 
     @staticmethod
     def _add_to(by_stage: dict[str, int], stage: str | None, cost: int) -> None:

@@ -77,6 +77,7 @@ ONE = 1_000 * 5_000 + 100 * 20_000
         ([credit(-500)], [credit(-900)], {"credits": -400}),
         ([call()], [call(), credit(-900, corrects="of-october", model="whisper-1")], {"credits": -900}),
         ([], [credit(-900, corrects="of-october")], {"credits": -900}),
+        ([call()], [call(), credit(900, corrects="unpriced", model="whisper-1")], {"prices": 900}),
     ],
 )
 def test_each_cause_lands_in_its_part(
