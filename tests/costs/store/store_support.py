@@ -274,7 +274,7 @@ def plain_logged(entries: Iterable[Placed], hold: str) -> tuple[int, int, int]:
 
 def spent(store: Store) -> int:
     """Return what everybody spent, as a call on its way asks it, in nano-dollars."""
-    return store.spends([WIDE])[0]
+    return store.spends([Query(start=WIDE.start)])[0]
 
 
 def month(store: Store) -> int:
