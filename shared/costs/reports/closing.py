@@ -284,7 +284,7 @@ def closed_report(closed: ClosedMonth, file: str) -> Report:
             "ledgers", "Ledgers", len(ledgers), "count", f"{sum(one.digest.size for one in ledgers):,} bytes"
         ),
         Figure("calls", "Calls", closed.calls, "count"),
-        Figure("cost", "Cost", closed.cost, places=4),
+        Figure("cost", "Cost", closed.cost),
     )
     roles = [one.role for one in closed.files if one.role != "ledger"]
     notes = [
@@ -325,7 +325,7 @@ def seal_tables(check: SealCheck) -> Iterator[Table]:
             check.later,
             (Column("file", "Ledger"), lambda one: Ref(str(one.path), "path")),
             (Column("entries", "Entries", "count"), lambda one: one.entries),
-            (Column("cost", "Cost", "money", places=4), lambda one: one.cost),
+            (Column("cost", "Cost", "money"), lambda one: one.cost),
             key="later",
         )
 
