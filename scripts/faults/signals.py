@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from scripts.faults.blackbox import (
     LEDGER,
@@ -45,7 +46,10 @@ from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTrack
 
 PROFILE = "budget: {monthly_limit_usd: 100000, block_at_limit: true}\n"
 STUCK_S = 10.0
+ENDS_S = 5.0
 LONGEST_PHASE_S = 0.004
+
+T = TypeVar("T")
 
 
 class Interrupted(Exception):
@@ -197,6 +201,30 @@ def descriptors() -> Counter[str]:
     return found
 
 
+def settled(look: Callable[[], T]) -> T:
+    """Return what is left once the threads of this process came to their ends, which is soon nothing."""
+    until = time.monotonic() + ENDS_S
+    while (found := look()) and time.monotonic() < until:
+        time.sleep(0.01)
+    return found
+
+
+def left(before: Counter[str]) -> list[str]:
+    """Return the descriptors that came since. A process keeps a few ledgers open, by design."""
+    gc.collect()
+    return settled(
+        lambda: [name for name in (descriptors() - before).elements() if not name.endswith(LEDGER)]
+    )
+
+
+def in_transaction(thing: object) -> bool:
+    """Tell whether something is a connection within a transaction."""
+    if isinstance(thing, sqlite3.Connection):
+        with contextlib.suppress(sqlite3.ProgrammingError):  # a closed one, or another thread's
+            return thing.in_transaction
+    return False
+
+
 def storm(place: Place, profile: Path, seed: int, interrupts: int, threaded: bool) -> Run:
     """Interrupt one process's calls; return what it saw."""
     null = os.open(os.devnull, os.O_WRONLY)
@@ -212,16 +240,10 @@ def storm(place: Place, profile: Path, seed: int, interrupts: int, threaded: boo
     one = Storm(place, profile, random.Random(seed), run)
     one.go(interrupts, threaded)
     # Of the process itself: what another connection of it would find.
-    gc.collect()
-    for connection in gc.get_objects():
-        if isinstance(connection, sqlite3.Connection):
-            with contextlib.suppress(sqlite3.ProgrammingError):  # a closed one, or another thread's
-                run.open_transactions += connection.in_transaction
+    run.open_transactions = settled(lambda: sum(map(in_transaction, gc.get_objects())))
     one.tracker.close()
     del one
-    gc.collect()
-    # A process keeps a few ledgers open, by design.
-    run.descriptors = [name for name in (descriptors() - before).elements() if not name.endswith(LEDGER)]
+    run.descriptors = settled(lambda: left(before))
     return run
 
 

@@ -22,6 +22,7 @@ import os
 import sqlite3
 import stat
 import struct
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -65,12 +66,15 @@ class DatabaseNewer(StorageUnavailable):
 class _Connection(sqlite3.Connection):
     """A connection that is closed as it is dropped, without the warning that Python gives since 3.13.
 
-    Trackers that nobody closes are an ordinary end, in a notebook for one.
+    Trackers that nobody closes are an ordinary end, in a notebook for one. Where there is no such warning,
+    nothing is run then in which an exception of a signal handler would be lost.
     """
 
-    def __del__(self) -> None:
-        with suppress(sqlite3.ProgrammingError):  # it was never opened
-            self.close()
+    if sys.version_info >= (3, 13):
+
+        def __del__(self) -> None:
+            with suppress(sqlite3.ProgrammingError):  # it was never opened
+                self.close()
 
 
 class Database:
@@ -367,14 +371,18 @@ class SealedDatabase(Database):
             connection = self._connection
             if connection is None or not _seal_holds(self.file, seal):
                 return
-            os.ftruncate(seal.fileno(), 0)
             try:
+                os.ftruncate(seal.fileno(), 0)
                 if closing:
                     self._close()  # the last one to close writes back, and deletes the -wal file
                 else:
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
-                _set_seal(self.file, seal)
+                try:
+                    _set_seal(self.file, seal)
+                except BaseException:  # of a signal handler: the file would be read anew without its seal
+                    _set_seal(self.file, seal)
+                    raise
             self._stamp = stamp_of(self.file)
 
         self._sealing(back)
