@@ -268,16 +268,7 @@ def _bedrock() -> Iterable[MediaMethod]:
         "InvokeModelWithResponseStream": "stream",
         "StartAsyncInvoke": "unstated",
     }
-    for module, kind in (("botocore.client", "BaseClient"), ("aiobotocore.client", "AioBaseClient")):
-        for name, reads in operations.items():
-            yield MediaMethod(
-                module,
-                f"{kind}._make_api_call",
-                reads,
-                service="bedrock",
-                model=(("modelId",),),
-                only=name,
-            )
+    return _of_bedrock(operations, (("modelId",),))
 
 
 def _bedrock_agents() -> Iterable[MediaMethod]:
@@ -298,6 +289,13 @@ def _bedrock_agents() -> Iterable[MediaMethod]:
         "RetrieveAndGenerateStream": "unstated",
         "GenerateQuery": "unstated",
     }
+    return _of_bedrock(operations, ways, of_agents=True)
+
+
+def _of_bedrock(
+    operations: Mapping[str, Reads], model: tuple[tuple[str, ...], ...], *, of_agents: bool = False
+) -> Iterable[MediaMethod]:
+    """Yield the operations of a client of Bedrock's, that of boto3 and that of aiobotocore."""
     for module, kind in (("botocore.client", "BaseClient"), ("aiobotocore.client", "AioBaseClient")):
         for name, reads in operations.items():
             yield MediaMethod(
@@ -305,9 +303,9 @@ def _bedrock_agents() -> Iterable[MediaMethod]:
                 f"{kind}._make_api_call",
                 reads,
                 service="bedrock",
-                model=ways,
+                model=model,
                 only=name,
-                of_agents=True,
+                of_agents=of_agents,
             )
 
 
