@@ -3,7 +3,8 @@
 
 Lint, format, types, and all tests with the branch coverage of ``shared``; among the tests are those
 of the built wheel and the examples in docstrings. Every check runs, also after one has failed; types are
-checked while the tests run, and what there is to say of them comes last.
+checked while the tests run, and what there is to say of them comes last. A few tests that fail are run once
+more, alone, and named if they pass then: what load or a neighbour brings about is told apart from a fault.
 
     python3 scripts/test.py
     python3 scripts/test.py tests/integration -k batch     # arguments go to pytest
@@ -12,6 +13,7 @@ checked while the tests run, and what there is to say of them comes last.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -50,6 +52,11 @@ WORKERS = ["-n", "3", "--dist", "worksteal"]
 MEASURED = ["--cov", "--cov-report=", "--cov-fail-under=0"]
 """The report is a check of its own: within the tests it is worked out twice, while one core waits."""
 COVERAGE = ["coverage", "report"]
+FEW = 5
+"""How many failed tests are run once more; more than these are no chance."""
+FAILED = 1
+"""pytest's exit code where tests failed; those above it are faults of the run itself."""
+LAST_FAILED = Path(".pytest_cache") / "v" / "cache" / "lastfailed"
 ROOM = 4 * 2**30
 """How many bytes must be free there: the files of the tests take a quarter of it."""
 
@@ -88,9 +95,23 @@ def failures(checks: dict[str, list[str]]) -> list[str]:
     failed = []
     for name, command in checks.items():
         say(f"{name}: {' '.join(command)}")
-        if not passed(name, *run(command)):
+        code, seconds = run(command)
+        if name == "tests" and code == FAILED and (few := few_failed()):
+            say(f"tests: {len(few)} failed beside the others and run once more, alone: {', '.join(few)}")
+            code, more = run(["pytest", "-q", *few])
+            seconds += more
+        if not passed(name, code, seconds):
             failed.append(name)
     return failed
+
+
+def few_failed() -> list[str]:
+    """Return the tests that failed last, by pytest's names of them; none where they are more than a few."""
+    try:
+        names = json.loads((ROOT / LAST_FAILED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    return sorted(names) if len(names) <= FEW else []
 
 
 def engines(asked: list[str]) -> int:
