@@ -537,7 +537,7 @@ def console_cost(of: World, catalogue: Catalogue) -> str:
                         "model": name,
                         "workspace": "Default",
                         "api_key": "pipeline",
-                        "usage_type": tier or "standard",
+                        "usage_type": tier or "message",
                         "context_window": "≤ 200k",
                         "token_type": _TOKEN_TYPES[kind],
                         "cost_usd": plain(cost.quantize(CENT, ROUND_HALF_EVEN)),

@@ -9,6 +9,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,11 +22,13 @@ from synthetic_bills import DAYS, FORMATS, PLANTED, START, World, plant, recorde
 from shared.costs.apps.cli.program import command_of, run
 from shared.costs.apps.serve.apart import answer
 from shared.costs.exchange.bills import BillLine, Statement, bill_format_for, bill_formats
+from shared.costs.exchange.bills.azure import azure_meter
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
+from shared.costs.exchange.reconciling.names import folded
 from shared.costs.exchange.reconciling.run import Bill, Comparing, Terms
 from shared.costs.exchange.reports.reconcile import SPEC
-from shared.costs.exchange.rows import CannotRead
+from shared.costs.exchange.rows import CannotRead, NotUnderstood
 from shared.costs.exchange.shelf import Shelf
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.reports.document import Report
@@ -263,6 +266,276 @@ def test_a_meter_that_cost_nothing_was_billed_at_nothing(tmp_path: Path) -> None
     [line] = bill_format_for(path).read(path, Statement())
     assert isinstance(line, BillLine)
     assert (line.amount, line.counts) == (Decimal(0), (1500, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("meter", "unit", "model", "kind", "tier", "scale"),
+    [
+        ("GPT 5 Inpt Glbl 1M Tokens", "1M", "gpt-5", "input", None, 1_000_000),
+        ("GPT 5 Mini outpt DZone 1M Tokens", "1M", "gpt-5-mini", "output", None, 1_000_000),
+        ("GPT 5 Batch Inpt cchd Glbl 1M Tokens", "1M", "gpt-5", "cached", "batch", 1_000_000),
+        ("5.4 nano cd Inp Gl 1M Tokens", "1M", "gpt-5.4-nano", "cached", None, 1_000_000),
+        ("5.5 ShortCo inp Gl 1M Tokens", "1M", "gpt-5.5", "input", None, 1_000_000),
+        ("5.2 chat 0210 opt Gl 1M Tokens", "1M", "gpt-5.2-chat", "output", None, 1_000_000),
+        ("GPT 5 Mini pp Inpt Glbl 1M Tokens", "1M", "gpt-5-mini", "input", "priority", 1_000_000),
+        (
+            "GPT 5.6 Sol short context cache writes input Global",
+            "1M Tokens",
+            "gpt-5.6-sol",
+            "cache_write",
+            None,
+            1_000_000,
+        ),
+        ("gpt-5-codex-ccchd-inp-glbl Tokens", "1K", "gpt-5-codex", "cached", None, 1_000),
+        ("gpt 5 pro out glbl Tokens", "1K", "gpt-5-pro", "output", None, 1_000),
+        ("gpt-4o-mini-0718-Batch-Inp-glbl Tokens", "1K", "gpt-4o-mini", "input", "batch", 1_000),
+        ("gpt 4o mini0718 BatchOutp DataZone Tokens", "1K", "gpt-4o-mini", "output", "batch", 1_000),
+        ("gpt 4o 0513 Input Data Zone Tokens", "1K", "gpt-4o", "input", None, 1_000),
+        ("o3 mini 0131 cached input regnl Tokens", "1K", "o3-mini", "cached", None, 1_000),
+        ("text-embedding-3-large-glbl Tokens", "1K", "text-embedding-3-large", "input", None, 1_000),
+        ("embedding-ada-regional Tokens", "1K", "text-embedding-ada", "input", None, 1_000),
+        ("chat-latest 05052026 cd inp Gl 1M Tokens", "1M", "chat-latest", "cached", None, 1_000_000),
+    ],
+)
+def test_meters_of_azure_tell_model_kind_and_tier(
+    meter: str, unit: str, model: str, kind: str, tier: str | None, scale: int
+) -> None:
+    # Names of the Retail Prices API, seen in public lists of 2026-09 and 2026-10.
+    assert azure_meter(meter, unit) == (model, kind, tier, scale)
+
+
+@pytest.mark.parametrize(
+    ("meter", "about", "model"),
+    [
+        ("V4 Pro cached glbl Tokens", "Azure Deepseek Models", "deepseek-v4-pro"),
+        ("4.6 Inp Glbl Tokens", "Azure Grok Models", "grok-4.6"),
+        ("Grok 4.1 Outp Glbl Tokens", "Azure Grok Models", "grok-4.1"),
+        ("Sonnet 5 Inp glbl", "Azure Anthropic Models", "claude-sonnet-5"),
+    ],
+)
+def test_meters_of_other_makers_on_azure_have_their_names_in_the_subcategory(
+    meter: str, about: str, model: str
+) -> None:
+    assert azure_meter(meter, "1M Tokens", about).model == model
+
+
+PERIOD = {"ChargePeriodStart": "2026-11-03T00:00:00Z", "ChargePeriodEnd": "2026-11-04T00:00:00Z"}
+CLOUDS = {
+    "Microsoft": [
+        {
+            "ChargeCategory": "Usage",
+            "BilledCost": "0.000960",
+            "ServiceCategory": "AI and Machine Learning",
+            "ServiceName": "Azure OpenAI",
+            "SkuId": "DZH318Z0BQ35/0001",
+            "x_SkuMeterName": "gpt 4.1 nano Batch Inp glbl Tokens",
+            "ConsumedQuantity": "19200",
+            "ConsumedUnit": "Units",
+            "PricingQuantity": "19.2",
+            "PricingUnit": "1K",
+        },
+        {"ChargeCategory": "Usage", "BilledCost": "9", "ServiceName": "Virtual Machines", "SkuId": "DZH/00"},
+        {"ChargeCategory": "Tax", "BilledCost": "1.71", "ServiceName": "Virtual Machines"},
+        {"ChargeCategory": "Credit", "BilledCost": "-3", "ServiceName": ""},
+    ],
+    "Amazon Web Services": [
+        {
+            "ChargeCategory": "Usage",
+            "BilledCost": "0.000960",
+            "ServiceCategory": "AI and Machine Learning",
+            "ServiceName": "Amazon Bedrock",
+            "SkuId": "YV4FKZ6QYFHAQJY7",
+            "x_UsageType": "EU-NovaLite-input-tokens-batch",
+            "ConsumedQuantity": "19.2",
+            "ConsumedUnit": "1K tokens",
+        },
+        {
+            "ChargeCategory": "Usage",
+            "BilledCost": "9",
+            "ServiceName": "Amazon Elastic Compute Cloud",
+            "x_UsageType": "BoxUsage:t3.micro",
+            "SkuId": "ABC",
+        },
+        {"ChargeCategory": "Purchase", "BilledCost": "70", "ServiceName": "AWS Savings Plans"},
+        {"ChargeCategory": "Credit", "BilledCost": "-3", "ServiceName": ""},
+    ],
+    "Google Cloud": [
+        {
+            "ChargeCategory": "Usage",
+            "BilledCost": "0.000960",
+            "ServiceName": "Gemini API",
+            "ChargeDescription": "Generate content input token count gemini 2.5 flash text batch",
+            "SkuId": "0A7B-2C3D-4E5F",
+            "ConsumedQuantity": "19200",
+            "ConsumedUnit": "requests",
+        },
+        {
+            "ChargeCategory": "Usage",
+            "BilledCost": "9",
+            "ServiceName": "Compute Engine",
+            "ChargeDescription": "N1 Predefined Instance Core running in Americas",
+            "SkuId": "2E27-4F75-95CD",
+        },
+        {"ChargeCategory": "Adjustment", "BilledCost": "-3", "ServiceName": ""},
+    ],
+}
+"""Rows of whole accounts, of 2026-09: most have nothing to do with models."""
+
+
+@pytest.mark.parametrize(
+    ("seller", "service", "model"),
+    [
+        ("Microsoft", "azure", "gpt-4-1-nano"),
+        ("Amazon Web Services", "aws", "nova-lite"),
+        ("Google Cloud", "google", "gemini-2-5-flash"),
+    ],
+)
+@pytest.mark.parametrize("column", ["ProviderName", "ServiceProviderName"])
+def test_of_a_clouds_own_focus_export_what_models_cost_is_read_and_nothing_else(
+    seller: str, service: str, model: str, column: str, tmp_path: Path
+) -> None:
+    rows = [{column: seller, "BillingCurrency": "USD", **PERIOD, **row} for row in CLOUDS[seller]]
+    (path := tmp_path / "focus.json").write_text(json.dumps(rows))
+    used, credit = [
+        each for each in bill_format_for(path).read(path, Statement()) if isinstance(each, BillLine)
+    ]
+    assert (used.service, folded(used.model or ""), used.tier) == (service, model, "batch")
+    assert (used.counts, used.amount) == ((19_200, 0, 0, 0), Decimal("0.000960"))
+    assert (credit.service, credit.category, credit.amount) == (service, "credit", Decimal(-3))
+
+
+def test_taxes_and_credits_of_other_services_are_not_on_the_bill_of_bedrock(tmp_path: Path) -> None:
+    row = {
+        "line_item_usage_start_date": "2026-11-03",
+        "line_item_usage_type": "",
+        "line_item_unblended_cost": 2,
+    }
+    rows = [
+        row | {"line_item_line_item_type": kind, "line_item_product_code": code}
+        for kind in ("Tax", "Credit")
+        for code in ("AmazonEC2", "AmazonBedrock", "")
+    ]
+    (path := tmp_path / "cur.json").write_text(json.dumps(rows))
+    lines = bill_format_for(path).read(path, Statement())
+    assert [each.category for each in lines if isinstance(each, BillLine)] == ["tax"] * 2 + ["credit"] * 2
+
+
+def test_credits_of_google_are_in_dollars_and_those_of_other_services_left_out(tmp_path: Path) -> None:
+    row = {
+        "usage_start_time": "2026-11-03 10:00:00 UTC",
+        "usage_end_time": "2026-11-03 11:00:00 UTC",
+        "sku": {"description": "Generate content input token count gemini 2.5 flash text"},
+        "usage": {"amount": 1_000, "unit": "count"},
+        "cost": 4.3,
+        "currency": "EUR",
+        "currency_conversion_rate": 0.86,
+        "credits": [{"name": "Promotion", "amount": -0.86}, {"name": "says nothing"}],
+    }
+    other = row | {"sku": {"description": "N1 Predefined Instance Core running in Americas"}}
+    damaged = row | {"usage_start_time": "when?"}
+    (path := tmp_path / "billing.json").write_text(json.dumps([row, other, damaged]))
+    found = [*bill_format_for(path).read(path, statement := Statement())]
+    assert [(each.category, each.amount) for each in found if isinstance(each, BillLine)] == [
+        ("model", Decimal(5)),
+        ("credit", Decimal(-1)),
+    ]
+    assert statement.currency == "USD"
+    assert [each.row for each in found if isinstance(each, NotUnderstood)] == ["[3]"]
+
+
+@pytest.mark.parametrize("name", ["google-billing", "litellm"])
+def test_gemini_on_vertex_is_billed_by_google(name: str, tmp_path: Path, catalogue: Catalogue) -> None:
+    of = world("google")
+    of.ours = [replace(call, service="vertex") for call in of.ours]
+    if name == "litellm":
+        of.theirs = [*of.ours]
+    with recorded(of, CostStorage(tmp_path / "storage"), catalogue) as index:
+        for file, text in FORMATS[name].write(of, catalogue).items():
+            (path := tmp_path / file).write_text(text)
+        found = compared(index, path)
+    assert (outcome(found), {one.service for one in found.differences}) == ((len(of.ours), 0, 0), set())
+
+
+@pytest.mark.parametrize("speed", ["fast", "standard"])
+def test_fast_mode_of_anthropic_is_a_tier(speed: str, tmp_path: Path) -> None:
+    result = {"model": "claude-opus-4-6", "uncached_input_tokens": 90, "output_tokens": 7, "speed": speed}
+    cost = {"model": "claude-opus-4-6", "amount": "12.5", "currency": "USD", "speed": speed}
+    times = {"starting_at": "2026-11-01T00:00:00Z", "ending_at": "2026-11-02T00:00:00Z"}
+    for said in (result, cost):
+        path = tmp_path / "report.json"
+        path.write_text(json.dumps({"data": [{**times, "results": [{"service_tier": "standard", **said}]}]}))
+        [line] = bill_format_for(path).read(path, Statement())
+        assert isinstance(line, BillLine)
+        assert line.tier == ("fast" if speed == "fast" else None)
+
+
+CONSOLE = (
+    "usage_date_utc,model,workspace,api_key,usage_type,context_window,token_type,cost_usd,list_price_usd,"
+    "cost_type,inference_geo,speed\n"
+    "2026-11-01,Claude Haiku 4.5,Default,key,{usage_type},≤ 200k,input_no_cache,1.23,1.23,token,,{speed}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("usage_type", "speed", "tier"),
+    [
+        ("message", "", None),
+        ("message", "fast", "fast"),
+        ("message_batch", "", "batch"),
+        ("batch", "", "batch"),
+    ],
+)
+def test_the_consoles_messages_are_of_the_standard_tier(
+    usage_type: str, speed: str, tier: str | None, tmp_path: Path
+) -> None:
+    # Seen in exports of 2025-12 to 2026-09.
+    (path := tmp_path / "cost.csv").write_text(CONSOLE.format(usage_type=usage_type, speed=speed))
+    [line] = bill_format_for(path).read(path, Statement())
+    assert isinstance(line, BillLine)
+    assert (folded(line.model or ""), line.tier, line.kind) == ("claude-haiku-4-5", tier, 0)
+
+
+def test_a_bill_of_an_enterprise_agreement_says_its_currency(tmp_path: Path) -> None:
+    (path := tmp_path / "ea.csv").write_text(
+        "UsageDateTime,MeterCategory,MeterName,UsageQuantity,UnitOfMeasure,PreTaxCost,BillingCurrencyCode\n"
+        "2026-11-03T00:00:00Z,Azure OpenAI,gpt 4.1 Inp glbl Tokens,1.5,1K,0.003,EUR\n"
+    )
+    [line] = bill_format_for(path).read(path, statement := Statement())
+    assert isinstance(line, BillLine)
+    assert (line.counts, line.amount, statement.currency) == ((1_500, 0, 0, 0), Decimal("0.003"), "EUR")
+
+
+def test_a_row_of_litellm_without_a_provider_is_of_the_models_own(tmp_path: Path) -> None:
+    (path := tmp_path / "spend.csv").write_text(
+        "request_id,startTime,model,custom_llm_provider,prompt_tokens,completion_tokens,spend\n"
+        "chatcmpl-1,2026-11-03 10:00:00,gpt-4o,,1000,200,0.0045\n"
+    )
+    [line] = bill_format_for(path).read(path, Statement())
+    assert isinstance(line, BillLine)
+    assert (line.service, line.model) == ("openai", "gpt-4o")
+
+
+@pytest.mark.parametrize("missing", [0, 40])
+def test_a_batch_of_openai_says_nothing_of_the_calls_beside_it(
+    missing: int, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    of = world("openai")
+    of.ours = [replace(call, tier="batch") if call.number % 3 else call for call in of.ours]
+    day = START + timedelta(days=4)
+    mine = [c for c in of.ours if c.tier and c.model == "gpt-4o" and day <= c.at < day + timedelta(days=1)]
+    read, written = (sum(getattr(call, f"tokens_{side}") for call in mine) for side in ("input", "output"))
+    cached = {"cached_tokens": sum(call.tokens_cached for call in mine)}
+    usage = {"input_tokens": read, "output_tokens": written + missing, "input_tokens_details": cached}
+    completed = int((day + timedelta(hours=22)).timestamp())
+    batch = {"object": "batch", "model": "gpt-4o-2024-08-06", "usage": usage, "completed_at": completed}
+    (path := tmp_path / "batch.json").write_text(json.dumps(batch))
+    with recorded(of, CostStorage(tmp_path / "storage"), catalogue) as index:
+        found = compared(index, path)
+        told = [(one.kind, one.tier, one.theirs_tokens) for one in found.differences]
+        assert told == ([("usage_differs", "batch", read + written + missing)] if missing else [])
+        usage["output_tokens"] = written - missing
+        path.write_text(json.dumps(batch))
+        assert compared(index, path).differences == []
 
 
 # --- mixtures

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from ...errors import WrongUsage
+from ...pricing.names import normalize_service
 from .. import times
 from ..foreign import decimal_of, refuse_thousands_or_decimals
 from ..imports import Sample
@@ -162,6 +163,17 @@ def bill_format_for(path: Path, name: str | None = None) -> BillFormat:
 
 
 # --- what formats share
+
+
+@cache
+def billed_by(service: str, model: str) -> str:
+    """Return the service on whose bill a call stands: Google Cloud's has Gemini of either of its services.
+
+    >>> billed_by("vertex_ai", "gemini-2.5-pro"), billed_by("vertex", "claude-sonnet-4-5")
+    ('google', 'vertex')
+    """
+    name = normalize_service(service)
+    return "google" if name == "vertex" and model.rpartition("/")[2].startswith("gemini") else name
 
 
 def instant(value: Any) -> datetime:

@@ -68,7 +68,7 @@ def _usage_line(statement: Statement, where: str, result: Result) -> BillLine | 
         "anthropic",
         result.at,
         said.get("model"),
-        tier=_tier(said.get("service_tier")),
+        tier=_tier(said),
         key=said.get("api_key_id") or said.get("workspace_id"),
         counts=counts,
     )
@@ -94,9 +94,22 @@ def _written(said: Mapping[str, Any]) -> int:
     return sum(by_ttl) if by_ttl else count_of(said.get("cache_creation_input_tokens"))
 
 
-def _tier(stated: object) -> str | None:
-    text = str(stated or "").lower()
-    return text if text not in {"", "standard", "default"} else None
+def _tier(said: Mapping[str, Any], name: str = "service_tier") -> str | None:
+    """Return the tier that a line states under a name; fast mode, which costs more, is stated as a speed.
+
+    The Console calls the standard tier ``standard`` in its usage and ``message`` in its costs.
+
+    >>> _tier({"service_tier": "standard", "speed": "fast"}), _tier({"service_tier": "batch"}), _tier({})
+    ('fast', 'batch', None)
+    >>> _tier({"usage_type": "message"}, "usage_type"), _tier({"usage_type": "message_batch"}, "usage_type")
+    (None, 'batch')
+    """
+    text = str(said.get(name) or "").lower()
+    if "batch" in text:
+        return "batch"
+    if text not in {"", "standard", "default", "message", "messages"}:
+        return text
+    return "fast" if str(said.get("speed") or "").lower() == "fast" else None
 
 
 def _console(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnderstood]:
@@ -131,7 +144,7 @@ def _console_usage(statement: Statement, where: str, result: Result) -> BillLine
         "anthropic",
         result.at,
         said.get("model_version") or None,
-        tier=_tier(said.get("usage_type")),
+        tier=_tier(said, "usage_type"),
         key=said.get("api_key") or None,
         counts=counts,
     )
@@ -156,7 +169,7 @@ def _cost_line(statement: Statement, where: str, result: Result) -> BillLine | N
         return None
     statement.currency = str(said.get("currency") or "USD").upper()
     statement.has_tiers |= said.get("service_tier") is not None
-    return _priced(where, result, said.get("model"), said.get("service_tier"), amount * _CENTS)
+    return _priced(where, result, said.get("model"), "service_tier", amount * _CENTS)
 
 
 def _console_cost(statement: Statement, where: str, result: Result) -> BillLine | None:
@@ -165,10 +178,10 @@ def _console_cost(statement: Statement, where: str, result: Result) -> BillLine 
     if amount is None:
         return None
     statement.has_tiers = True
-    return _priced(where, result, said.get("model"), said.get("usage_type"), amount)
+    return _priced(where, result, said.get("model"), "usage_type", amount)
 
 
-def _priced(where: str, result: Result, model: Any, tier: Any, amount: Decimal) -> BillLine:
+def _priced(where: str, result: Result, model: Any, tier: str, amount: Decimal) -> BillLine:
     said: Mapping[str, Any] = result.values
     kind = str(said.get("cost_type") or "tokens").lower()
     category: Category = "model" if kind in {"tokens", "token", "usage"} else "tool"
@@ -183,7 +196,7 @@ def _priced(where: str, result: Result, model: Any, tier: Any, amount: Decimal) 
         result.at,
         named or None,
         category,
-        _tier(tier),
+        _tier(said, tier),
         key or None,
         amount=amount,
         label=label,

@@ -19,8 +19,9 @@ from ._meters import TWO_DAYS, Meter, counts_of, kind_of, place_of, tier_of
 from ._tables import having, reader_of
 
 _AWS_TYPE: Final = re.compile(
-    r"(?:[A-Z]{2,4}\d?-)?(?P<model>.+?)-(?:mantle-)?(?:cache-(?:read|write)-)?(?:input|output)-tokens?(?:-count)?"
-    r"(?:-cross-region(?:-global)?)?(?:-(?:batch|flex|priority))?",
+    r"(?:[A-Z]{2,4}\d?-)?(?P<model>.+?)-(?:mantle-)?"
+    r"(?:(?:input|output)-|cache-(?:read|write)-(?:\d+[hm]-)?(?:input-)?)tokens?(?:-count)?"
+    r"(?:-cross-region(?:-global)?)?(?:-(?:standard|batch|flex|priority))?",
     re.IGNORECASE,
 )
 _AWS_MARKET: Final = re.compile(
@@ -68,7 +69,7 @@ def _cur_line(statement: Statement, where: str, row: Mapping[str, Any]) -> BillL
         or nested(row.get("product")).get("product_name")
         or ""
     )
-    if category in ("model", "other") and not _is_bedrock(code, usage_type, product):
+    if (code or category in ("model", "other")) and not is_bedrock(code, usage_type, product):
         return None
     at = instant(row["line_item_usage_start_date"])
     statement.cover(at, end_of_line(row.get("line_item_usage_end_date"), at, timedelta(hours=1)))
@@ -95,7 +96,8 @@ def _cur_line(statement: Statement, where: str, row: Mapping[str, Any]) -> BillL
     )
 
 
-def _is_bedrock(code: str, usage_type: str, product: str) -> bool:
+def is_bedrock(code: str, usage_type: str, product: str) -> bool:
+    """Tell whether a charge of AWS is one of Bedrock, or of a model that its marketplace sells there."""
     return "bedrock" in f"{code} {product}".lower() or _AWS_TYPE.fullmatch(usage_type) is not None
 
 

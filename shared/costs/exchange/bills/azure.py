@@ -18,53 +18,89 @@ from . import BillFormat, BillLine, Category, Statement, instant
 from ._meters import TWO_DAYS, Meter, counts_of, kind_of, place_of, scale_of, tier_of
 from ._tables import reader_of
 
-_AZURE_NOISE: Final = re.compile(
-    r"\b(cached|cchd|cache|inp|input|outp|output|opt|glbl|gl|global|regnl|rgnl|regional|dzone|dz|data|zone|tokens?"
-    r"|batch|prty|priority|1m|1k|txt|text|aud|img)\b",
+_PLACES: Final = r"gl|glbl|global|regnl|rgnl|regional|dz|dzone|data ?zone"
+_NOISE: Final = re.compile(
+    rf"\b(?:{_PLACES}|c?cchd|cached|cd|cache(?: writes?| reads?)?|inpt?|input|outpt?|outp?|output|opt"
+    r"|(?:short|long) ?co(?:ntext)?|tokens?|tkn|batch|prty|priority|pp|1m|1k|txt|text|aud|img)\b",
     re.IGNORECASE,
 )
-_AZURE_DATE: Final = re.compile(r"\b(0[1-9]|1[0-2])([0-3]\d)\b")
+_RUN_TOGETHER: Final = re.compile(
+    r"(?<=batch)(?=inp|out)|(?<=[a-z])(?=(?:0[1-9]|1[0-2])[0-3]\d\b)", re.IGNORECASE
+)
+_AZURE_DATE: Final = re.compile(r"\b(0[1-9]|1[0-2])([0-3]\d)(?:20\d\d)?\b")
+_MAKERS: Final = {"deepseek": "deepseek", "grok": "grok", "anthropic": "claude"}
+"""What begins the names of models of which meters have the rest, by a word of the meters' subcategory."""
 
 
-def azure_meter(name: str, unit: str) -> Meter:
-    """Return what a meter of Azure OpenAI counts.
+def azure_meter(name: str, unit: str, about: str = "") -> Meter:
+    """Return what a meter of a model counts; ``about`` is what it is said to belong to.
+
+    Names are those of Azure's Retail Prices API and of bills, of 2026-10-04: what is cached is ``cached``,
+    ``cchd`` or ``cd``, and embeddings count input alone.
 
     >>> azure_meter("gpt 4o 1120 cached Inp glbl Tokens", "1K")
     Meter(model='gpt-4o', kind='cached', tier=None, scale=1000)
     >>> azure_meter("5.4 opt Gl 1M Tokens", "1M")
     Meter(model='gpt-5.4', kind='output', tier=None, scale=1000000)
+    >>> azure_meter("GPT 5 Mini Batch Inpt cchd Glbl 1M Tokens", "1M")
+    Meter(model='gpt-5-mini', kind='cached', tier='batch', scale=1000000)
+    >>> azure_meter("V4 Pro Inp glbl Tokens", "1K", "Azure Deepseek Models").model
+    'deepseek-v4-pro'
     """
-    text = _AZURE_NOISE.sub(" ", name.replace("-", " "))
-    words = _AZURE_DATE.sub(" ", text).split()
+    text = re.sub(r"\bout\b", "output", _RUN_TOGETHER.sub(" ", name).replace("-", " "))
+    words = _AZURE_DATE.sub(" ", _NOISE.sub(" ", text)).split()
     model = "-".join(words).lower() or None
-    if model and re.match(r"\d", model):
-        model = f"gpt-{model}"
-    return Meter(model, kind_of(name.replace("-", " ")), tier_of(name), scale_of(f"{unit} {name}", 1_000))
+    if model:
+        model = _whole_name(model, about.lower())
+    kind = kind_of(f"{text} tokens") or ("input" if "embedding" in text.lower() else None)
+    if re.search(r"\bcd\b", text, re.IGNORECASE):
+        kind = "cached"
+    tier = "priority" if re.search(r"\bpp\b", text, re.IGNORECASE) else tier_of(text)
+    return Meter(model, kind, tier, scale_of(f"{unit} {name}", 1_000))
 
 
+def _whole_name(model: str, about: str) -> str:
+    """Return a model's name with its maker's beginning, where the meter has its number or its rest alone."""
+    if model.startswith("embedding"):
+        return f"text-{model}"
+    maker = next((start for word, start in _MAKERS.items() if word in about), None)
+    if maker:
+        return model if maker in model else f"{maker}-{model}"
+    return f"gpt-{model}" if re.match(r"\d", model) else re.sub(r"^gpt(?=\d)", "gpt-", model)
+
+
+_CURRENCIES: Final = ("billingcurrency", "billingcurrencycode", "currency")
 _ABOUT: Final = ("metercategory", "metersubcategory", "servicefamily")
 
 
+def azure_category(meter: str, about: str) -> Category | None:
+    """Return what a meter's usage is about; ``None`` for a service that has nothing to do with models."""
+    if "token" in meter.lower():
+        return "model"
+    words = about.lower().split()
+    return "other" if "ai" in words or "cognitive" in words or "foundry" in words else None
+
+
 def _azure_line(statement: Statement, where: str, row: Mapping[str, Any]) -> BillLine | None:
-    meter_name = str(row.get("metername") or row.get("meter") or "")
-    about = " ".join(str(row.get(name) or "") for name in _ABOUT).lower()
+    name, unit = str(row.get("metername") or row.get("meter") or ""), str(row.get("unitofmeasure") or "")
+    about = " ".join(str(row.get(each) or "") for each in _ABOUT)
     charge = str(row.get("chargetype") or "Usage").lower()
     at = instant(row.get("date") or row.get("usagedatetime") or row["usagedate"])
-    category: Category = "model"
     if charge in ("tax", "refund", "credit", "roundingadjustment"):
-        category = "tax" if charge == "tax" else "credit"
-    elif "token" not in meter_name.lower():
-        if "ai" not in about.split() and "cognitive" not in about:
-            return None
-        category = "other"
-    names = ("costinusd", "costinbillingcurrency", "cost")
+        category: Category | None = "tax" if charge == "tax" else "credit"
+    else:
+        category = azure_category(f"{name} {unit}", about)
+    if category is None:
+        return None
+    names = ("costinusd", "costinbillingcurrency", "cost", "pretaxcost")
     stated, amount = next(
-        ((name, cost) for name in names if (cost := row.get(name)) not in (None, "")), ("", None)
+        ((each, cost) for each in names if (cost := row.get(each)) not in (None, "")), ("", None)
     )
-    statement.currency = "USD" if stated == "costinusd" else str(row.get("billingcurrency") or "USD").upper()
+    currency = next((row[each] for each in _CURRENCIES if row.get(each)), "USD")
+    statement.currency = "USD" if stated == "costinusd" else str(currency).upper()
     statement.cover(at, at + timedelta(days=1))
     statement.has_tiers = True
-    meter = azure_meter(meter_name, str(row.get("unitofmeasure") or ""))
+    meter = azure_meter(name, unit, about)
     return BillLine(
         where,
         "azure",
@@ -73,11 +109,11 @@ def _azure_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
         category,
         meter.tier,
         str(row.get("resourceid") or row.get("instanceid") or "").rpartition("/")[2] or None,
-        counts=counts_of(meter.kind, decimal_of(row.get("quantity")), meter.scale)
+        counts=counts_of(meter.kind, decimal_of(row.get("quantity", row.get("usagequantity"))), meter.scale)
         if category == "model"
         else None,
         amount=decimal_of(amount),
-        label=meter_name,
+        label=name,
         kind=place_of(meter.kind),
         invoice=str(row.get("invoiceid") or ""),
     )
@@ -86,7 +122,7 @@ def _azure_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
 def _is_azure(sample: Sample) -> bool:
     names = sample.columns
     return not names.isdisjoint({"metername", "meter_name"}) and not names.isdisjoint(
-        {"date", "usagedatetime"}
+        {"date", "usagedatetime", "usagedate"}
     )
 
 

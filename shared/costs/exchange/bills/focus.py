@@ -1,37 +1,56 @@
 """FOCUS 1.0 to 1.4 as any provider exports it (https://focus.finops.org).
 
-``BilledCost`` is compared; taxes, credits, adjustments and purchases stand apart. AWS adds ``x_UsageType``.
+``BilledCost`` is compared; taxes, credits, adjustments and purchases stand apart. The clouds' own exports are
+of whole accounts, so that what has nothing to do with models is passed over, and say in names of their own
+what was used: AWS in ``x_UsageType``, Microsoft in ``SkuMeter`` (before 1.2 ``x_SkuMeterName``; seen in
+September 2026), Google in ``ChargeDescription``, which is the SKU's
+(https://docs.cloud.google.com/billing/docs/how-to/export-data-bigquery-tables/focus-export).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ...pricing.names import normalize_service
 from ..foreign import decimal_of
 from . import BillFormat, BillLine, Category, Statement, end_of_line, instant
 from ._meters import TWO_DAYS, Meter, counts_of, kind_of, place_of, scale_of, tier_of
 from ._tables import having, reader_of
-from .aws import aws_meter
+from .aws import aws_meter, is_bedrock
+from .azure import azure_category, azure_meter
+from .google import google_category, google_meter
+
+_SELLERS: Final = {"amazon": "aws", "aws": "aws", "microsoft": "azure", "azure": "azure", "google": "google"}
+"""Services by a word of the names that their sellers have in exports of their own."""
+
+_CATEGORIES: Final[Mapping[str, Category]] = {
+    "usage": "model",
+    "tax": "tax",
+    "credit": "credit",
+    "adjustment": "credit",
+    "purchase": "other",
+}
+
+
+class _Charge(NamedTuple):
+    """What usage is charged: nothing that has to do with models where ``category`` is ``None``."""
+
+    category: Category | None
+    meter: Meter
 
 
 def _focus_line(statement: Statement, where: str, row: Mapping[str, Any]) -> BillLine | None:
-    service = normalize_service(str(row.get("serviceprovidername") or row.get("providername") or ""))
-    at = instant(row["chargeperiodstart"])
-    stated = {"usage": "model", "tax": "tax", "credit": "credit", "adjustment": "credit", "purchase": "other"}
-    category: Category = stated.get(str(row["chargecategory"]).lower(), "other")  # type: ignore[assignment]  # its values are
-    names = [str(row.get(name) or "") for name in ("x_usagetype", "skumeter", "chargedescription", "skuid")]
-    said = " ".join(names)
-    if service == "aws" and category == "model":
-        meter = aws_meter(names[0] or names[3], str(row.get("servicename") or ""))
-    else:
-        model = str(row.get("x_model") or row.get("skuid") or "").rpartition("/")[2] or None
-        meter = Meter(model, kind_of(said), tier_of(str(row.get("x_servicetier") or said)), 1)
-    if category == "model" and "search" in said.lower():
-        category = "tool"
+    service, at = _seller(row), instant(row["chargeperiodstart"])
+    category, meter = _charge(service, row)
+    stated = _CATEGORIES.get(str(row["chargecategory"]).lower(), "other")
+    if stated != "model" and (category or (stated != "other" and not row.get("servicename"))):
+        category = stated
+    if category is None:
+        return None
     statement.cover(at, end_of_line(row.get("chargeperiodend"), at, timedelta(days=1)))
     statement.currency = str(row.get("billingcurrency") or "USD").upper()
     statement.has_tiers = True
@@ -48,10 +67,47 @@ def _focus_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
         if category == "model"
         else None,
         amount=decimal_of(row["billedcost"]),
-        label=names[2] or names[1],
+        label=next((str(row[name]) for name in _LABELS if row.get(name)), ""),
         kind=place_of(meter.kind),
         invoice=str(row.get("invoiceid") or ""),
     )
+
+
+_LABELS: Final = ("chargedescription", "skumeter", "x_skumetername")
+
+
+def _seller(row: Mapping[str, Any]) -> str:
+    """Return the service of a row, by what its seller calls itself."""
+    name = str(row.get("serviceprovidername") or row.get("providername") or "")
+    words = re.split(r"\W+", name.lower())
+    return next((_SELLERS[word] for word in words if word in _SELLERS), normalize_service(name))
+
+
+def _charge(service: str, row: Mapping[str, Any]) -> _Charge:
+    """Return what a row's usage is; each cloud says that in names of its own."""
+    product = str(row.get("servicename") or "")
+    if service == "aws" and not row.get("x_model"):
+        usage_type = str(row.get("x_usagetype") or row.get("skuid") or "")
+        meter = aws_meter(usage_type, product)
+        if not is_bedrock("", usage_type, product):
+            return _Charge(None, meter)
+        return _Charge("model" if meter.model else "other", meter)
+    if service == "azure" and not row.get("x_model"):
+        name = str(row.get("x_skumetername") or row.get("skumeter") or "")
+        about = " ".join((product, *(str(row.get(each) or "") for each in _ABOUT)))
+        # Quantities are consumed in tokens, and priced in thousands or millions of them.
+        return _Charge(azure_category(name, about), azure_meter(name, "", about)._replace(scale=1))
+    if service == "google" and not row.get("x_model"):
+        sku = str(row.get("chargedescription") or row.get("skumeter") or "")
+        return _Charge(google_category(sku), google_meter(sku))
+    said = " ".join(str(row.get(name) or "") for name in _METERS)
+    model = str(row.get("x_model") or row.get("skuid") or "").rpartition("/")[2] or None
+    meter = Meter(model, kind_of(said), tier_of(str(row.get("x_servicetier") or said)), 1)
+    return _Charge("tool" if "search" in said.lower() else "model", meter)
+
+
+_ABOUT: Final = ("servicecategory", "x_skumetercategory", "x_skumetersubcategory")
+_METERS: Final = ("x_usagetype", "skumeter", "chargedescription", "skuid")
 
 
 BILLS: Final = (

@@ -87,14 +87,21 @@ _COST_TYPES: Final[Mapping[str, Category]] = {
 }
 
 
+def google_category(sku: str) -> Category | None:
+    """Return what a SKU's usage is about; ``None`` for a service that has nothing to do with Gemini."""
+    if google_meter(sku).model is not None:
+        return "model"
+    name = sku.lower()
+    if "gemini" not in name and "grounding" not in name:
+        return None
+    return "storage" if "storage" in name else "tool"
+
+
 def _line_of(statement: Statement, where: str, at: datetime, sku: Sku) -> BillLine | None:
     meter = google_meter(sku.description)
-    category: Category = _COST_TYPES.get(sku.kind, "model")
-    if category == "model" and meter.model is None:
-        name = sku.description.lower()
-        if "gemini" not in name and "grounding" not in name:
-            return None
-        category = "storage" if "storage" in name else "tool"
+    category = _COST_TYPES.get(sku.kind) or google_category(sku.description)
+    if category is None:
+        return None
     statement.has_tiers = True
     is_model = category == "model"
     return BillLine(
@@ -113,21 +120,29 @@ def _line_of(statement: Statement, where: str, at: datetime, sku: Sku) -> BillLi
 
 
 def _google_rows(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
-    """Yield the lines of the BigQuery export, and their credits as lines of their own."""
+    """Yield the lines of the BigQuery export, and behind each its credits as lines of their own."""
     for found in named_rows(path):
-        yield from understood(iter([found]), partial(_google_line, statement))
-        if isinstance(found, NotUnderstood):
-            continue
-        where, row = found
-        for number, credit in enumerate(nested(row).get("credits") or (), start=1):
-            yield BillLine(
-                f"{where}.credits[{number}]",
-                "google",
-                instant(row["usage_start_time"]),
-                category="credit",
-                amount=decimal_of(nested(credit).get("amount")),
-                label=str(nested(credit).get("name") or "credit"),
-            )
+        for line in understood(iter([found]), partial(_google_line, statement)):
+            yield line
+            if isinstance(line, BillLine) and not isinstance(found, NotUnderstood):
+                yield from understood(_credits(*found), partial(_credit_line, line.at))
+
+
+def _credits(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the credits of a row, each with what a dollar is in its currency, where the row says so."""
+    rate = decimal_of(row.get("currency_conversion_rate"))
+    is_foreign = str(row.get("currency") or "USD").upper() != "USD"
+    for number, credit in enumerate(row.get("credits") or (), start=1):
+        yield f"{where}.credits[{number}]", (nested(credit), rate if is_foreign and rate else Decimal(1))
+
+
+def _credit_line(at: datetime, where: str, found: tuple[Mapping[str, Any], Decimal]) -> BillLine | None:
+    credit, rate = found
+    amount = decimal_of(credit.get("amount"))
+    if amount is None:
+        return None
+    label = str(credit.get("name") or "credit")
+    return BillLine(where, "google", at, category="credit", amount=amount / rate, label=label)
 
 
 def _google_console(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:

@@ -12,20 +12,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from ...pricing.names import normalize_service
+from ...pricing.names import infer_service
 from ..delimited import LocalNumber, Records, csv_batches, csv_rows
 from ..files import json_rows
 from ..foreign import MOST, decimal_of, field_name, nested
 from ..imports import Sample, litellm, openrouter
 from ..rows import NotUnderstood
 from ..sqldump import rows_of_table
-from . import BillFormat, BillLine, CallColumns, Read, Statement, count_of, instant, understood
+from . import BillFormat, BillLine, CallColumns, Read, Statement, billed_by, count_of, instant, understood
 
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -107,7 +106,7 @@ def _columns(batch: Records, places: Sequence[int]) -> CallColumns | None:
     named = set(zip(providers, models, strict=True))
     if not (all(ids) and all(spends) and all(provider and model for provider, model in named)):
         return None
-    names = {pair: (_service(pair[0]), _model(*pair)) for pair in named}
+    names = {pair: (billed_by(*pair), _model(*pair)) for pair in named}
     pairs = [names[pair] for pair in zip(providers, models, strict=True)]
     try:
         amounts = [*map(Decimal, spends)]
@@ -132,7 +131,7 @@ def _call(where: str, cells: Sequence[Any]) -> BillLine | None:
     if not amount and (str(cache_hit).lower() == "true" or "_cache_hit" in str(request_id)):
         return None
     service, name = str(provider or ""), str(model or "")
-    known, at = _service(service) if service else "", instant(start)
+    known, at = billed_by(service or infer_service(name) or "", name), instant(start)
     if amount < 0:
         return _refund(where, known, at, amount)
     return BillLine(
@@ -161,9 +160,6 @@ def _model(service: str, name: str) -> str:
     ('gpt-4o', 'openai/gpt-4o')
     """
     return name.removeprefix(f"{service}/") if service else name
-
-
-_service: Final = cache(normalize_service)
 
 
 class _Details(msgspec.Struct, gc=False):

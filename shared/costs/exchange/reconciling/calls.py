@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -18,9 +17,9 @@ from ...ledger.line import SEAL_LENGTH, decode
 from ...ledger.places import DamagedLine
 from ...money import NANOS_PER_USD
 from ...pricing.catalogue import normal_tier
-from ...pricing.names import normalize_service
 from ...rollup import Query
 from ...store.store import Store
+from ..bills import billed_by
 from .names import folded
 
 TOOL_PARTS: Final = frozenset(
@@ -102,7 +101,8 @@ def calls_between(
         if not first_text <= line.timestamp < after_text:
             continue
         correction = corrections.get(line.id) if corrections else None
-        if _service(line.service) in services and (correction is None or not correction.undone):
+        is_meant = billed_by(line.service, line.model) in services
+        if is_meant and (correction is None or not correction.undone):
             yield _call(line, correction)
     advance(whole, whole)
 
@@ -134,9 +134,6 @@ def _line(raw: bytes) -> _Line | None:
         return None
 
 
-_service: Final = cache(normalize_service)
-
-
 def _call(line: _Line, correction: Corrections | None) -> OurCall:
     cost = None if line.cost_usd is None else round(line.cost_usd * NANOS_PER_USD)
     parts = line.cost_parts or {}
@@ -148,7 +145,7 @@ def _call(line: _Line, correction: Corrections | None) -> OurCall:
     return OurCall(
         line.id,
         line.timestamp,
-        _service(line.service),
+        billed_by(line.service, line.model),
         folded(line.model),
         normal_tier(line.service_tier) if line.service_tier else None,
         line.request_id,

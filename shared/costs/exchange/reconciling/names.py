@@ -13,6 +13,8 @@ _WORDS: Final = re.compile(r"[\s._:/-]+")
 _CLAUDE: Final = re.compile(
     r"claude-?(\d+(?:-\d+)?)-?(opus|sonnet|haiku|fable|instant)|claude-?(opus|sonnet|haiku|fable)-?(\d+(?:-\d+)?)"
 )
+_NOVA: Final = re.compile(r"nova-?(\d)?(?:-0)?-?(micro|lite|pro|premier)")
+_LLAMA: Final = re.compile(r"(llama.*)-instruct")
 _MAKERS: Final = re.compile(
     r"^(?:(?:us|eu|apac|global|au|jp)-)?(?:anthropic|amazon|meta|mistral|cohere|google|openai)-"
 )
@@ -26,6 +28,10 @@ def folded(model: str) -> str:
     ['claude-haiku-4-5', 'claude-haiku-4-5', 'claude-haiku-4-5']
     >>> folded("gpt-4o-2024-08-06"), folded("openai/gpt-4o"), folded("Gemini 2.5 Flash Lite")
     ('gpt-4o', 'gpt-4o', 'gemini-2-5-flash-lite')
+    >>> [folded(name) for name in ("NovaLite", "amazon.nova-lite-v1:0", "Nova2.0Lite")]
+    ['nova-lite', 'nova-lite', 'nova-2-lite']
+    >>> folded("Llama3-3-70B"), folded("us.meta.llama3-3-70b-instruct-v1:0")
+    ('llama3-3-70b', 'llama3-3-70b')
     >>> folded("us.anthropic.claude-sonnet-4-5-20250929-v1:0")
     'claude-sonnet-4-5'
     """
@@ -39,4 +45,6 @@ def folded(model: str) -> str:
     if match := _CLAUDE.fullmatch(name):
         number, family = (match[1], match[2]) if match[1] else (match[4], match[3])
         return f"claude-{family}-{number}"
-    return name
+    if match := _NOVA.fullmatch(name):
+        return "-".join(filter(None, ("nova", match[1], match[2])))
+    return match[1] if (match := _LLAMA.fullmatch(name)) else name

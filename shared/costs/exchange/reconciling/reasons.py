@@ -170,7 +170,8 @@ class Explained:
 
     def _gaps(self, zone: tzinfo) -> list[Gap]:
         ours = self._recorded.cells(self._billed, zone)
-        keys = sorted({*self._theirs, *ours}, key=lambda key: tuple(map(str, key)))
+        known = self._theirs if self._billed.in_part else {*self._theirs, *ours}
+        keys = sorted(known, key=lambda key: tuple(map(str, key)))
         return [self._gap(key, self._theirs.get(key, Cell()), ours.get(key)) for key in keys]
 
     def _gap(self, key: Key, theirs: Cell, ours: Cell | None) -> Gap:
@@ -595,6 +596,8 @@ class Explained:
 
     def _tell(self, kind: Kind, reason: Reason, gap: Gap, **more: Any) -> None:
         """Put a difference into the comparison; ``more`` are fields of it."""
+        if kind == "only_ours" and self._billed.in_part:
+            return
         theirs, ours = _side(gap.theirs), _side(gap.ours)
         key = gap.key
         amount = 0 if theirs is None or gap.cost is None or abs(gap.cost) <= gap.tolerance() else gap.cost

@@ -116,6 +116,8 @@ class Billed:
         self.service = service
         self.has_tiers = True
         self.has_models = True
+        self.in_part = False
+        """Whether the bill has some of an account's calls, so that it says nothing of those it lacks."""
         self.currencies: set[str] = set()
         self.overlapping: set[tuple[str, str]] = set()
         self.lateness = timedelta(0)
@@ -186,6 +188,7 @@ class Billed:
 
     def finish(self, formats: Mapping[str, tuple[BillFormat, Statement]]) -> None:
         """Settle what depends on all files: which dimensions there are, how late lines come, the zone."""
+        self.in_part = bool(self._kinds) and all(formats[name][0].in_part for name in self._kinds)
         for name in self._kinds:
             of, statement = formats[name]
             self.has_tiers &= statement.has_tiers
