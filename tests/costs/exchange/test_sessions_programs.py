@@ -343,6 +343,17 @@ def test_codex_tiers_models_and_providers_are_those_of_the_request(tmp_path: Pat
     assert codex_service("my-proxy", "our-own") == "my-proxy"
 
 
+@pytest.mark.parametrize("provider", ["ollama", "oss", "ollama-chat", "lmstudio"])
+def test_what_codex_runs_on_the_users_own_machine_costs_nothing(
+    provider: str, tmp_path: Path, take: Take
+) -> None:
+    lines = meta("a", model_provider=provider), turn("openai/gpt-oss-20b"), counter(1_000, 1_000)
+    write(tmp_path / "logs" / "rollout-1.jsonl", *lines)
+    [entry] = take("codex", tmp_path / "logs").entries
+    assert entry.charge is not None
+    assert (entry.cost, entry.charge.priced_by.source) == (0, "catalogue")
+
+
 # --- Gemini CLI before it wrote lines
 
 

@@ -216,7 +216,13 @@ def _call(
     )
 
 
+_LOCAL: Final = {"oss": "ollama", "ollama-chat": "ollama", "lmstudio": "lmstudio"}
+"""Providers that Codex comes with and that run the models of ``--oss`` on the user's own machine."""
+
+
 def _service(provider: str | None, model: str) -> str:
+    if provider in _LOCAL:
+        return _LOCAL[provider]
     named = normalize_service(provider or "openai")
     return named if named in KNOWN_SERVICES else infer_service(model) or named
 
