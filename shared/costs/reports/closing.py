@@ -31,7 +31,10 @@ from .queries import at_hand, zone_of
 from .reader import Reader
 
 FORMAT: Final = "cost-ledger month"
-VERSION: Final = 1
+VERSIONS: Final = (1, 2)
+"""Of the document's format: 2 where months begin on another day than the 1st, which older versions of this
+program do not read; they would compare a sealed month with another one."""
+
 _ROLES: Final = ("profile", "prices")
 _MOST_BYTES: Final = 1 << 28
 
@@ -168,7 +171,7 @@ def document_of(closed: ClosedMonth) -> str:
     """Return the document that ``close-month`` writes."""
     content = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSIONS[closed.billing_day != 1],
         "month": closed.month,
         "timezone": closed.zone,
         "billing_day": closed.billing_day,
@@ -202,7 +205,7 @@ def read_document(path: Path) -> ClosedMonth:
             raise ValueError("it is too large")
         content = json.loads(_bytes(path))
         stated = content.pop("digest")
-        if content["format"] != FORMAT or content["version"] != VERSION:
+        if content["format"] != FORMAT or content["version"] not in VERSIONS:
             raise ValueError(f"it is of another format: {content['format']!r}, {content['version']!r}")
         if _digest(content) != stated:
             raise CannotCheck(f"{path}: was changed since it was written: its own digest does not match")
@@ -252,12 +255,19 @@ def check_seal(reader: Reader, path: Path) -> SealCheck:
         found += [Found(one.role, one.path, change) for change in changes]
         if one.role == "ledger" and not changes:
             later += _later(one, there, period)
-        elif one.role != "ledger" and appended_since(one.digest, there):
+        elif one.role != "ledger" and _has_grown(one.digest, there, changed=bool(changes)):
             change = Change("changed", "lines were added", one.digest.lines + 1)
             grown.append(Found(one.role, one.path, change))
     known = {one.path for one in closed.files}
     new = sorted(ledger for ledger in ledgers if ledger not in known)
     return SealCheck(closed, [*found, *grown], later, new, totals.calls, totals.cost, _price_list())
+
+
+def _has_grown(before: Digest, there: Path, *, changed: bool) -> bool:
+    """Tell whether lines were added at a file's end; what changed in it makes it longer, too."""
+    if not appended_since(before, there):
+        return False
+    return not changed or digest_of(there, MAX_BYTES).lines > before.lines
 
 
 def _later(one: Sealed, there: Path, period: Period) -> Iterator[Later]:

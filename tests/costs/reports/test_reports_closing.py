@@ -151,6 +151,23 @@ def test_the_file_tells_when_it_was_changed_itself(reader: Reader, tmp_path: Pat
         read_document(tmp_path / "nowhere.json")
 
 
+@pytest.mark.parametrize(("billing_day", "version", "calls"), [(1, 1, 12), (7, 2, 4)])
+def test_a_month_that_begins_on_another_day_is_of_a_format_that_older_versions_refuse(
+    billing_day: int, version: int, calls: int, jobs: list[Path], tmp_path: Path
+) -> None:
+    assert jobs
+    profile = tmp_path / "profile.yaml"
+    profile.write_text(f"{PROFILE}billing_day: {billing_day}\n")
+    with Workspace(clock=lambda: LATER) as workspace:
+        path = closed_file(Reader(workspace), tmp_path)
+    assert json.loads(path.read_text())["version"] == version
+    profile.write_text(f"{PROFILE}billing_day: 20\n")  # what was sealed keeps its own
+    with Workspace(clock=lambda: LATER) as workspace:
+        check = check_seal(Reader(workspace), path)
+    assert (check.closed.calls, check.calls, check.later, check.new) == (calls, calls, [], [])
+    assert [one.role for one in check.found] == ["profile"]
+
+
 def test_what_cannot_be_sealed_is_said(reader: Reader, jobs: list[Path]) -> None:
     reader.index.catch_up_all()
     ledger = jobs[0] / "cost_ledger.jsonl"
