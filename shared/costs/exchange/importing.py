@@ -142,20 +142,20 @@ class Tally:
 
 
 class _Row(NamedTuple):
-    """An entry, where it stands, what its row says, and the id that it had in earlier versions.
+    """An entry, where it stands, what its row says, and the ids that it had in earlier versions.
 
     These told rows by how they are written.
     """
 
     entry: Entry
-    former_id: str
+    former_ids: tuple[str, ...] = ()
     place: str = ""
     content: bytes = b""
 
     @property
-    def ids(self) -> tuple[str, str]:
+    def ids(self) -> tuple[str, ...]:
         """The ids under which the row may have been recorded."""
-        return self.entry.id, self.former_id
+        return self.entry.id, *self.former_ids
 
 
 class Recorded(Protocol):
@@ -280,7 +280,7 @@ class Importer:
             return None
         if isinstance(item, Entry):
             encode(item)  # what the ledger would not take is refused here, before it counts as added
-            return _Row(item, item.id)
+            return _Row(item)
         found = understand(item.values, self.source.defaults)
         found = replace(found, sum_of=item.sum_of or found.sum_of, billed=item.billed)
         said = item.values if item.said is None else item.said
@@ -295,7 +295,11 @@ class Importer:
         tally.sums += found.sum_of is not None
         tally.unnamed += not found.names_model
         former = former_content_of(said)
-        return _Row(entry, entry_id(_own_id(found, former), former, copy), item.row, content)
+        ids = [entry_id(_own_id(found, former), former, copy)]
+        if item.formerly is not None:  # numbered, so that no two rows were alike
+            formers = content_of(item.formerly), former_content_of(item.formerly)
+            ids = [entry_id(None, each, 1) for each in formers]
+        return _Row(entry, tuple(ids), item.row, content)
 
     def _made(self, found: Understood, entry_id: str) -> Entry:
         call, is_call = found.call, found.kind == "usage"

@@ -23,8 +23,9 @@ class Foreign:
     """A row of another tool's history. ``row`` tells people where it is.
 
     ``values`` are as they stand there, or under our names where the format's reader translated them; then
-    ``said`` are those of the row itself, of which the entry's id is made. ``sum_of`` marks a sum; ``billed``
-    that the stated cost is what the service bills, no estimate.
+    ``said`` are those of the row itself, of which the entry's id is made, and ``formerly`` what earlier
+    versions made it of, where that was something else. ``sum_of`` marks a sum; ``billed`` that the stated
+    cost is what the service bills, no estimate.
     """
 
     row: str
@@ -32,6 +33,7 @@ class Foreign:
     sum_of: SumOf | None = None
     said: Mapping[str, object] | None = None
     billed: bool = False
+    formerly: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

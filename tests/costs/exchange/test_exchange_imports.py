@@ -8,7 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,7 +26,15 @@ from shared.costs.errors import WrongUsage
 from shared.costs.exchange.exports import Context, export_named, exports
 from shared.costs.exchange.files import parsed
 from shared.costs.exchange.foreign import Defaults, understand
-from shared.costs.exchange.importing import Importer, Source, Tally, entry_id, folder_name, former_content_of
+from shared.costs.exchange.importing import (
+    Importer,
+    Source,
+    Tally,
+    content_of,
+    entry_id,
+    folder_name,
+    former_content_of,
+)
 from shared.costs.exchange.imports import CannotRead, Foreign, NotUnderstood, import_for, imports
 from shared.costs.exchange.source import Listed
 from shared.costs.exchange.times import DateOrder
@@ -624,6 +632,47 @@ def test_the_same_rows_in_another_format_are_known(
     path.write_text(WRITTEN[second](ALIKE))
     again = run(path, kept, catalogue)
     assert (again.known, again.added, again.refused) == (3, 1, 0)
+
+
+def unnumbered(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table of usage whose rows have no ids of their own."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            "CREATE TABLE usage_log (timestamp TEXT, model TEXT, input_tokens INTEGER, cost REAL)"
+        )
+        database.executemany(
+            "INSERT INTO usage_log VALUES (:timestamp, :model, :input_tokens, :cost)", [*map(dict, rows)]
+        )
+
+
+def test_rows_of_a_table_without_ids_are_known_in_another_format(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    kept = Kept()
+    rows = [{name: row[name] for name in ("timestamp", "model", "input_tokens", "cost")} for row in ALIKE]
+    unnumbered(tmp_path / "usage.db", rows)
+    assert run(tmp_path / "usage.db", kept, catalogue).added == 4
+    (tmp_path / "usage.csv").write_text(as_csv(rows, ","))
+    again = run(tmp_path / "usage.csv", kept, catalogue)
+    assert (again.known, again.added) == (4, 0)
+
+
+@pytest.mark.parametrize("digest", [content_of, former_content_of])
+def test_rows_of_a_table_without_ids_that_an_earlier_version_numbered_are_known(
+    digest: Callable[[Mapping[str, object]], bytes], tmp_path: Path, catalogue: Catalogue
+) -> None:
+    kept = Kept()
+    unnumbered(tmp_path / "usage.db", ALIKE)
+    run(tmp_path / "usage.db", kept, catalogue)
+    with closing(sqlite3.connect(tmp_path / "usage.db")) as database:
+        database.row_factory = sqlite3.Row
+        rows = [*database.execute("SELECT rowid AS id, * FROM usage_log ORDER BY rowid")]
+    former = [entry_id(None, digest(dict(row)), 1) for row in rows]
+    kept.entries = {
+        each: replace(one, id=each) for each, one in zip(former, kept.entries.values(), strict=True)
+    }
+    again = run(tmp_path / "usage.db", kept, catalogue)
+    assert (again.known, again.added) == (4, 0)
 
 
 def test_rows_are_looked_up_together(tmp_path: Path, catalogue: Catalogue) -> None:

@@ -68,7 +68,8 @@ def _read_sqlite(path: Path) -> Iterator[Item]:
             names = [str(column[0]) for column in rows.description]
             for row in rows:
                 values = dict(zip(names[1:], row[1:], strict=True))
-                yield Foreign(f"{TABLE} row {row[0]}", {"id": row[0], **values})
+                numbered = {"id": row[0], **values}
+                yield Foreign(f"{TABLE} row {row[0]}", values, formerly=numbered)
     except sqlite3.Error as error:
         raise CannotRead(f"{path}: cannot be read as a database with a table {TABLE}: {error}") from error
 
