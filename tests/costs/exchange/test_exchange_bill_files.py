@@ -22,7 +22,9 @@ from synthetic_bills import DAYS, FORMATS, PLANTED, START, World, plant, recorde
 from shared.costs.apps.cli.program import command_of, run
 from shared.costs.apps.serve.apart import answer
 from shared.costs.exchange.bills import BillLine, Statement, bill_format_for, bill_formats
+from shared.costs.exchange.bills.aws import aws_meter
 from shared.costs.exchange.bills.azure import azure_meter
+from shared.costs.exchange.bills.google import google_category, google_meter
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
 from shared.costs.exchange.reconciling.names import folded
@@ -35,6 +37,8 @@ from shared.costs.reports.document import Report
 from shared.costs.storage import CostStorage
 from shared.costs.store.store import Store
 
+GENERATE = "Generate content"
+SONNET = "anthropic.claude-sonnet-4-5"
 LATER = START + timedelta(days=60)
 JUST_THEN = START + timedelta(days=DAYS, minutes=2)
 
@@ -317,6 +321,60 @@ def test_meters_of_other_makers_on_azure_have_their_names_in_the_subcategory(
     meter: str, about: str, model: str
 ) -> None:
     assert azure_meter(meter, "1M Tokens", about).model == model
+
+
+@pytest.mark.parametrize(
+    ("sku", "model", "kind", "tier"),
+    [
+        (f"{GENERATE} output token count gemini 2.5 flash short input text", "2-5-flash", "output", None),
+        (
+            f"{GENERATE} output token count Gemini 2.5 Pro short output text non-thinking",
+            "2-5-pro",
+            "output",
+            None,
+        ),
+        (f"{GENERATE} output token count gemini 3 flash text flex", "3-flash", "output", "flex"),
+        (f"{GENERATE} input token count gemini 3.1 flash lite preview text", "3-1-flash-lite", "input", None),
+        ("Generate_content text input token count for gemini 3 pro short", "3-pro", "input", None),
+        ("Generate_content text cached input token count for gemini 3 pro short", "3-pro", "cached", None),
+        ("Generate_content text output token count for gemini 3 flash batch", "3-flash", "output", "batch"),
+        ("Generate_content image output token count for Gemini 3 Pro Image", "3-pro-image", "output", None),
+        ("Gemini 3.5 Flash Global Text Input - Predictions", "3-5-flash", "input", None),
+        ("Gemini 3.1 Flash Image Text Output - Predictions", "3-1-flash-image", "output", None),
+        ("Gemini 3.0 Pro Text Input Caching (Long)", "3-pro", "cached", None),
+        ("Gemini 3 Flash Image Input Caching Priority", "3-flash", "cached", "priority"),
+        ("Gemini 2.5 Flash Text Output (Thinking On) - Predictions", "2-5-flash", "output", None),
+    ],
+)
+def test_skus_of_gemini_tell_model_kind_and_tier(sku: str, model: str, kind: str, tier: str | None) -> None:
+    # Seen in bills and public lists of 2026-08 to 2026-10.
+    meter = google_meter(sku)
+    assert (folded(meter.model or ""), meter.kind, meter.tier) == (f"gemini-{model}", kind, tier)
+    assert google_category(sku) == "model"
+
+
+def test_storage_of_geminis_cache_is_no_usage_of_a_model() -> None:
+    assert google_category("Gemini 3 Flash Text Input Caching Storage") == "storage"
+
+
+@pytest.mark.parametrize(
+    ("usage_type", "model", "kind", "tier"),
+    [
+        ("USE1-Claude4Sonnet-cache-write-input-token-count-1-hour", "claude-sonnet-4", "cache_write", None),
+        (f"USE1-{SONNET}-mantle-cache-write-tokens-1h-standard", "claude-sonnet-4-5", "cache_write", None),
+        (f"EU-{SONNET}-mantle-output-tokens-global-standard", "claude-sonnet-4-5", "output", None),
+        (f"USE1-{SONNET}-mantle-cache-read-tokens-flex", "claude-sonnet-4-5", "cached", "flex"),
+        ("NovaLite-input-tokens", "nova-lite", "input", None),
+        ("USE1-Nova2.0Lite-cache-read-input-token-count", "nova-2-lite", "cached", None),
+        ("USE1-Llama3-3-70B-output-tokens", "llama3-3-70b", "output", None),
+    ],
+)
+def test_usage_types_of_bedrock_tell_model_kind_and_tier(
+    usage_type: str, model: str, kind: str, tier: str | None
+) -> None:
+    # Of AWS's price list and of bills, 2026-07 to 2026-10.
+    meter = aws_meter(usage_type, "Amazon Bedrock")
+    assert (folded(meter.model or ""), meter.kind, meter.tier) == (model, kind, tier)
 
 
 PERIOD = {"ChargePeriodStart": "2026-11-03T00:00:00Z", "ChargePeriodEnd": "2026-11-04T00:00:00Z"}

@@ -1,8 +1,9 @@
 """AWS Cost and Usage Report 2.0: lines of Bedrock.
 
-``USE1-Claude4.6Opus-input-tokens[-batch]`` and ``..-cache-read-input-token-count`` count thousands; of the
-marketplace ``USE1-MP:USE1_InputTokenCount-Units`` counts millions, and the model is only in the product's
-name (seen in November 2026). Lines come up to two days late.
+``USE1-Claude4.6Opus-input-tokens[-batch]``, ``..-cache-read-input-token-count`` and
+``..-mantle-cache-write-tokens-1h-standard`` count thousands; of the marketplace
+``USE1-MP:USE1_InputTokenCount-Units`` counts millions, and the model is only in the product's name (seen in
+November 2026). Lines come up to two days late.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from ._tables import having, reader_of
 
 _AWS_TYPE: Final = re.compile(
     r"(?:[A-Z]{2,4}\d?-)?(?P<model>.+?)-(?:mantle-)?"
-    r"(?:(?:input|output)-|cache-(?:read|write)-(?:\d+[hm]-)?(?:input-)?)tokens?(?:-count)?"
-    r"(?:-cross-region(?:-global)?)?(?:-(?:standard|batch|flex|priority))?",
+    r"(?:(?:input|output)-|cache-(?:read|write)-(?:input-)?)tokens?(?:-count)?(?:-(?:1-hour|1h|5m))?"
+    r"(?:-cross-region)?(?:-global)?(?:-(?:standard|batch|flex|priority))?",
     re.IGNORECASE,
 )
 _AWS_MARKET: Final = re.compile(

@@ -21,19 +21,16 @@ from . import BillFormat, BillLine, Category, Statement, end_of_line, instant, u
 from ._meters import TWO_DAYS, Meter, counts_of, kind_of, place_of, tier_of
 from ._tables import having, named_rows
 
-_GOOGLE_API: Final = re.compile(
-    r"generate content (?:input|output|cached input)?.*?token count (?P<model>gemini .+?)(?: (?:short|long))?"
-    r"(?: (?:input|output))?(?: (?:text|image|audio|video|multimodal))*"
-    r"(?: (?:batch|flex|priority|caching|flex caching))*",
+_GEMINI: Final = re.compile(
+    r"(?P<model>gemini [\d.]+ (?:flash[ -]lite|flash|pro|ultra|nano))"
+    r"(?P<image> (?:native )?image(?= generation| text| image| audio| batch|$))?",
     re.IGNORECASE,
 )
-_GOOGLE_VERTEX: Final = re.compile(
-    r"(?P<model>Gemini [\d.]+ (?:Flash Lite|Flash|Pro|Ultra|Nano)).*", re.IGNORECASE
-)
+"""A model in a SKU. An image behind it is the model's own where it is not what goes in or comes out."""
 
 
 def google_meter(sku: str) -> Meter:
-    """Return what a SKU of the Gemini API or of Vertex AI counts.
+    """Return what a SKU of the Gemini API or of Vertex AI counts; no model for what it stores.
 
     >>> google_meter("Generate content cached input token count gemini 3.7 flash text batch").tier
     'batch'
@@ -42,11 +39,11 @@ def google_meter(sku: str) -> Meter:
     >>> google_meter("Gemini 2.5 Flash GA Thinking Text Output - Predictions").kind
     'output'
     """
-    match = _GOOGLE_API.fullmatch(sku) or _GOOGLE_VERTEX.fullmatch(sku)
-    if match is None:
+    match = _GEMINI.search(sku.replace("_", " "))
+    if match is None or "storage" in sku.lower():
         return Meter(None, None, tier_of(sku), 1)
-    model = re.sub(r"\s+", "-", match["model"].strip().lower())
-    kind = kind_of(sku)
+    model = re.sub(r"\s+", "-", match["model"].lower()) + ("-image" if match["image"] else "")
+    kind = kind_of(f"{sku} tokens")
     if re.search(r"\bcaching\b", sku, re.IGNORECASE) and kind == "input":
         kind = "cached"
     return Meter(model, kind, tier_of(sku), 1)

@@ -14,6 +14,7 @@ _CLAUDE: Final = re.compile(
     r"claude-?(\d+(?:-\d+)?)-?(opus|sonnet|haiku|fable|instant)|claude-?(opus|sonnet|haiku|fable)-?(\d+(?:-\d+)?)"
 )
 _NOVA: Final = re.compile(r"nova-?(\d)?(?:-0)?-?(micro|lite|pro|premier)")
+_GEMINI_MARKS: Final = re.compile(r"(?<=gemini-\d)-0(?=-)|-preview(?:-\d\d-\d{2,4})?(?=-|$)")
 _LLAMA: Final = re.compile(r"(llama.*)-instruct")
 _MAKERS: Final = re.compile(
     r"^(?:(?:us|eu|apac|global|au|jp)-)?(?:anthropic|amazon|meta|mistral|cohere|google|openai)-"
@@ -30,6 +31,8 @@ def folded(model: str) -> str:
     ('gpt-4o', 'gpt-4o', 'gemini-2-5-flash-lite')
     >>> [folded(name) for name in ("NovaLite", "amazon.nova-lite-v1:0", "Nova2.0Lite")]
     ['nova-lite', 'nova-lite', 'nova-2-lite']
+    >>> folded("Gemini 3.0 Pro"), folded("gemini-3-pro-preview"), folded("gemini-3-pro-image-preview")
+    ('gemini-3-pro', 'gemini-3-pro', 'gemini-3-pro-image')
     >>> folded("Llama3-3-70B"), folded("us.meta.llama3-3-70b-instruct-v1:0")
     ('llama3-3-70b', 'llama3-3-70b')
     >>> folded("us.anthropic.claude-sonnet-4-5-20250929-v1:0")
@@ -45,6 +48,8 @@ def folded(model: str) -> str:
     if match := _CLAUDE.fullmatch(name):
         number, family = (match[1], match[2]) if match[1] else (match[4], match[3])
         return f"claude-{family}-{number}"
+    if name.startswith("gemini-"):
+        return _GEMINI_MARKS.sub("", name)
     if match := _NOVA.fullmatch(name):
         return "-".join(filter(None, ("nova", match[1], match[2])))
     return match[1] if (match := _LLAMA.fullmatch(name)) else name
