@@ -462,6 +462,21 @@ def test_of_a_clouds_own_focus_export_what_models_cost_is_read_and_nothing_else(
     assert (credit.service, credit.category, credit.amount) == (service, "credit", Decimal(-3))
 
 
+def test_litellms_own_focus_export_is_no_bill(tmp_path: Path) -> None:
+    model = dict.fromkeys(("ResourceId", "ResourceName", "ResourceType", "ChargeDescription"), "gpt-4o")
+    row = {
+        "BilledCost": "0.004500",
+        "ChargeCategory": "Usage",
+        "ConsumedQuantity": "1.000000",
+        **PERIOD,
+        **model,
+    }
+    row |= {"BillingAccountType": "API Key", "ConsumedUnit": "Requests", "ProviderName": "openai"}
+    (path := tmp_path / "focus.json").write_text(json.dumps([row]))
+    with pytest.raises(CannotRead, match="export its spend logs"):
+        list(bill_format_for(path).read(path, Statement()))
+
+
 def test_taxes_and_credits_of_other_services_are_not_on_the_bill_of_bedrock(tmp_path: Path) -> None:
     row = {
         "line_item_usage_start_date": "2026-11-03",

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from ...pricing.names import normalize_service
 from ..foreign import decimal_of
+from ..rows import CannotRead
 from . import BillFormat, BillLine, Category, Statement, end_of_line, instant
 from ._meters import TWO_DAYS, Meter, counts_of, kind_of, place_of, scale_of, tier_of
 from ._tables import having, reader_of
@@ -44,6 +45,11 @@ class _Charge(NamedTuple):
 
 
 def _focus_line(statement: Statement, where: str, row: Mapping[str, Any]) -> BillLine | None:
+    if _is_of_litellm(row):
+        raise CannotRead(
+            f"{where} is of LiteLLM's FOCUS export, which has no tokens and its own estimates, and no bill: "
+            "export its spend logs (/spend/logs, or the table LiteLLM_SpendLogs)"
+        )
     service, at = _seller(row), instant(row["chargeperiodstart"])
     category, meter = _charge(service, row)
     stated = _CATEGORIES.get(str(row["chargecategory"]).lower(), "other")
@@ -71,6 +77,12 @@ def _focus_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
         kind=place_of(meter.kind),
         invoice=str(row.get("invoiceid") or ""),
     )
+
+
+def _is_of_litellm(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row is a day of a key of LiteLLM: one request, of a resource that is the model."""
+    names = [row.get(name) for name in ("resourceid", "resourcename", "resourcetype", "chargedescription")]
+    return row.get("billingaccounttype") == "API Key" and bool(names[0]) and len({*names}) == 1
 
 
 _LABELS: Final = ("chargedescription", "skumeter", "x_skumetername")
