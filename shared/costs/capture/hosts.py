@@ -16,6 +16,9 @@ _REGIONAL: Final = (
     re.compile(r"([a-z0-9-]+)-aiplatform\.googleapis\.com"),
     re.compile(r"aiplatform\.([a-z]{2})\.rep\.googleapis\.com"),
 )
+_VERTEX: Final = re.compile(
+    r"(?:[a-z0-9-]+-)?aiplatform\.googleapis\.com|aiplatform\.[a-z]{2}\.rep\.googleapis\.com"
+)
 _LOCATION: Final = re.compile(r"/locations/([a-z0-9-]+)(?:/|$)")
 
 
@@ -31,8 +34,24 @@ _SERVICES: Final = {
     "api.moonshot.ai": "moonshotai",
     "dashscope.aliyuncs.com": "dashscope",
     "dashscope-intl.aliyuncs.com": "dashscope",
+    "api.together.ai": "together",
+    "api.moonshot.cn": "moonshotai",
+    "api.cerebras.ai": "cerebras",
+    "api.deepinfra.com": "deepinfra",
+    "api.sambanova.ai": "sambanova",
+    "api.novita.ai": "novita",
+    "api.studio.nebius.ai": "nebius",
+    "api.ai21.com": "ai21",
+    "api.z.ai": "zai",
+    "open.bigmodel.cn": "zhipuai",
+    "api.minimax.io": "minimax",
+    "api.minimaxi.com": "minimax",
+    "api.cohere.ai": "cohere",
+    "api.cohere.com": "cohere",
+    "generativelanguage.googleapis.com": "google",
 }
-"""Servers of OpenAI's format, as their makers document them."""
+"""Servers of OpenAI's format, as their makers document them; the addresses that litellm 1.110.2 sends to
+(``constants.py`` and ``llms/``), 2026-11-30."""
 
 
 def service_of(url: str) -> str | None:
@@ -40,12 +59,16 @@ def service_of(url: str) -> str | None:
 
     >>> service_of("https://openrouter.ai/api/v1"), service_of("https://acme.openai.azure.com/openai")
     ('openrouter', 'azure')
+    >>> service_of("https://europe-west1-aiplatform.googleapis.com"), service_of("https://api.openai.com/v1")
+    ('vertex', None)
     """
     host = _host_of(url)
     if host.endswith((".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")):
         return "azure"
     if ".amazonaws.com" in host and host.startswith("bedrock"):
         return "bedrock"
+    if _VERTEX.fullmatch(host):
+        return "vertex"
     return _SERVICES.get(host)
 
 

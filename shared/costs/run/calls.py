@@ -89,6 +89,8 @@ class Call:
         """Who serves the call, where the client or its host says so; the response tells otherwise."""
         if type(self._client).__name__.removeprefix("Async").startswith("AzureOpenAI"):
             return "azure"
+        if getattr(self._client, "vertexai", False) is True:
+            return "vertex"  # also where it sends to an address of one's own
         return service_of(self._address)
 
     @property

@@ -481,6 +481,19 @@ def test_the_tier_that_served_stands_in_a_header_alone(header: str, tier: str | 
     assert call.service_tier == tier
 
 
+def test_vertex_is_told_by_its_traffic_type_and_has_prices_of_its_own(
+    tracker: CostTracker, recorded: Recorded
+) -> None:
+    usage = gemini()["usage_metadata"]
+    answer = gemini("gemini-2.0-flash", usage_metadata=usage | {"traffic_type": "ON_DEMAND"})
+    [call] = followed([answer])
+    assert (call.service, call.service_tier) == ("vertex", None)
+    tracker.log_response(answer, timestamp=AT)
+    tracker.log_response(gemini("gemini-2.0-flash"), timestamp=AT)
+    # 0.15 and 0.60 a million; 0.10 and 0.40 on the Gemini API.
+    assert [usd([entry]) for entry in recorded()] == [0.00021, 0.00014]
+
+
 def test_requests_that_automatic_function_calling_made_before_are_named(
     tracker: CostTracker, recorded: Recorded
 ) -> None:

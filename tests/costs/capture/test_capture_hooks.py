@@ -122,6 +122,9 @@ class TestLangChainsCalls:
             ("openrouter", {"cost": 0.0123, "cost_details": UPSTREAM}, "openrouter", 12_300_000),
             ("openrouter", {"cost": 0.0122, "cost_details": UPSTREAM}, "openrouter", 12_200_000),
             ("openai", {"model_provider": "openai", "model_name": "gpt-4o"}, "openai", None),
+            ("google_vertexai", {"model_name": "gpt-4o"}, "vertex", None),
+            ("anthropic-bedrock", {"model_provider": "anthropic", "model_name": "gpt-4o"}, "bedrock", None),
+            ("anthropic-mantle", {"model_provider": "anthropic", "model_name": "gpt-4o"}, "bedrock", None),
         ],
     )
     def test_who_serves_a_call_and_what_it_bills_where_the_message_says_neither(
@@ -132,6 +135,13 @@ class TestLangChainsCalls:
         used = {"input_tokens": 5, "output_tokens": 1}
         under_way.end(run, self.message(usage_metadata=used, response_metadata=says))
         assert [(call.service, call.model, call.actual_cost) for call in calls] == [(service, "gpt-4o", bill)]
+
+    def test_a_message_of_bedrock_says_so_by_its_id(self, calls: Calls) -> None:
+        usage = {"input_tokens": 5, "output_tokens": 1}
+        about = {"model_provider": "anthropic", "model_name": "claude-sonnet-4-5", "usage": usage}
+        result = self.message(usage_metadata=usage, response_metadata={**about, "id": "msg_bdrk_01"})
+        ModelCalls(calls).end(uuid4(), result)
+        assert [(call.service, call.usage) for call in calls] == [("bedrock", Usage(5, 1))]
 
     def test_the_usage_of_a_chat_stands_in_its_result_where_its_messages_have_none(
         self, calls: Calls

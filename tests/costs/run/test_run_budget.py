@@ -7,6 +7,7 @@ import urllib.error
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
 from shared.costs.model import Usage
 from shared.costs.money import Nanos, from_usd, to_usd
 from shared.costs.run.bounds import Bounds, bounds_of
+from shared.costs.run.calls import Call
 from shared.costs.run.holding import Ticket
+from shared.costs.run.methods import Method
 from shared.costs.run.purse import Purse
 from tests.costs.run.run_support import (
     UNMEASURED,
@@ -367,3 +370,18 @@ def test_a_purse_that_is_gone_takes_no_answer_from_the_program(tmp_path: Path) -
     assert recorded == [call]
     with pytest.raises(BudgetGateUnavailable):
         purse.hold(from_usd("1"), "openai/gpt-4o")
+
+
+@pytest.mark.parametrize(
+    ("client", "service"),
+    [
+        ({"vertexai": True, "_http_options": SimpleNamespace(base_url="http://127.0.0.1:9")}, "vertex"),
+        ({"vertexai": False, "_http_options": SimpleNamespace(base_url="http://127.0.0.1:9")}, None),
+        ({"base_url": "https://us-east5-aiplatform.googleapis.com/v1"}, "vertex"),
+        ({"base_url": "https://api.cerebras.ai/v1/"}, "cerebras"),
+        ({"base_url": "https://api.openai.com/v1"}, None),
+    ],
+)
+def test_who_serves_a_call_its_client_or_its_host_tells(client: dict[str, Any], service: str | None) -> None:
+    instance = SimpleNamespace(_api_client=SimpleNamespace(**client))
+    assert Call(Method(*GEMINI), instance, (), {}).service == service

@@ -63,7 +63,7 @@ def _generated(fields: Fields) -> Captured:
     units: dict[str, int | float] = {"requests": earlier} if earlier else {}
     unseen = f"the usage of {earlier} earlier requests of automatic function calling" if earlier else None
     return Captured(
-        service="google",
+        service=_served_by(metadata),
         model=model,
         usage=usage,
         request_id=fields.text("response_id"),
@@ -75,6 +75,15 @@ def _generated(fields: Fields) -> Captured:
             (None if metadata else _NO_USAGE, fault, f"not stated: {unseen}" if unseen else None)
         ),
     )
+
+
+def _served_by(metadata: Fields) -> str:
+    """Return whose endpoint answered: Vertex AI alone states a traffic type, and has prices of its own.
+
+    Source: ``GenerateContentResponseUsageMetadata.traffic_type`` of ``google-genai`` 3.6 ("This field is not
+    supported in Gemini API"), 2026-11-30.
+    """
+    return "vertex" if metadata.has("traffic_type") else "google"
 
 
 def served_tier(fields: Fields) -> str | None:

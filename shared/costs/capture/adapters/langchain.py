@@ -31,10 +31,12 @@ _AI: Final = frozenset({"ai", "AIMessageChunk"})
 
 _PROVIDERS: Final = {
     "google_genai": "google",
-    "google_vertexai": "google",
+    "google_vertexai": "vertex",
     "azure_openai": "azure",
     "bedrock_converse": "bedrock",
     "amazon_bedrock": "bedrock",
+    "anthropic-bedrock": "bedrock",
+    "anthropic-mantle": "bedrock",
     "mistralai": "mistral",
     "mistral_ai": "mistral",
 }
@@ -66,7 +68,8 @@ def _message(fields: Fields) -> list[Captured]:
     cost = usd_of(fields.part("usage_metadata").get("total_cost"))
     found = []
     for call in anthropic.read_message(theirs):
-        named = replace(call, service=service)
+        # Bedrock's and Vertex's messages say so by their ids, whatever the client calls its provider.
+        named = replace(call, service=service) if call.service == "anthropic" else call
         if cost == 0:
             found.append(answered_from_cache(named))
         else:

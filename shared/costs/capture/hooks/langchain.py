@@ -108,10 +108,12 @@ def _broken(response: Fields, ending: str) -> Iterable[Captured]:
                 yield from follower.result(ending)
 
 
-_SELLERS: Final = frozenset({"azure", "openrouter"})
+_SELLERS: Final = frozenset(
+    {"azure", "openrouter", "anthropic-bedrock", "anthropic-mantle", "google_vertexai"}
+)
 """Who serves calls whose messages name the maker of the model, or nobody.
-Source: ``AzureChatOpenAI`` of langchain-openai 1.7 and ``ChatOpenRouter`` of langchain-openrouter 0.2.9,
-2026-11-30."""
+Source: ``AzureChatOpenAI`` of langchain-openai 1.7, ``ChatOpenRouter`` of langchain-openrouter 0.2.9 and
+``ChatAnthropicBedrock`` of langchain-aws, 2026-11-30."""
 
 
 def _named(call: Captured, about: Fields) -> Captured:
