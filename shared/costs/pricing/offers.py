@@ -101,6 +101,8 @@ class Offers:
                 yield offer._replace(name=f"{offer.name}+{parts.feature}", features=tuple(features))
         if self._genai is not None and not (found and found[0].prices.local):
             wanted = self._wanted(service, model)
+            if any(f"{of}/{name}" in self._own.notices for of, name in wanted.names):
+                return  # it is known why it has no price there
             for at in dict.fromkeys(of for of, _ in wanted.names):
                 mine = [name for of, name in wanted.names if of == at]
                 prices = next((p for name in mine if (p := self._genai.find(at, name))), None)

@@ -75,6 +75,17 @@ SPEECH_TO_TEXT = [
     ("elevenlabs", "scribe_v2_realtime", None, 3600, {}, "0.39"),
     ("elevenlabs", "dubbing", None, 60, {}, "0.50"),
     ("mistral", "voxtral-mini-latest", None, 60, {"tokens_input": 400, "tokens_output": 80}, "0.003"),
+    (
+        "mistral",
+        "voxtral-mini-transcribe-3-0",
+        None,
+        60,
+        {"tokens_input": 400, "tokens_output": 80},
+        "0.0035",
+    ),
+    ("mistral", "voxtral-small-transcribe-3", None, 60, {"tokens_input": 400, "tokens_output": 80}, "0.004"),
+    ("mistral", "voxtral-mini-transcribe-realtime-3", "streaming", 60, {"tokens_output": 80}, "0.008"),
+    ("mistral", "voxtral-mini-2507", None, 60, {"tokens_input": 400, "tokens_output": 80}, "0.002"),
     ("mistral", "voxtral-mini-transcribe-realtime-2602", None, 60, {}, "0.006"),
     ("xai", "grok-voice-transcribe-1.0", None, 3600, {}, "0.10"),
     ("google-speech", "chirp_2", None, 59.1, {}, "0.016"),  # whole seconds: 60
@@ -423,7 +434,7 @@ def test_a_unit_that_is_not_billed_alone_is_unknown_and_never_zero(
     ("service", "model", "why"),
     [
         ("sarvam", "saaras:v3", "rupees"),
-        ("mistral", "voxtral-mini-2507", "no two sources"),
+        ("openai", "gpt-oss-120b", "sells no gpt-oss"),  # genai-prices has another seller's price for it
         ("acme", "summarizer-9", None),
     ],
 )

@@ -118,6 +118,13 @@ def test_each_seller_has_its_own_price(service: str, model: str, amount: str) ->
     assert charge(service, model).total == from_usd(amount)
 
 
+@pytest.mark.parametrize("hour", [12, 18])
+def test_no_name_has_the_hours_that_ended(hour: int) -> None:
+    found = OWN.charge("deepseek", "DeepSeek-R1", BOTH, NOW.replace(hour=hour))
+    assert isinstance(found, Charge)
+    assert found.total == from_usd("0.274")  # genai-prices has a quarter of it from 16:30 on
+
+
 @pytest.mark.parametrize(
     ("service", "model"),
     [
@@ -175,6 +182,8 @@ SMALL = Usage(10_000, 1_000)
         ("dashscope", "dashscope/qwen3-max", None, Usage(32_000, 1_000), "0.0444"),
         ("qwen", "qwen3-max-2026-01-23", None, Usage(32_001, 1_000), "0.0888024"),
         ("alibaba", "qwen-plus-latest", None, Usage(10_000, 1_000, tokens_reasoning=400), "0.00632"),
+        ("qwen", "qwen-plus", None, Usage(10_000, 1_000, tokens_cached=5_000), "0.0036"),
+        ("qwen", "qwen-plus", None, Usage(10_000, 1_000, tokens_reasoning=400), "0.00632"),
         (
             "openai",
             "ft:gpt-4o-mini-2024-07-18:o::i",
