@@ -162,23 +162,39 @@ def _model_names(call: CallScope, names: ModelName) -> Collection[str] | None:
     """
     if call.service == call.model == ANY:
         return None
-    from ..pricing.names import without_version  # its patterns take 2 ms, and a prompt has no calls
+    # Its patterns take 2 ms, and a prompt has no calls.
+    from ..pricing.names import normalize_service, without_version
 
     found: set[str] = set()
+    seller = normalize_service(call.service)
     for model in {call.model, without_features(call.model)}:
         known = names(call.service, model)
-        for name in (known, without_features(known), f"{call.service}/{model}"):
+        sold = f"{seller}/{known.partition('/')[2]}"  # where it has another seller's price
+        for name in (known, without_features(known), sold, f"{call.service}/{model}"):
             for version in (name, without_version(name) or name):
                 found |= {version, version.partition("/")[2]}
     return found
 
 
 def _known_model(limited: str, names: ModelName) -> str:
-    """Return a model of a profile as the catalogue calls it: ``gpt4o`` is ``openai/gpt-4o``."""
+    """Return a model of a profile as the catalogue calls it: ``gpt4o`` is ``openai/gpt-4o``.
+
+    One that names who sells it is of that seller alone, though its price may be that of its maker:
+    ``azure/gpt-4o`` is no call of OpenAI's own.
+    """
     known = names("", limited)
     service, slash, model = limited.partition("/")
-    return names(service, model) if slash and known.startswith(_UNKNOWN) else known
+    if not slash or service in _PATHS:
+        return known
+    if known.startswith(_UNKNOWN):
+        known = names(service, model)
+    from ..pricing.names import normalize_service  # as above
 
+    return f"{normalize_service(service)}/{known.partition('/')[2]}"
+
+
+_PATHS: Final = frozenset({"models", "publishers", "projects"})
+"""How names of Google's begin that name no service."""
 
 _UNKNOWN: Final = "unknown/"
 """How the catalogue's names of models begin that are not known without a service."""

@@ -332,6 +332,13 @@ def test_a_model_is_known_by_every_name(limited: str, service: str, model: str, 
         ("our-own", "acme", "our-own", True),
         ("acme/our/own", "acme", "our/own", True),
         ("acme/our/own", "acme", "our/other", False),
+        ("azure/gpt-4o", "azure", "gpt-4o-2024-08-06", True),
+        ("azure_openai/gpt4o", "azure", "gpt-4o", True),
+        ("azure/gpt-4o", "openai", "gpt-4o", False),
+        ("vertex_ai/gemini-2.5-pro", "vertex", "gemini-2.5-pro", True),
+        ("vertex_ai/gemini-2.5-pro", "google", "gemini-2.5-pro", False),
+        ("openai/gpt-4o", "azure", "gpt-4o", True),  # at OpenAI's price
+        ("gpt-4o", "azure", "gpt-4o", True),
     ],
 )
 def test_an_alias_in_a_limit_finds_its_model_as_it_does_in_a_call(
