@@ -29,7 +29,8 @@ from typing import Final, NamedTuple
 
 from ..model import Charge, Entry, Unpriced, Usage
 from ..money import NANOS_PER_USD, ZERO, Nanos, percent
-from .calls import NetCall, net_calls
+from .caching import Cacheable, CachingFinder
+from .calls import NetCall, net_calls, net_jobs
 from .like_calls import LikeCalls, Priced, Repriced
 from .options import (
     BATCH,
@@ -44,6 +45,7 @@ from .options import (
     is_interactive,
     slot_of,
 )
+from .outcomes import Waste, WasteFinder, Worth, WorthFinder
 
 
 @dataclass(slots=True)
@@ -305,3 +307,28 @@ def _best_by_kind(options: Iterable[Proposal]) -> list[Proposal]:
         if option.saving > 0 and (current is None or _rank(option) > _rank(current)):
             best[option.change.kind] = option
     return list(best.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Improvements:
+    """Settings to change, what could be cached, what was paid in vain, and what results cost."""
+
+    savings: Savings
+    cacheable: tuple[Cacheable, ...] = ()
+    waste: tuple[Waste, ...] = ()
+    worths: tuple[Worth, ...] = ()
+
+
+def find_improvements(entries: Iterable[Entry], prices: Prices) -> Improvements:
+    """Return what could be better. ``entries`` come job by job and are read once.
+
+    >>> from shared.costs.pricing.catalogue import Catalogue
+    >>> find_improvements([], Catalogue.load()).savings.calls
+    0
+    """
+    finders = SavingsFinder(prices), CachingFinder(prices), WasteFinder(), WorthFinder()
+    savings, caching, waste, worths = finders
+    for job in net_jobs(entries):
+        for finder in finders:
+            finder.add(job)
+    return Improvements(savings.found(), tuple(caching.found()), tuple(waste.found()), tuple(worths.found()))

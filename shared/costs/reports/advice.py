@@ -9,8 +9,8 @@ from typing import Final
 from ..analysis.caching import Cacheable
 from ..analysis.optimise import Proposal
 from ..analysis.options import OptionKind
+from ..analysis.outcomes import Reason, Waste
 from ..analysis.sums import UNNAMED
-from ..analysis.waste import Reason, Waste
 from ..money import Nanos
 from ..periods import Period
 from .common import plural, usd

@@ -10,8 +10,15 @@ from datetime import date
 from functools import cache
 from typing import Final, NamedTuple
 
-from ..analysis.forecast import WEEKDAYS_FROM, Day, Forecast, forecast
-from ..analysis.history import days_before, days_of_buckets, history_of
+from ..analysis.forecast import (
+    WEEKDAYS_FROM,
+    Day,
+    Forecast,
+    days_before,
+    days_of_buckets,
+    forecast,
+    history_of,
+)
 from ..analysis.pace import Pace, pace
 from ..analysis.sums import by_day, total
 from ..budgets.limits import Crossing, Spending, foresee

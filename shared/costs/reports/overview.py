@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
-from ..analysis.forecast import Forecast, forecast
-from ..analysis.history import history_of
+from ..analysis.forecast import Forecast, forecast, history_of
 from ..analysis.pace import Pace, pace
 from ..analysis.sums import UNNAMED, divide_period, share, split, split_by, total
 from ..budgets.limits import Spending

@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final, Literal, NamedTuple, Protocol, get_args
 
 from ..analysis.caching import Cacheable
-from ..analysis.improvements import find_improvements
 from ..analysis.machines import MachineWork
-from ..analysis.optimise import Proposal, Savings
+from ..analysis.optimise import Proposal, Savings, find_improvements
 from ..analysis.options import OptionKind, Slot
-from ..analysis.outcomes import Worth
+from ..analysis.outcomes import NOT_USED, Reason, Waste, Worth
 from ..analysis.sums import UNNAMED
-from ..analysis.waste import NOT_USED, Reason, Waste
 from ..model import Entry
 from ..money import Nanos, percent, percent_words, to_usd
 from ..periods import Period

@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from .. import periods
-from ..analysis.forecast import forecast
-from ..analysis.history import days_before, days_of_buckets, history_of
+from ..analysis.forecast import days_before, days_of_buckets, forecast, history_of
 from ..analysis.plans import SUMMED_BY, PlanMonth, plan_months, plan_months_of_sums
 from ..budgets.limits import Crossing, Limit, Scope, Spending, foresee
 from ..budgets.spending import spend_by_bucket

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from shared.costs.analysis.caching import Cacheable
-from shared.costs.analysis.improvements import find_improvements
+from shared.costs.analysis.optimise import find_improvements
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.pricing.catalogue import Catalogue
 from tests.support.history import START, entry

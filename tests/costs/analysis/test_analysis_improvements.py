@@ -9,10 +9,8 @@ from itertools import count
 import pytest
 
 from shared.costs.analysis.calls import NetCall, net_calls, net_jobs
-from shared.costs.analysis.improvements import find_improvements
-from shared.costs.analysis.optimise import find_savings
-from shared.costs.analysis.outcomes import Worth, WorthFinder
-from shared.costs.analysis.waste import WasteFinder
+from shared.costs.analysis.optimise import find_improvements, find_savings
+from shared.costs.analysis.outcomes import WasteFinder, Worth, WorthFinder
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.money import Nanos, from_usd
 from shared.costs.pricing.catalogue import Catalogue

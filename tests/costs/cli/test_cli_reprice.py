@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
-from shared.costs.analysis.repricing import NewPrice, Repricing, Sums
 from shared.costs.apps.cli.commands.reprice import repricing_report
 from shared.costs.ledger.ids import id_for_request
 from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
+from shared.costs.pricing.repricing import NewPrice, Repricing, Sums
 from tests.costs.cli.cli_support import OCTOBER, ROOT, Dashboard
 from tests.support.golden import check_report
 

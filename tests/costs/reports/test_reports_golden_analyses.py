@@ -17,10 +17,9 @@ from shared.costs.analysis.explain import explain
 from shared.costs.analysis.forecast import days_between, forecast
 from shared.costs.analysis.optimise import Proposal, Savings
 from shared.costs.analysis.options import Change, Slot
-from shared.costs.analysis.outcomes import Worth
+from shared.costs.analysis.outcomes import Waste, Worth
 from shared.costs.analysis.pace import pace
 from shared.costs.analysis.sums import by_day, divide_period, is_whole, total
-from shared.costs.analysis.waste import Waste
 from shared.costs.analysis.whatif import Swap, SwapEffect, WhatIf
 from shared.costs.apps.cli.commands.set_budget import settings_report
 from shared.costs.budgets.limits import Spending, limits_for

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from ....analysis.measured import Effect, Made, expected, promised, since
+from ....analysis.whatif import Effect, Made, expected, promised, since
 from ....errors import WrongUsage
 from ....model import Entry
 from ....money import Nanos, percent, percent_words, to_usd

@@ -10,12 +10,12 @@ from functools import partial
 
 import click
 
-from ....analysis.repricing import Repricing
 from ....errors import WrongUsage
 from ....exchange.shelf import Shelf, alone
 from ....ledger.ids import id_for_request
 from ....money import to_usd
 from ....pricing.history import with_corrections
+from ....pricing.repricing import Repricing
 from ....reports.common import CHECK, plural, usd
 from ....reports.document import Column, Figure, Note, Report, Table
 from ....reports.queries import zone_of
