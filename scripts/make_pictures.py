@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from starlette.testclient import TestClient
 
 from shared.costs.apps.serve.access import Access
-from shared.costs.apps.serve.hosts import Hosts
+from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.rendering import assets
 from shared.costs.apps.serve.site import Site
 from shared.costs.demo.writing import write_sample

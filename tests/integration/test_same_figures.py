@@ -19,7 +19,7 @@ from shared.cost_tracker import CostTracker
 from shared.costs import periods
 from shared.costs.apps.cli.program import run
 from shared.costs.apps.serve.access import Access
-from shared.costs.apps.serve.hosts import Hosts
+from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.site import Site
 from shared.costs.corrections import Corrected
 from shared.costs.formats import load

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from shared.cost_tracker import CostTracker
 from shared.costs.apps.cli.program import run
 from shared.costs.apps.serve.access import Access
-from shared.costs.apps.serve.hosts import Hosts
+from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.site import Site
 from shared.costs.ledger.reader import read
 from shared.costs.model import Entry

@@ -1,4 +1,4 @@
-"""What results cost: by outcome, and by point of quality, where the calls' metadata tells them.
+"""What results cost, by outcome and by point of quality, and work that was paid for and not used.
 
 The cost of an outcome is that of *all* calls that tell their outcome, divided by how many had this
 one: an accepted summary pays for the rejected ones too. The cost of a point of quality is the cost of
@@ -7,8 +7,6 @@ given: 0 to 1, 0 to 100). Compare only what is measured alike: models in one sta
 
 Source: unit economics, the cost of one unit of what is delivered:
 https://www.finops.org/framework/capabilities/unit-economics/
-
-Work that was paid for and not used: done again, or its result thrown away.
 
 *Done again* are calls of a second or later attempt at a stage. *Not used* are calls whose metadata says
 so in ``outcome``; where the stage was run again in the same job, its later attempts are counted

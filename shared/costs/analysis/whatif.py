@@ -3,10 +3,8 @@
 Corrections count with the call that they correct: what is compared is what each call cost in the end.
 Calls that somebody waits for keep their tier where the new one answers late.
 
-What a change has saved since it was made: its calls, and what they would have cost without it. Pure.
-
-The calls are those that were made, with their own tokens, on their own day; another model may have needed
-more or fewer.
+So is what a change has saved since it was made: its calls, and what they would have cost without it. Another
+model may have needed more or fewer tokens.
 """
 
 from __future__ import annotations

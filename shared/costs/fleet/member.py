@@ -16,11 +16,11 @@ from ..budgets.spending import read_spendings
 from ..errors import StorageBusy
 from ..patience import allowed
 from ..platform import FILE_MODE, host_name
-from ..profile.counting import counting
 from . import leases as book
 from . import schema
 from .database import Db, SharedDatabase, SharedUnavailable
 from .leases import Lease, Term, Want, instant, key_of, limit_of, up_s
+from .standing import counting
 from .trading import Answer, Key, Ledgers, Offer, OtherFleet, next_token, trade
 
 if TYPE_CHECKING:

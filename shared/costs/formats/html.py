@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from ..reports.document import Report
 from .page import asset, environment, page_of
-from .sending import sendable
+from .values import sendable
 
 SUFFIX = ".html"
 

@@ -14,8 +14,7 @@ from . import text
 from .canvas import Canvas
 from .drawing import Bar, Box, Drawing
 from .page import Cell, Page, PageTable, page_of
-from .sending import sendable
-from .values import UNKNOWN
+from .values import UNKNOWN, sendable
 
 WIDTH: Final = 72
 """How many columns the words of a mail have: quoted, they still fit into 80."""

@@ -6,8 +6,7 @@ import re
 
 from ..reports.document import ALIKE, Column, Figure, Gauge, Note, Report, Row, Series, Table
 from .bars import legend, sparkline
-from .sending import sendable
-from .values import evenly, gauge_amounts, places_for, show, tame
+from .values import evenly, gauge_amounts, places_for, sendable, show, tame
 
 SUFFIX = ".md"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import CostError
 from ..workspace import Workspace
-from .letters import Letters
+from .message import Letters
 from .sender import Sender, deliver_from, run
 
 

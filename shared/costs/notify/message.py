@@ -1,17 +1,27 @@
-"""What is sent to one address: for chats a short text, for mails a page and its words, and perhaps a file."""
+"""What is sent to one address: for chats a short text, for mails a page and its words, and perhaps a file.
+
+A report on its way is kept as a file of the cost storage until it was sent or given up. The queue has a
+notice of it, whose key names the file; a notice's own text says what it is about.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..budgets.port import Level, Notice
+from ..platform import secure_directory
+from ..replacing import replacing
 from ..shipped import PACKAGE
+from ..storage import CostStorage
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -137,3 +147,59 @@ def _alert(notice: Notice) -> dict[str, object]:
 
 def _when(notice: Notice) -> str:
     return f"{notice.made_at:%Y-%m-%d %H:%M} UTC"
+
+
+KEY: Final = "report "
+"""What the key of a notice begins with that stands for a kept message; its file's name follows."""
+
+_SUFFIX: Final = ".json"
+_FRESH: Final = timedelta(days=1)
+"""A younger file may be of a notice that is about to be queued."""
+
+
+def is_letter(key: str) -> bool:
+    """Tell whether a notice with this key stands for a kept message."""
+    return key.startswith(KEY)
+
+
+class Letters:
+    """The messages that are kept in one cost storage, readable by its owner alone."""
+
+    def __init__(self, storage: CostStorage) -> None:
+        self._folder = storage.root / "letters"
+
+    def keep(self, name: str, message: Message) -> str:
+        """Keep a message under a name; return the key that its notice is to have.
+
+        Raises:
+            CannotWrite: it cannot be kept.
+        """
+        secure_directory(self._folder)
+        with replacing(self._path(name)) as draft:
+            draft.write_bytes(packed(message))
+        return f"{KEY}{name}"
+
+    def read(self, key: str) -> Message | str:
+        """Return the message of a notice, or why there is none."""
+        try:
+            return unpacked(self._path(key.removeprefix(KEY)).read_bytes())
+        except FileNotFoundError:
+            return "its text is not in the cost storage any more; send it with notify report --again"
+        except (OSError, ValueError) as fault:
+            return f"its text cannot be read: {fault}"
+
+    def drop(self, key: str) -> None:
+        """Forget the message of a notice that is not to be sent."""
+        with suppress(OSError):
+            self._path(key.removeprefix(KEY)).unlink()
+
+    def tidy(self, waiting: Collection[str], now: datetime) -> None:
+        """Forget the messages of which no notice waits, by their keys."""
+        with suppress(OSError):
+            for path in self._folder.glob(f"*{_SUFFIX}"):
+                age = now.timestamp() - path.stat().st_mtime
+                if f"{KEY}{path.stem}" not in waiting and age > _FRESH.total_seconds():
+                    path.unlink()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}{_SUFFIX}"

@@ -24,8 +24,7 @@ from ..storage import CostStorage
 from ..workspace import Clock
 from .addresses import Address, addresses_of, budget_for
 from .channel import send
-from .letters import Letters, is_letter
-from .message import digest
+from .message import Letters, digest, is_letter
 from .queue import KEPT, Attempt, due_at, note
 
 LINGER: Final = timedelta(minutes=3)

@@ -1,6 +1,6 @@
 """Price calls again: corrections are new entries, and nothing here edits one. Entries in, entries out.
 
-What pricing calls again comes to: which get a correction, and how sums change by model. Pure.
+Of many calls: which get a correction, and how sums change by model.
 
 >>> from datetime import UTC, datetime
 >>> from ..ledger.ids import id_for_request

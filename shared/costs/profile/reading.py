@@ -18,9 +18,9 @@ from ..errors import ProfileError
 from ..money import Nanos
 from ..periods import LATEST_BILLING_DAY
 from ..yaml_strict import Node, Scalar, parse
+from ..yaml_strict.reading import check_name, read_name
 from .currency import read_currency
 from .machines import read_machines
-from .naming import check_name, read_name
 from .plans import read_plans
 from .tag_rules import read_tag_rules
 from .types import (

@@ -18,6 +18,7 @@ from exchange_strategies import entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.costs.apps.cli.commands.archive import archived_report
 from shared.costs.archive.known import ArchiveBusy, KnownArchive, KnownArchives
 from shared.costs.archive.manifest import DamagedArchive, HeldLedger, Manifest
 from shared.costs.archive.places import Folder, OtherManifest, Stored
@@ -25,7 +26,6 @@ from shared.costs.archive.restoring import restored
 from shared.costs.errors import StorageUnavailable, WrongUsage
 from shared.costs.exchange import staging
 from shared.costs.exchange.archive_check import check_archive
-from shared.costs.exchange.archive_reports import archived_report
 from shared.costs.exchange.calendar import Calendar
 from shared.costs.exchange.staging import NotArchived, PartWriter
 from shared.costs.ledger.columns import instant_text

@@ -283,7 +283,7 @@ def test_focus_versions_differ_in_their_columns(name: str, there: str, missing: 
 @settings(max_examples=30)
 @given(st.lists(entries(), max_size=3))
 def test_own_counts_of_focus_rows_sum_to_those_of_the_entries(given: list[Entry]) -> None:
-    from shared.costs.exchange.focus import OWN, charges
+    from shared.costs.exchange.exports.focus import OWN, charges
 
     get = dict(OWN)["x_TokensInput"]
     found = sum(int(get(row) or 0) for one in given for row in charges(one))

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.costs.exchange.exports import Context, export_named
-from shared.costs.exchange.journal import Names, exact_usd
+from shared.costs.exchange.exports.journals import Names, exact_usd
 from shared.costs.exchange.source import Listed
 from shared.costs.model import Entry, Usage
 

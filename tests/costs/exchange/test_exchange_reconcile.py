@@ -20,8 +20,8 @@ from synthetic_bills import DAYS, FORMATS, PACIFIC, START, World, plant, recorde
 from shared.costs.apps.cli.program import run
 from shared.costs.exchange import shelf
 from shared.costs.exchange.bills import BillLine, Statement, bill_format_for, bill_formats
-from shared.costs.exchange.focus import COMMON as FOCUS
-from shared.costs.exchange.focus import charges
+from shared.costs.exchange.exports.focus import COMMON as FOCUS
+from shared.costs.exchange.exports.focus import charges
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
 from shared.costs.exchange.reconciling.run import Bill, Comparing, Terms

@@ -23,8 +23,7 @@ from shared.cost_tracker import CostTracker
 from shared.costs import periods
 from shared.costs.apps.cli.program import run
 from shared.costs.budgets.port import Level, Notice
-from shared.costs.notify.letters import Letters
-from shared.costs.notify.message import Message, digest
+from shared.costs.notify.message import Letters, Message, digest
 from shared.costs.storage import CostStorage
 
 pytest.importorskip("apprise")

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from shared.costs.apps.serve.access import Access
-from shared.costs.apps.serve.hosts import Hosts
+from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.site import Site
 from shared.costs.demo.writing import Sample, write_sample
 from shared.costs.workspace import Workspace

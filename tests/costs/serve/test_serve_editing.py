@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from shared.costs.apps.serve.hosts import Hosts
+from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.site import MAX_FORM, Site
 from shared.costs.money import Nanos
 from shared.costs.profile.edit import Edit, edit_profile

@@ -9,8 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from shared.costs.apps.serve.access import SESSION_S, Access
-from shared.costs.apps.serve.guard import COOKIE, MAX_TARGET, Guard
-from shared.costs.apps.serve.hosts import Hosts
+from shared.costs.apps.serve.guard import COOKIE, MAX_TARGET, Guard, Hosts
 from shared.costs.errors import WrongUsage
 from tests.costs.serve.serve_support import ACCESS, BASE, ORIGIN, PORT
 

@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from shared.cost_tracker import CostTracker
 from shared.costs.apps.cli.here import Here
 from shared.costs.apps.serve.addresses import FILTER_LABELS
-from shared.costs.apps.serve.hosts import Hosts
+from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.rendering import assets
 from shared.costs.apps.serve.site import Site
 from shared.costs.corrections import Corrected

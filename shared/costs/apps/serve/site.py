@@ -30,8 +30,7 @@ from .access import Access
 from .addresses import Place
 from .apart import Apart, Recently
 from .editing import EVERYONE, change_of, form_of, form_sent, make, profile_place
-from .guard import Guard, Visit
-from .hosts import Hosts
+from .guard import Guard, Hosts, Visit
 from .live import Watcher, events
 from .rendering import NO_VERSION, Editing, asset_named, digest, edit_page, message_page, rendered
 from .views import PAGES, Asked, Page, View, known_values, values_of

@@ -16,8 +16,7 @@ from typing import Any, Final
 
 from ..foreign import decimal_of, nested
 from . import BillFormat, BillLine, Category, Statement, end_of_line, instant
-from ._meters import TWO_DAYS, Meter, counts_of, kind_of, place_of, tier_of
-from ._tables import having, reader_of
+from ._clouds import TWO_DAYS, Meter, counts_of, having, kind_of, place_of, reader_of, tier_of
 
 _AWS_TYPE: Final = re.compile(
     r"(?:[A-Z]{2,4}\d?-)?(?P<model>.+?)-(?:mantle-)?"

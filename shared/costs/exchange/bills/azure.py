@@ -15,8 +15,7 @@ from typing import Any, Final
 from ..foreign import decimal_of
 from ..imports import Sample
 from . import BillFormat, BillLine, Category, Statement, instant
-from ._meters import TWO_DAYS, Meter, counts_of, kind_of, place_of, scale_of, tier_of
-from ._tables import reader_of
+from ._clouds import TWO_DAYS, Meter, counts_of, kind_of, place_of, reader_of, scale_of, tier_of
 
 _PLACES: Final = r"gl|glbl|global|regnl|rgnl|regional|dz|dzone|data ?zone"
 _NOISE: Final = re.compile(

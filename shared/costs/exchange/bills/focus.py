@@ -19,8 +19,7 @@ from ...pricing.names import normalize_service
 from ..foreign import decimal_of
 from ..rows import CannotRead
 from . import BillFormat, BillLine, Category, Statement, end_of_line, instant
-from ._meters import TWO_DAYS, Meter, counts_of, kind_of, place_of, scale_of, tier_of
-from ._tables import having, reader_of
+from ._clouds import TWO_DAYS, Meter, counts_of, having, kind_of, place_of, reader_of, scale_of, tier_of
 from .aws import aws_meter, is_bedrock
 from .azure import azure_category, azure_meter
 from .google import google_category, google_meter

@@ -18,8 +18,7 @@ from typing import Any, Final, NamedTuple
 from ..foreign import decimal_of, nested
 from ..rows import NotUnderstood
 from . import BillFormat, BillLine, Category, Statement, end_of_line, instant, understood
-from ._meters import TWO_DAYS, Meter, counts_of, kind_of, place_of, tier_of
-from ._tables import having, named_rows
+from ._clouds import TWO_DAYS, Meter, counts_of, having, kind_of, named_rows, place_of, tier_of
 
 _GEMINI: Final = re.compile(
     r"(?P<model>gemini [\d.]+ (?:flash[ -]lite|flash|pro|ultra|nano))"

@@ -53,7 +53,7 @@ def exports() -> Mapping[str, Export]:
     """Return every format by its name."""
     modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
     found = (each for module in modules for each in vars(module).values() if isinstance(each, Export))
-    return {export.name: export for export in found}
+    return {export.name: export for export in sorted(found, key=lambda export: export.name)}
 
 
 ALIASES: Final[Mapping[str, str]] = {"focus": "focus-1.4"}

@@ -1,16 +1,327 @@
 """FOCUS, the rows of cloud financial management: 1.2, which most tools read, to 1.4, the newest (June 2026).
 
 They differ in what they call who sells a service: 1.3 (December 2025) has both the names of before and
-those that 1.4 keeps. Services have a provider, and a host that the ledger does not know.
+those that 1.4 keeps (https://github.com/FinOps-Open-Cost-and-Usage-Spec/FOCUS_Spec/releases). Services have
+a provider, and a host that the ledger does not know.
+
+FOCUS (https://focus.finops.org) wants one row for each charge of one meter, so an entry becomes one row per
+part of its cost: input tokens, cached tokens, output tokens, audio seconds ... each with its quantity and its
+amount.
+What one row says in FOCUS's own columns:
+
+* the *provider* is the service, the *SKU* its model, the *meter* the kind of unit; a *SKU price* is
+  a SKU's meter under a service tier;
+* all four costs are the charge: there are no discounts or commitments here, and an invoice only where
+  ``reconcile --adjust`` took an amount from a bill that names it;
+* the billing account is the user, since the ledger knows no account of the provider's;
+* an adjustment is of the category ``Adjustment``; a reversal is ``Usage`` with negative amounts;
+* an unpriced call has costs of 0, because FOCUS allows no null there, and ``x_Unpriced`` true.
+
+Columns of our own begin with ``x_``. Counts of whole calls (``x_TokensInput`` ...) stand on an
+entry's first row alone, so that they sum over the file.
 """
 
 from __future__ import annotations
 
+import csv
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from operator import itemgetter
+from pathlib import Path
 from typing import Final
 
-from ..focus import FocusColumn, guarded_service, write_focus
-from . import Export
+from ...ledger.cells import seconds_text
+from ...ledger.columns import dumps, instant_text
+from ...model import Entry, Usage
+from ...money import ZERO, Nanos, json_number
+from ...units import FRACTIONAL_FIELDS, USAGE_FIELDS
+from ..source import Source
+from . import Context, Export, counted
+from .csv import guarded
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A kind of unit that is charged: FOCUS's name for the meter, its unit, and the count behind it.
+
+    ``within`` are the meters that count some of the same units: what they charge apart is taken off.
+    """
+
+    name: str
+    unit: str
+    count: str
+    within: tuple[str, ...] = ()
+
+
+_INPUT_APART: Final = (
+    "cached",
+    "cache_write",
+    "cache_write_1h",
+    "audio_input",
+    "audio_cached",
+    "image_input",
+    "image_cached",
+)
+_OUTPUT_APART: Final = ("reasoning", "audio_output", "image_output")
+
+METERS: Final[Mapping[str, Meter]] = {
+    "input": Meter("Input Tokens", "Tokens", "tokens_input", _INPUT_APART),
+    "cached": Meter("Cached Input Tokens", "Tokens", "tokens_cached", ("audio_cached", "image_cached")),
+    "cache_write": Meter("Cache Write Tokens", "Tokens", "tokens_cache_write", ("cache_write_1h",)),
+    "cache_write_1h": Meter("Cache Write Tokens (1 Hour)", "Tokens", "tokens_cache_write_1h"),
+    "audio_input": Meter("Audio Input Tokens", "Tokens", "tokens_audio_input", ("audio_cached",)),
+    "audio_cached": Meter("Cached Audio Input Tokens", "Tokens", "tokens_audio_cached"),
+    "image_input": Meter("Image Input Tokens", "Tokens", "tokens_image_input", ("image_cached",)),
+    "image_cached": Meter("Cached Image Input Tokens", "Tokens", "tokens_image_cached"),
+    "output": Meter("Output Tokens", "Tokens", "tokens_output", _OUTPUT_APART),
+    "reasoning": Meter("Reasoning Tokens", "Tokens", "tokens_reasoning"),
+    "audio_output": Meter("Audio Output Tokens", "Tokens", "tokens_audio_output"),
+    "image_output": Meter("Image Output Tokens", "Tokens", "tokens_image_output"),
+    "audio_seconds": Meter("Audio Duration", "Seconds", "audio_seconds"),
+    "characters": Meter("Characters", "Characters", "characters"),
+    "images": Meter("Images", "Images", "images"),
+    "pages": Meter("Pages", "Pages", "pages"),
+    "requests": Meter("Requests", "Requests", "requests"),
+    "web_searches": Meter("Web Searches", "Requests", "web_searches"),
+    "preview_searches": Meter("Web Searches (Preview)", "Requests", "preview_searches"),
+    "maps_searches": Meter("Map Searches", "Requests", "maps_searches"),
+    "file_searches": Meter("File Searches", "Requests", "file_searches"),
+    "search_units": Meter("Search Units", "Units", "search_units"),
+    "containers": Meter("Containers", "Containers", "containers"),
+    "video_seconds": Meter("Video Duration", "Seconds", "video_seconds"),
+    "gpu_seconds": Meter("GPU Duration", "Seconds", "gpu_seconds"),
+    "session_seconds": Meter("Session Duration", "Seconds", "session_seconds"),
+    "cache_token_hours": Meter("Cache Storage", "Token-Hours", "cache_token_hours"),
+    "pixels": Meter("Pixels", "Pixels", "pixels"),
+    "billable_units": Meter("Billable Units", "Units", "billable_units"),
+}
+"""Every part a charge can have, by its name in ``cost_parts``."""
+
+WHOLE_CALL: Final = Meter("Calls", "Requests", "")
+"""The meter of a charge whose kinds of units are not known: one request."""
+
+
+def quantity(part: str, usage: Usage, charged: Collection[str]) -> int:
+    """Return how much of a part's unit a call used, in millionths; never below zero.
+
+    ``charged`` are all parts of the call's charge: what has a price of its own is not counted here.
+
+    >>> quantity("input", Usage(tokens_input=1000, tokens_cached=800), ["input", "cached"])
+    200000000
+    >>> quantity("input", Usage(tokens_input=1000, tokens_cached=800), ["input"])
+    1000000000
+    """
+    meter = METERS.get(part, WHOLE_CALL)
+    if not meter.count:
+        return _MILLION
+    used = round(float(getattr(usage, meter.count)) * _MILLION)
+    if part == "requests":
+        return max(used, _MILLION)  # a fee per request is due once where nobody counted
+    return max(0, used - sum(quantity(other, usage, charged) for other in meter.within if other in charged))
+
+
+_MILLION: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """One row to be: a part of an entry's cost. ``first`` is true for an entry's first part."""
+
+    entry: Entry
+    part: str
+    amount: Nanos
+    first: bool
+
+    @property
+    def is_usage(self) -> bool:
+        """Whether the row has quantities: an adjustment changes amounts alone."""
+        return self.entry.kind != "adjustment"
+
+    @property
+    def meter(self) -> Meter:
+        """The meter that the part is charged by."""
+        return METERS.get(self.part, WHOLE_CALL)
+
+    @property
+    def quantity(self) -> str | None:
+        """How much was used, as a decimal; negative where a call is undone."""
+        if not self.is_usage:
+            return None
+        charged = self.entry.charge.parts if self.entry.charge else ()
+        millionths = self.entry.sign * quantity(self.part, self.entry.usage, charged)
+        return json_number(Nanos(millionths * 1_000))
+
+    @property
+    def sku(self) -> str | None:
+        """The SKU: the model as the catalogue names it, where it was priced."""
+        if not self.is_usage:
+            return None
+        charge = self.entry.charge
+        return charge.priced_by.model if charge else f"{self.entry.service}/{self.entry.model}"
+
+    @property
+    def sku_price(self) -> str | None:
+        """The SKU price: the SKU's meter under the service tier."""
+        tier = self.entry.service_tier or "standard"
+        return f"{self.sku}/{self.part or 'call'}/{tier}" if self.is_usage else None
+
+
+def charges(entry: Entry) -> Iterator[Charged]:
+    """Return an entry's rows: one per part of its cost, and one of 0 where it has none."""
+    parts = entry.charge.parts if entry.charge else {}
+    for number, (part, amount) in enumerate((parts or {"": ZERO}).items()):
+        yield Charged(entry, part, amount, first=number == 0)
+
+
+Cell = str | int | float | None
+FocusColumn = tuple[str, Callable[[Charged], Cell]]
+
+
+def _invoice(row: Charged) -> str | None:
+    """Return the invoice of a charge that a bill decided; others are computed, and on none."""
+    told = row.entry.metadata
+    return guarded(str(told["invoice_id"])) if "bill_line" in told and "invoice_id" in told else None
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else guarded(value)
+
+
+def guarded_service(row: Charged) -> str:
+    """Return the service's name: FOCUS's provider."""
+    return guarded(row.entry.service)
+
+
+def _cost(row: Charged) -> str:
+    return json_number(row.amount)
+
+
+def _hour(row: Charged) -> datetime:
+    return row.entry.counted_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _month_after(row: Charged) -> datetime:
+    first = _month(row)
+    return (first + timedelta(days=32)).replace(day=1)
+
+
+def _month(row: Charged) -> datetime:
+    return _hour(row).replace(day=1, hour=0)
+
+
+def _instant(at: datetime) -> str:
+    """Return an instant as FOCUS wants it: ISO 8601 in UTC, whole seconds."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _description(row: Charged) -> str:
+    entry = row.entry
+    if entry.charge is None and entry.kind == "usage":
+        return guarded(f"{entry.model}: unpriced, no price is known")
+    adjusted = f"adjustment of {entry.corrects}: {entry.why}" if entry.corrects else "credit"
+    what = row.meter.name if row.is_usage else adjusted
+    return guarded(f"{entry.model}: {what}")
+
+
+def _tags(row: Charged) -> str | None:
+    """Return the entry's tags as FOCUS's key-value text; a tag without a value is ``true``."""
+    return json.dumps(dict.fromkeys(row.entry.tags, True)) if row.entry.tags else None
+
+
+def _is_unpriced(row: Charged) -> str:
+    return str(row.entry.charge is None and row.entry.kind == "usage").lower()
+
+
+COMMON: Final[tuple[FocusColumn, ...]] = (
+    ("BilledCost", _cost),
+    ("BillingAccountId", lambda row: guarded(row.entry.user_id)),
+    ("BillingAccountName", lambda row: guarded(row.entry.user_id)),
+    ("BillingCurrency", lambda _row: "USD"),
+    ("BillingPeriodEnd", lambda row: _instant(_month_after(row))),
+    ("BillingPeriodStart", lambda row: _instant(_month(row))),
+    ("ChargeCategory", lambda row: "Usage" if row.is_usage else "Adjustment"),
+    # Never a correction of a *closed* period: a correction here belongs to the period of what it corrects.
+    ("ChargeClass", lambda _row: None),
+    ("ChargeDescription", _description),
+    ("ChargeFrequency", lambda row: "Usage-Based" if row.is_usage else "One-Time"),
+    ("ChargePeriodEnd", lambda row: _instant(_hour(row) + timedelta(hours=1))),
+    ("ChargePeriodStart", lambda row: _instant(_hour(row))),
+    ("CommitmentDiscountStatus", lambda _row: None),  # no commitments; rules on quantities refer to it
+    ("ConsumedQuantity", lambda row: row.quantity),
+    ("ConsumedUnit", lambda row: row.meter.unit if row.is_usage else None),
+    ("ContractedCost", _cost),
+    ("EffectiveCost", _cost),
+    ("InvoiceId", _invoice),
+    ("InvoiceIssuerName", guarded_service),
+    ("ListCost", _cost),
+    ("PricingCategory", lambda row: "Standard" if row.is_usage else None),
+    ("PricingQuantity", lambda row: row.quantity),
+    ("PricingUnit", lambda row: row.meter.unit if row.is_usage else None),
+    ("ServiceCategory", lambda _row: "AI and Machine Learning"),
+    ("ServiceName", guarded_service),
+    ("ServiceSubcategory", lambda _row: "Generative AI"),
+    ("SkuId", lambda row: _text(row.sku)),
+    ("SkuMeter", lambda row: row.meter.name if row.is_usage else None),
+    ("SkuPriceId", lambda row: _text(row.sku_price)),
+    ("Tags", _tags),
+)
+"""The columns that every version has, in the spelling and with the meaning of FOCUS."""
+
+_OWN: Final[tuple[FocusColumn, ...]] = (
+    ("x_EntryId", lambda row: row.entry.id),
+    ("x_EntryKind", lambda row: row.entry.kind),
+    ("x_Timestamp", lambda row: instant_text(row.entry.timestamp)),
+    ("x_JobId", lambda row: guarded(row.entry.job_id)),
+    ("x_Stage", lambda row: _text(row.entry.stage)),
+    ("x_Attempt", lambda row: row.entry.attempt),
+    ("x_Model", lambda row: guarded(row.entry.model)),
+    ("x_Part", lambda row: row.part or None),
+    ("x_ServiceTier", lambda row: _text(row.entry.service_tier)),
+    ("x_RequestId", lambda row: _text(row.entry.request_id)),
+    ("x_Operation", lambda row: _text(row.entry.operation)),
+    ("x_Workflow", lambda row: _text(row.entry.workflow)),
+    ("x_Project", lambda row: _text(row.entry.project)),
+    ("x_PriceSource", lambda row: row.entry.charge.priced_by.source if row.entry.charge else None),
+    ("x_Estimated", lambda row: str(row.entry.estimated).lower()),
+    ("x_Unpriced", _is_unpriced),
+    ("x_CostState", lambda row: row.entry.cost_state),
+    (
+        "x_UnpricedUnits",
+        lambda row: dumps(dict(row.entry.unpriced_units)) if row.entry.unpriced_units else None,
+    ),
+    ("x_Calls", lambda row: row.entry.sign if row.first else None),
+)
+
+
+def _count_column(name: str) -> FocusColumn:
+    def signed(row: Charged) -> Cell:
+        if not row.first:
+            return None
+        count = row.entry.sign * getattr(row.entry.usage, name)
+        return seconds_text(count) if name in FRACTIONAL_FIELDS else count
+
+    return ("x_" + "".join(word.capitalize() for word in name.split("_")), signed)
+
+
+OWN: Final = (*_OWN, *(_count_column(name) for name in USAGE_FIELDS))
+"""Our own columns. Counts are of the whole call and stand on its first row alone."""
+
+
+def write_focus(named: tuple[FocusColumn, ...], source: Source, target: Path, context: Context) -> int:
+    """Write entries as FOCUS rows in CSV: the version's own columns among the common ones, then ours."""
+    columns = (*sorted((*COMMON, *named), key=itemgetter(0)), *OWN)
+    written = 0
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([name for name, _ in columns])
+        for entry in counted(source.entries(), context):
+            writer.writerows([[cell(row) for _, cell in columns] for row in charges(entry)])
+            written += 1
+    return written
+
 
 _HOST: Final[FocusColumn] = ("HostProviderName", lambda _row: None)
 _OF_BEFORE: Final[tuple[FocusColumn, ...]] = (

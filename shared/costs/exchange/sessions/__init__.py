@@ -1,9 +1,9 @@
 """Histories of command-line agents, read from the logs that they keep: one module a program.
 
 A module has a constant ``PROGRAM``. To add a program, add a file. What is common to all of them is in
-``calls`` (what a log says of one call), ``files`` (reading on where the last import came to), ``packed``
-(logs that were compressed since), ``positions`` (where that was), ``recording`` (each call once, in bulk)
-and ``taking`` (the import itself).
+``calls`` (what a log says of one call), ``files`` (reading on where the last import came to, also in logs
+that were compressed since), ``positions`` (where that was), ``recording`` (each call once, in bulk) and
+``taking`` (the import itself).
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from typing import Final, NamedTuple
 
 from ..imports import CannotRead
 from .calls import Program
-from .files import Sample
-from .packed import plain_path
+from .files import Sample, plain_path
 
 MODULES: Final = ("codex", "gemini_cli", "qwen_code", "opencode", "copilot_cli", "claude_code")
 """The programs, in the order in which a file is offered to them."""

@@ -14,7 +14,7 @@
 * Input includes cached and written tokens, output the reasoning. The model and the service tier are those
   of the last ``turn_context`` and ``thread_settings_applied``; Codex' ``fast`` is OpenAI's ``priority``.
 * An interrupted answer leaves nothing.
-* Logs of more than seven days ago may be packed (``packed.py``).
+* Logs of more than seven days ago may be packed (``files.py``).
 """
 
 from __future__ import annotations

@@ -25,8 +25,7 @@ from ...model import NO_UNITS, Units
 from ...platform import with_home
 from ...pricing.names import infer_service
 from .calls import Counts, ModelCall, Program, Remarks, counted, instant, last_part, note_version
-from .files import LogFile, Sample, opened_log
-from .packed import plain_path
+from .files import LogFile, Sample, opened_log, plain_path
 
 VERSIONS: Final = ("0",)
 

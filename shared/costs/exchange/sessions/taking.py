@@ -18,8 +18,7 @@ from ...store.store import Store
 from ..imports import CannotRead
 from . import Found
 from .calls import CrossCheck, ModelCall, Program, Remarks
-from .files import LogFile, marks_of, opened_log
-from .packed import plain_path
+from .files import LogFile, marks_of, opened_log, plain_path
 from .positions import Position, Positions
 from .recording import Added, Recorder
 

@@ -16,8 +16,7 @@ from ....formats.mail import brief, mail_of
 from ....formats.page import figure_text
 from ....formats.pdf import MissingPdfExtra
 from ....notify.addresses import Address, addresses_of, budget_for
-from ....notify.letters import Letters
-from ....notify.message import Attachment, Message
+from ....notify.message import Attachment, Letters, Message
 from ....notify.queue import QueueStatus, status
 from ....notify.sender import Pass, Sender, deliver_digest, deliver_from
 from ....notify.telling import wake

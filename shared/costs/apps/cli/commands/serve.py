@@ -52,7 +52,7 @@ def command(
     if missing:
         raise ExtraMissing(f"serve needs {' and '.join(missing)}: {install_command('serve')}")
     from ...serve.access import KeptAccess
-    from ...serve.hosts import Hosts
+    from ...serve.guard import Hosts
     from ...serve.server import listening, run
     from ...serve.site import Site
 
