@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ..delimited import csv_rows
 from ..files import json_rows
 from ..imports import Sample
 from ..parquet import MAGIC, parquet_rows
@@ -106,16 +105,12 @@ def scale_of(unit: str, usual: int) -> int:
 def named_rows(path: Path) -> Iterator[tuple[str, Any] | NotUnderstood]:
     """Yield rows under their names in lower case: of a CSV, a Parquet file by DuckDB, or JSON."""
     sample = Sample(path)
-    if sample.head.startswith(MAGIC):
-        for where, row in parquet_rows(path):
-            yield where, lowered(row)
+    is_parquet = sample.head.startswith(MAGIC)
+    if not (is_parquet or sample.is_json):
+        yield from sample.rows(named=lambda name: name.strip().lower())
         return
-    if sample.text.lstrip()[:1] in ("{", "["):
-        for where, row in json_rows(path, "data"):
-            yield where, lowered(row) if isinstance(row, Mapping) else row
-        return
-    for found in csv_rows(path, named=lambda name: name.strip().lower()):
-        yield found if isinstance(found, NotUnderstood) else (f"line {found[0]}", found[1])
+    for where, row in parquet_rows(path) if is_parquet else json_rows(path, "data"):
+        yield where, lowered(row) if isinstance(row, Mapping) else row
 
 
 def reader_of(

@@ -8,7 +8,7 @@ calls models by their display names. The usage report has no number of requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -43,12 +43,22 @@ def _is_agent(sample: Sample) -> bool:
     return {"model_breakdown", "date"} <= sample.row.keys()
 
 
-def _usage(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
-    if Sample(path).text.lstrip()[:1] in ("{", "["):
-        rows: Iterator[Any] = results_of(path, statement, "starting_at", "ending_at")
-        yield from understood(rows, partial(_usage_line, statement))
-    else:
-        yield from understood(_console(path, statement), partial(_console_usage, statement))
+ToLine = Callable[[Statement, str, Result], BillLine | None]
+
+
+def _reader(
+    page_line: ToLine, console_line: ToLine
+) -> Callable[[Path, Statement], Iterator[BillLine | NotUnderstood]]:
+    """Return what reads pages of the API and the Console's CSV alike."""
+
+    def read(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+        is_page = Sample(path).is_json
+        rows: Iterator[Any] = (
+            results_of(path, statement, "starting_at", "ending_at") if is_page else _console(path, statement)
+        )
+        return understood(rows, partial(page_line if is_page else console_line, statement))
+
+    return read
 
 
 def _usage_line(statement: Statement, where: str, result: Result) -> BillLine | None:
@@ -150,15 +160,6 @@ def _console_usage(statement: Statement, where: str, result: Result) -> BillLine
     )
 
 
-def _costs(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
-    if Sample(path).text.lstrip()[:1] in ("{", "["):
-        rows: Iterator[Any] = results_of(path, statement, "starting_at", "ending_at")
-        yield from understood(rows, partial(_cost_line, statement))
-    else:
-        statement.unit = _CENTS
-        yield from understood(_console(path, statement), partial(_console_cost, statement))
-
-
 _CENTS: Final = Decimal("0.01")
 
 
@@ -174,7 +175,7 @@ def _cost_line(statement: Statement, where: str, result: Result) -> BillLine | N
 
 def _console_cost(statement: Statement, where: str, result: Result) -> BillLine | None:
     said = result.values
-    amount = decimal_of(said["cost_usd"])
+    amount, statement.unit = decimal_of(said["cost_usd"]), _CENTS
     if amount is None:
         return None
     statement.has_tiers = True
@@ -255,7 +256,7 @@ BILLS: Final = (
         "anthropic-usage",
         "Anthropic's usage report, from its API or its Console.",
         _is_usage,
-        _usage,
+        _reader(_usage_line, _console_usage),
         "anthropic",
         lateness=timedelta(minutes=5),
     ),
@@ -263,7 +264,7 @@ BILLS: Final = (
         "anthropic-costs",
         "Anthropic's cost report, from its API (cents) or its Console (dollars).",
         _is_costs,
-        _costs,
+        _reader(_cost_line, _console_cost),
         "anthropic",
         lateness=timedelta(hours=24),
     ),

@@ -9,7 +9,7 @@ times alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -48,7 +48,7 @@ def _is_costs(sample: Sample) -> bool:
 
 
 def _rows(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnderstood]:
-    if Sample(path).text.lstrip()[:1] in ("{", "["):
+    if Sample(path).is_json:
         yield from results_of(path, statement, "start_time", "end_time")
         return
     for found in csv_rows(path):
@@ -66,8 +66,10 @@ def _rows(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnd
             yield f"line {number}", Result(start, row)
 
 
-def _usage(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
-    yield from understood(_rows(path, statement), partial(_usage_line, statement))
+def _reader(
+    line: Callable[[Statement, str, Result], BillLine | None],
+) -> Callable[[Path, Statement], Iterator[BillLine | NotUnderstood]]:
+    return lambda path, statement: understood(_rows(path, statement), partial(line, statement))
 
 
 def _usage_line(statement: Statement, where: str, result: Result) -> BillLine | None:
@@ -114,10 +116,6 @@ def _tier(said: Mapping[str, Any]) -> str | None:
         return "batch"
     stated = str(said.get("service_tier") or "").lower()
     return stated if stated not in {"", "default", "auto", "standard"} else None
-
-
-def _costs(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
-    yield from understood(_rows(path, statement), partial(_cost_line, statement))
 
 
 _TIERS: Final = re.compile(r"(?:(priority|flex|batch)(?: api)?\s*\|\s*)?(.*)", re.IGNORECASE)
@@ -182,7 +180,7 @@ BILLS: Final = (
         "openai-usage",
         "OpenAI's usage, from its API or its dashboard.",
         _is_usage,
-        _usage,
+        _reader(_usage_line),
         "openai",
         lateness=timedelta(hours=1),
     ),
@@ -190,7 +188,7 @@ BILLS: Final = (
         "openai-costs",
         "OpenAI's costs, from its API or its dashboard.",
         _is_costs,
-        _costs,
+        _reader(_cost_line),
         "openai",
         unit=Decimal(0),
         lateness=timedelta(hours=24),

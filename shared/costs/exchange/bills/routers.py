@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from ...pricing.names import infer_service
-from ..delimited import LocalNumber, Records, csv_batches, csv_rows
+from ..delimited import LocalNumber, Records, csv_batches
 from ..files import json_rows
 from ..foreign import MOST, decimal_of, field_name, nested
 from ..imports import Sample, litellm, openrouter
@@ -41,7 +41,7 @@ def _litellm(path: Path, statement: Statement) -> Iterator[Read]:
     sample = Sample(path)
     if litellm.is_dump(sample):
         yield from understood(rows_of_table(path, litellm.TABLE), _litellm_line)
-    elif sample.text.lstrip()[:1] in ("{", "["):
+    elif sample.is_json:
         yield from understood(json_rows(path, "data"), _litellm_line)
     else:
         yield from _litellm_csv(path)
@@ -216,15 +216,10 @@ def _times(texts: Sequence[str]) -> list[datetime]:
 
 
 def _openrouter(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
-    if Sample(path).text.lstrip()[:1] in ("{", "["):
-        yield from understood(json_rows(path, "data"), _day(statement))
-        return
-    rows: Iterator[Any] = (
-        found if isinstance(found, NotUnderstood) else (f"line {found[0]}", found[1])
-        for found in csv_rows(path, named=field_name)
-    )
-    is_of_calls = "generation_id" in Sample(path).header
-    yield from understood(rows, _generation if is_of_calls else _day(statement))
+    sample = Sample(path)
+    is_of_calls = "generation_id" in sample.header
+    rows = sample.rows("data", named=field_name)
+    return understood(rows, _generation if is_of_calls else _day(statement))
 
 
 def _generation(where: str, row: Mapping[str, Any]) -> BillLine:

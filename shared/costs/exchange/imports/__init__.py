@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import WrongUsage
-from ..delimited import header_of
+from ..delimited import csv_rows, header_of
 from ..documents import LISTS
 from ..exports.json import FORMAT_NAME
-from ..files import document_of, documents_of, head_of, is_lines, parsed, require_regular
+from ..files import document_of, documents_of, head_of, is_lines, json_rows, parsed, require_regular
 from ..foreign import field_name
 from ..parquet import MAGIC, parquet_columns
 from ..rows import CannotRead as CannotRead
@@ -49,10 +49,47 @@ class Sample:
         """The head as text; what is no UTF-8 is replaced."""
         return self.head.decode("utf-8-sig", "replace")
 
+    @property
+    def is_json(self) -> bool:
+        """Whether it begins as JSON does; its rows are those of a CSV otherwise."""
+        return self.text.lstrip()[:1] in ("{", "[")
+
+    def rows(
+        self, *keys: str, named: Callable[[str], str] = str
+    ) -> Iterator[tuple[str, Any] | NotUnderstood]:
+        """Yield the rows, each with where it is: of JSON (a list under one of ``keys``) or of a CSV.
+
+        ``named`` makes the names of a CSV's columns.
+        """
+        if self.is_json:
+            yield from json_rows(self.path, *keys)
+            return
+        for found in csv_rows(self.path, named=named):
+            yield found if isinstance(found, NotUnderstood) else (f"line {found[0]}", found[1])
+
+    def objects(self, *keys: str) -> Iterator[tuple[str, dict[str, Any]] | NotUnderstood]:
+        """Yield the rows as :meth:`rows` does; one that is no object is not understood."""
+        for found in self.rows(*keys):
+            if isinstance(found, NotUnderstood):
+                yield found
+            elif isinstance(found[1], NotUnderstood):
+                yield found[1]
+            else:
+                where, row = found
+                yield (
+                    (where, row)
+                    if isinstance(row, dict)
+                    else NotUnderstood(where, f"is no object: {str(row)[:80]}")
+                )
+
+    def items(self, make: Callable[[str, dict[str, Any]], Item], *keys: str) -> Iterator[Item]:
+        """Yield what is made of each row that is an object, and what is not understood."""
+        return (found if isinstance(found, NotUnderstood) else make(*found) for found in self.objects(*keys))
+
     @cached_property
     def header(self) -> frozenset[str]:
         """The names in the header of a CSV, as looked for; nothing when it is no table of text."""
-        if b"\0" in self.head or self.text.lstrip()[:1] in ("{", "["):
+        if b"\0" in self.head or self.is_json:
             return frozenset()
         return frozenset(map(field_name, header_of(self.text)))
 
@@ -96,7 +133,7 @@ class Sample:
 
         ``None`` when it is none, or lines or our own export, which can be large.
         """
-        if self.text.lstrip()[:1] not in ("{", "[") or self.text.startswith(OWN_DOCUMENT):
+        if not self.is_json or self.text.startswith(OWN_DOCUMENT):
             return None
         if is_lines(self.path, (*LISTS, "calls", "entries")):
             return None

@@ -7,13 +7,10 @@ from its own cache names the request it repeats: nothing was sent. Bodies are no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
-from ..delimited import csv_rows
-from ..files import json_rows
 from ..foreign import decimal_of, leftover, nested, utc_text
 from ..rows import Foreign, Item, NotUnderstood
 from . import Import, Sample
@@ -47,18 +44,6 @@ _NO_REQUEST: Final = "00000000-0000-0000-0000-000000000000"
 
 def _recognises(sample: Sample) -> bool:
     return frozenset(sample.row) >= _MARKS or sample.header >= _MARKS
-
-
-def _read(path: Path) -> Iterator[Item]:
-    if Sample(path).text.lstrip()[:1] in ("{", "["):
-        for where, row in json_rows(path, "data"):
-            if isinstance(row, NotUnderstood):
-                yield row
-            else:
-                yield item_of(where, row) if isinstance(row, dict) else NotUnderstood(where, "is no object")
-    else:
-        for found in csv_rows(path):
-            yield found if isinstance(found, NotUnderstood) else item_of(f"line {found[0]}", found[1])
 
 
 def item_of(where: str, row: Mapping[str, Any]) -> Item:
@@ -114,4 +99,9 @@ def _counts(row: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-IMPORT: Final = Import("helicone", "Helicone's requests, as CSV or JSON.", _recognises, _read)
+IMPORT: Final = Import(
+    "helicone",
+    "Helicone's requests, as CSV or JSON.",
+    _recognises,
+    lambda path: Sample(path).items(item_of, "data"),
+)

@@ -18,8 +18,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ..delimited import csv_rows
-from ..files import json_rows
 from ..foreign import decimal_of, field_name, leftover, nested, utc_text
 from ..rows import Foreign, Item, NotUnderstood
 from . import Import, Sample
@@ -71,18 +69,9 @@ def _read(path: Path) -> Iterator[Item]:
 
 def _items(path: Path) -> Iterator[tuple[Item, str | None]]:
     """Yield the calls, each with the id of the observation that it stands in."""
-    rows: Iterator[Any]
-    if Sample(path).text.lstrip()[:1] in ("{", "["):
-        rows = json_rows(path, "data", "observations")
-    else:
-        rows = (
-            row if isinstance(row, NotUnderstood) else (f"line {row[0]}", row[1]) for row in csv_rows(path)
-        )
-    for found in rows:
+    for found in Sample(path).objects("data", "observations"):
         if isinstance(found, NotUnderstood):
             yield found, None
-        elif not isinstance(found[1], dict):
-            yield NotUnderstood(found[0], "is no object"), None
         elif (item := item_of(*found)) is not None:
             yield item, next((found[1][name] for name in _PARENT if found[1].get(name)), None)
 

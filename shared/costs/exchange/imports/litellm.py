@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ..delimited import csv_rows
-from ..files import json_rows
 from ..foreign import decimal_of, leftover, nested, utc_text
 from ..rows import Foreign, Item, NotUnderstood
 from ..sqldump import rows_of_table
@@ -54,26 +52,13 @@ def is_dump(sample: Sample) -> bool:
 
 def _read(path: Path) -> Iterator[Item]:
     sample = Sample(path)
-    if is_dump(sample):
-        for row in rows_of_table(path, TABLE):
-            yield row if isinstance(row, NotUnderstood) else item_of(*row)
-    elif sample.text.lstrip()[:1] in ("{", "["):
-        for where, row in json_rows(path, "data"):
-            yield from _of_json(where, row)
-    else:
-        for found in csv_rows(path):
-            yield found if isinstance(found, NotUnderstood) else item_of(f"line {found[0]}", found[1])
-
-
-def _of_json(where: str, row: Any) -> Iterator[Item]:
-    if isinstance(row, NotUnderstood):
-        yield row
-    elif not isinstance(row, dict):
-        yield NotUnderstood(where, f"is no object: {str(row)[:80]}")
-    elif isinstance(row.get("models"), dict):
-        yield from _sums_of_a_day(where, row)
-    else:
-        yield item_of(where, row)
+    for found in rows_of_table(path, TABLE) if is_dump(sample) else sample.objects("data"):
+        if isinstance(found, NotUnderstood):
+            yield found
+        elif isinstance(found[1].get("models"), dict):
+            yield from _sums_of_a_day(*found)
+        else:
+            yield item_of(*found)
 
 
 def _sums_of_a_day(where: str, row: Mapping[str, Any]) -> Iterator[Item]:

@@ -6,13 +6,10 @@ Seen in November 2026. What OpenRouter states is what it bills. Inference under 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
-from ..delimited import csv_rows
-from ..files import json_rows
 from ..foreign import decimal_of, field_name, leftover, utc_text
 from ..rows import Foreign, Item, NotUnderstood
 from . import Import, Sample
@@ -43,15 +40,6 @@ _USED: Final = frozenset(
 def _recognises(sample: Sample) -> bool:
     names = {field_name(name) for name in sample.row} or sample.header
     return names >= _CALLS or any(marks <= names for marks in _DAYS)
-
-
-def _read(path: Path) -> Iterator[Item]:
-    if Sample(path).text.lstrip()[:1] in ("{", "["):
-        for where, row in json_rows(path, "data"):
-            yield item_of(where, row) if isinstance(row, dict) else NotUnderstood(where, "is no object")
-    else:
-        for found in csv_rows(path):
-            yield found if isinstance(found, NotUnderstood) else item_of(f"line {found[0]}", found[1])
 
 
 def item_of(where: str, row: Mapping[str, Any]) -> Item:
@@ -103,5 +91,8 @@ def cost_of(named: Mapping[str, Any]) -> Decimal | None:
 
 
 IMPORT: Final = Import(
-    "openrouter", "OpenRouter's activity, by call or by day, as CSV or JSON.", _recognises, _read
+    "openrouter",
+    "OpenRouter's activity, by call or by day, as CSV or JSON.",
+    _recognises,
+    lambda path: Sample(path).items(item_of, "data"),
 )
