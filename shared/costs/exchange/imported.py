@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..money import NANOS_PER_USD, shown_usd, to_usd
+from ..money import NANOS_PER_USD, shown_usd
 from ..reports.common import plural, priced_in_part
-from ..reports.document import Column, Figure, Note, Report, Table
+from ..reports.document import Column, Figure, Note, Report, Table, derive
 from .importing import Tally
 
 _MANY = 20
@@ -112,23 +112,12 @@ def _data(tally: Tally, source: str, *, dry_run: bool) -> dict[str, object]:
     return {
         "source": source,
         "dry_run": dry_run,
-        "rows": tally.rows,
-        "added": tally.added,
-        "known": tally.known,
-        "recorded_elsewhere": tally.elsewhere,
-        "recorded_anew": tally.anew,
-        "refused": tally.refused,
-        "cost_usd": to_usd(tally.cost),
-        "stated_calls": tally.stated,
-        "priced_calls": tally.priced,
-        "unpriced_calls": tally.unpriced,
-        "partial_calls": tally.partial,
-        "times_without_zone": tally.zone_assumed,
-        "zero_stated_calls": tally.zero_stated,
-        "sum_rows": tally.sums,
-        "rows_without_model": tally.unnamed,
-        "refund_rows": tally.refunds,
-        "refunded_usd": to_usd(tally.refunded),
-        "not_understood": [{"row": each.row, "why": each.why} for each in tally.refusals],
+        **derive(
+            tally, "rows", "added", "known", "recorded_elsewhere=elsewhere", "recorded_anew=anew", "refused"
+        ),
+        **derive(tally, "cost", "stated_calls=stated", "priced_calls=priced", "unpriced_calls=unpriced"),
+        **derive(tally, "partial_calls=partial", "times_without_zone=zone_assumed"),
+        **derive(tally, "zero_stated_calls=zero_stated", "sum_rows=sums", "rows_without_model=unnamed"),
+        **derive(tally, "refund_rows=refunds", "refunded", "not_understood=refusals"),
         "unused_fields": dict(sorted(tally.unused.items())),
     }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 
 from ...model import Usage
 from ...money import MAX_ENTRY_NANOS, Nanos
+from ..adapter import Adapter
 from ..captured import Captured, usage_of
 from ..fields import Fields, UnreadableCount
 
@@ -97,12 +99,24 @@ class Kinds:
         return next(read(fields) for is_such, read in self._kinds if is_such(fields))
 
 
-def never_a_chunk(_: Fields) -> bool:
-    """Tell that nothing of this service comes in pieces that state usage."""
-    return False
+def unstreamed(
+    name: str,
+    knows: str,
+    service: str,
+    recognises: Callable[[Fields], bool],
+    read: Callable[[Fields], Iterable[Captured]],
+    *packages: str,
+) -> Adapter:
+    """Return the adapter of a service nothing of which comes in pieces that state usage.
+
+    Of a stream all that is known is that it was. The parameters are those of :class:`Adapter`.
+    """
+    return Adapter(
+        name, knows, frozenset(packages), recognises, read, lambda _: False, partial(_NoStream, service)
+    )
 
 
-class NoStream:
+class _NoStream:
     """Follows a stream of a service that has none that states usage: that it was is all that is known."""
 
     def __init__(self, service: str) -> None:

@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import Kinds, NoStream, media_call, never_a_chunk
+from ._media import Kinds, media_call, unstreamed
 
 
 def _is_textract(fields: Fields) -> bool:
@@ -178,12 +177,6 @@ def _recognises(fields: Fields) -> bool:
     return isinstance(fields.raw, dict) and _KINDS.recognises(fields)
 
 
-ADAPTER = Adapter(
-    name="AWS",
-    knows="AWS (Textract, Polly, Transcribe, Translate, Rekognition)",
-    packages=frozenset(),
-    recognises=_recognises,
-    read=_KINDS.read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("aws"),
+ADAPTER = unstreamed(
+    "AWS", "AWS (Textract, Polly, Transcribe, Translate, Rekognition)", "aws", _recognises, _KINDS.read
 )

@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import Kinds, NoStream, media_call, never_a_chunk
+from ._media import Kinds, media_call, unstreamed
 
 _TICKS: Final = 10_000_000
 """Ticks of a second."""
@@ -114,12 +113,11 @@ _KINDS: Final = Kinds(
 )
 
 
-ADAPTER = Adapter(
-    name="Azure",
-    knows="Azure (speech, translated texts, Document Intelligence)",
-    packages=frozenset({"azure"}),
-    recognises=_KINDS.recognises,
-    read=_KINDS.read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("azure-speech"),
+ADAPTER = unstreamed(
+    "Azure",
+    "Azure (speech, translated texts, Document Intelligence)",
+    "azure-speech",
+    _KINDS.recognises,
+    _KINDS.read,
+    "azure",
 )

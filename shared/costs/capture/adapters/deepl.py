@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import NoStream, media_call, never_a_chunk
+from ._media import media_call, unstreamed
 
 
 def _texts(fields: Fields) -> list[Fields]:
@@ -49,12 +48,4 @@ def _read(fields: Fields) -> Iterable[Captured]:
         )
 
 
-ADAPTER = Adapter(
-    name="DeepL",
-    knows="DeepL (texts, documents)",
-    packages=frozenset({"deepl"}),
-    recognises=_recognises,
-    read=_read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("deepl"),
-)
+ADAPTER = unstreamed("DeepL", "DeepL (texts, documents)", "deepl", _recognises, _read, "deepl")

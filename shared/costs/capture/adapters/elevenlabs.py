@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import NoStream, media_call, never_a_chunk, seconds_of
+from ._media import media_call, seconds_of, unstreamed
 
 _CHARACTERS = "character-cost"
 
@@ -49,12 +48,11 @@ def _read(fields: Fields) -> Iterable[Captured]:
     )
 
 
-ADAPTER = Adapter(
-    name="ElevenLabs",
-    knows="ElevenLabs (transcription, raw responses of speech)",
-    packages=frozenset({"elevenlabs"}),
-    recognises=_recognises,
-    read=_read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("elevenlabs"),
+ADAPTER = unstreamed(
+    "ElevenLabs",
+    "ElevenLabs (transcription, raw responses of speech)",
+    "elevenlabs",
+    _recognises,
+    _read,
+    "elevenlabs",
 )

@@ -14,10 +14,9 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import Kinds, NoStream, media_call, never_a_chunk, seconds_of
+from ._media import Kinds, media_call, seconds_of, unstreamed
 
 _UNITS: Final = "x-fal-billable-units"
 _ADVICE: Final = f"give what the endpoint bills to log_usage; fal counts it in the header {_UNITS} alone"
@@ -59,12 +58,11 @@ def _status(fields: Fields) -> Iterable[Captured]:
 _KINDS: Final = Kinds((_is_response, _response), (_is_status, _status))
 
 
-ADAPTER = Adapter(
-    name="fal",
-    knows="fal (responses with their headers, the status of a finished request)",
-    packages=frozenset({"fal_client"}),
-    recognises=_KINDS.recognises,
-    read=_KINDS.read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("fal"),
+ADAPTER = unstreamed(
+    "fal",
+    "fal (responses with their headers, the status of a finished request)",
+    "fal",
+    _KINDS.recognises,
+    _KINDS.read,
+    "fal_client",
 )

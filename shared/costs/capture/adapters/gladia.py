@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import NoStream, media_call, never_a_chunk, seconds_of
+from ._media import media_call, seconds_of, unstreamed
 
 _KINDS: Final = frozenset({"pre-recorded", "live"})
 _MODEL: Final = "solaria-1"
@@ -38,12 +37,6 @@ def _read(fields: Fields) -> Iterable[Captured]:
     )
 
 
-ADAPTER = Adapter(
-    name="Gladia",
-    knows="Gladia (recorded and live jobs)",
-    packages=frozenset({"gladiaio_sdk"}),
-    recognises=_recognises,
-    read=_read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("gladia"),
+ADAPTER = unstreamed(
+    "Gladia", "Gladia (recorded and live jobs)", "gladia", _recognises, _read, "gladiaio_sdk"
 )

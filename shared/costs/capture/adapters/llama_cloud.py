@@ -14,10 +14,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from ...money import Nanos
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import NoStream, billed_call, credits_cost, media_call, never_a_chunk
+from ._media import billed_call, credits_cost, media_call, unstreamed
 
 _CREDIT: Final = Nanos(1_250_000)
 """What a credit costs, in nano-dollars."""
@@ -87,12 +86,11 @@ def _model(fields: Fields, job: Fields) -> str:
     return job.text("tier") or extracting or fields.text("tier") or _operation(job)
 
 
-ADAPTER = Adapter(
-    name="LlamaCloud",
-    knows="LlamaCloud (jobs of parsing, extracting and classifying)",
-    packages=frozenset({"llama_cloud"}),
-    recognises=_recognises,
-    read=_read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("llamaparse"),
+ADAPTER = unstreamed(
+    "LlamaCloud",
+    "LlamaCloud (jobs of parsing, extracting and classifying)",
+    "llamaparse",
+    _recognises,
+    _read,
+    "llama_cloud",
 )

@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from ...money import Nanos
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
 from ..unread import every_number
-from ._media import NoStream, billed_call, credits_cost, media_call, never_a_chunk
+from ._media import billed_call, credits_cost, media_call, unstreamed
 
 _CREDIT: Final = Nanos(15_000_000)
 """What a credit costs, in nano-dollars."""
@@ -57,12 +56,11 @@ def _read(fields: Fields) -> Iterable[Captured]:
     )
 
 
-ADAPTER = Adapter(
-    name="Reducto",
-    knows="Reducto (documents parsed, extracted, split, edited, classified)",
-    packages=frozenset({"reducto"}),
-    recognises=_recognises,
-    read=_read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("reducto"),
+ADAPTER = unstreamed(
+    "Reducto",
+    "Reducto (documents parsed, extracted, split, edited, classified)",
+    "reducto",
+    _recognises,
+    _read,
+    "reducto",
 )

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import NoStream, media_call, never_a_chunk, seconds_of
+from ._media import media_call, seconds_of, unstreamed
 
 _OVER: Final = frozenset({"succeeded", "failed", "canceled", "aborted"})
 _COUNTED: Final = {
@@ -62,12 +61,11 @@ def _read(fields: Fields) -> Iterable[Captured]:
     )
 
 
-ADAPTER = Adapter(
-    name="Replicate",
-    knows="Replicate (predictions, and those in a ModelError)",
-    packages=frozenset({"replicate"}),
-    recognises=_recognises,
-    read=_read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("replicate"),
+ADAPTER = unstreamed(
+    "Replicate",
+    "Replicate (predictions, and those in a ModelError)",
+    "replicate",
+    _recognises,
+    _read,
+    "replicate",
 )

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import NoStream, media_call, never_a_chunk, seconds_of
+from ._media import media_call, seconds_of, unstreamed
 
 _DONE: Final = frozenset({"transcribed", "completed"})
 
@@ -35,12 +34,4 @@ def _read(fields: Fields) -> Iterable[Captured]:
     )
 
 
-ADAPTER = Adapter(
-    name="Rev AI",
-    knows="Rev AI (asynchronous jobs)",
-    packages=frozenset({"rev_ai"}),
-    recognises=_recognises,
-    read=_read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("rev-ai"),
-)
+ADAPTER = unstreamed("Rev AI", "Rev AI (asynchronous jobs)", "rev-ai", _recognises, _read, "rev_ai")

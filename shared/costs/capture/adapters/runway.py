@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from ...money import Nanos
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import NoStream, billed_call, credits_cost, never_a_chunk
+from ._media import billed_call, credits_cost, unstreamed
 
 _CREDIT: Final = Nanos(10_000_000)
 """A cent, in nano-dollars."""
@@ -51,12 +50,6 @@ def _read(fields: Fields) -> Iterable[Captured]:
     )
 
 
-ADAPTER = Adapter(
-    name="Runway",
-    knows="Runway (tasks, and those in a TaskFailedError)",
-    packages=frozenset({"runwayml"}),
-    recognises=_recognises,
-    read=_read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("runwayml"),
+ADAPTER = unstreamed(
+    "Runway", "Runway (tasks, and those in a TaskFailedError)", "runwayml", _recognises, _read, "runwayml"
 )

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..adapter import Adapter
 from ..captured import Captured
 from ..fields import Fields
-from ._media import NoStream, media_call, never_a_chunk, seconds_of
+from ._media import media_call, seconds_of, unstreamed
 
 
 def _is_transcript(fields: Fields) -> bool:
@@ -41,12 +40,11 @@ def _read(fields: Fields) -> Iterable[Captured]:
     )
 
 
-ADAPTER = Adapter(
-    name="Speechmatics",
-    knows="Speechmatics (transcripts, batch jobs)",
-    packages=frozenset({"speechmatics"}),
-    recognises=_recognises,
-    read=_read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("speechmatics"),
+ADAPTER = unstreamed(
+    "Speechmatics",
+    "Speechmatics (transcripts, batch jobs)",
+    "speechmatics",
+    _recognises,
+    _read,
+    "speechmatics",
 )

@@ -15,10 +15,9 @@ from collections.abc import Iterable
 
 from ...model import UNKNOWN
 from ...pricing.names import infer_service
-from ..adapter import Adapter
 from ..captured import Captured, usage_of
 from ..fields import Fields
-from ._media import Kinds, NoStream, never_a_chunk
+from ._media import Kinds, unstreamed
 from .openai import stated_cost
 
 _PIXELS = ("image_pixels", "video_pixels")
@@ -90,12 +89,11 @@ def _ranking(fields: Fields) -> Iterable[Captured]:
 _KINDS = Kinds((_is_own, _own), (_is_ranking, _ranking))
 
 
-ADAPTER = Adapter(
-    name="Voyage",
-    knows="Voyage (embeddings, multimodal embeddings, reranking) and rerankers that answer alike",
-    packages=frozenset({"voyageai"}),
-    recognises=_KINDS.recognises,
-    read=_KINDS.read,
-    recognises_chunk=never_a_chunk,
-    follow=lambda: NoStream("voyageai"),
+ADAPTER = unstreamed(
+    "Voyage",
+    "Voyage (embeddings, multimodal embeddings, reranking) and rerankers that answer alike",
+    "voyageai",
+    _KINDS.recognises,
+    _KINDS.read,
+    "voyageai",
 )

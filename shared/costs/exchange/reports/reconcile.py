@@ -338,16 +338,7 @@ def _data(facts: Reconciled) -> dict[str, object]:
             "rounding_usd": to_usd(found.agreed.rounding),
         },
         "differences": [{**derive(one), "text": one.text} for one in found.differences],
-        "apart": [
-            {
-                "category": one.category,
-                "service": one.service,
-                "label": one.label,
-                "rows": one.rows,
-                "amount_usd": None if one.nanos is None else to_usd(one.nanos),
-            }
-            for one in found.apart
-        ],
+        "apart": [derive(one, "category", "service", "label", "rows", "amount=nanos") for one in found.apart],
         "keys": dict(found.keys),
         "incomplete": list(found.incomplete),
         "zones": dict(found.zones),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ...money import Nanos, to_usd
 from ...reports.common import plural, priced_in_part
-from ...reports.document import Column, Figure, Note, Report, Table
+from ...reports.document import Column, Figure, Note, Report, Table, derive
 from ..imported import recorded_before
 from .calls import CrossCheck
 from .recording import Added
@@ -207,24 +207,12 @@ def _data(taken: Sequence[Taken], *, dry_run: bool) -> dict[str, object]:
 def _data_of(taken: Taken) -> dict[str, object]:
     added, remarks = taken.added, taken.remarks
     return {
-        "program": taken.program.name,
-        "files": taken.files,
-        "read": taken.read,
-        "read_again": taken.again,
-        "lines": remarks.lines,
-        "added": added.calls,
-        "known": added.known,
-        "recorded_elsewhere": added.elsewhere,
-        "recorded_anew": added.grown,
-        "tokens_input": added.tokens_input,
-        "tokens_output": added.tokens_output,
-        "cost_usd": to_usd(added.cost),
-        "stated_calls": added.stated,
-        "unpriced_calls": added.unpriced,
-        "partial_calls": added.partial,
+        **derive(taken, "program=program.name", "files", "read", "read_again=again", "remarks.lines"),
+        **derive(added, "added=calls", "known", "recorded_elsewhere=elsewhere", "recorded_anew=grown"),
+        **derive(added, "tokens_input", "tokens_output", "cost", "stated_calls=stated"),
+        **derive(added, "unpriced_calls=unpriced", "partial_calls=partial"),
         "unpriced_models": dict(sorted(added.unpriced_models.items())),
-        "refused": remarks.refused,
-        "not_understood": [{"row": each.row, "why": each.why} for each in remarks.refusals],
+        **derive(remarks, "refused", "not_understood=refusals"),
         "passed_over": dict(sorted(remarks.unknown.items())),
         "unknown_versions": dict(sorted(remarks.versions.items())),
         "without_usage": dict(sorted(remarks.empty.items())),

@@ -16,10 +16,9 @@ from ....exchange.archiving import Archived, archive
 from ....exchange.calendar import Calendar
 from ....exchange.packing import Needed, PackingResult, packed_paths, unpack
 from ....exchange.packing import pack as pack_away
-from ....money import to_usd
 from ....periods import parse_month
 from ....reports.common import plural
-from ....reports.document import Column, Figure, Note, Ref, Report, Row, Table
+from ....reports.document import Column, Figure, Note, Ref, Report, Row, Table, derive
 from ....workspace import Workspace
 from ..app import App, dashboard_command
 from ..options import complete_job
@@ -184,7 +183,7 @@ def archived_report(
             "known": archived.known,
             "files": [part.name for part in written],
             "unread": [{"ledger": str(path), "why": why} for path, why in archived.unread],
-            **({"packed": _packing_data(packed)} if packed else {}),
+            **({"packed": derive(packed, *_PACKED)} if packed else {}),
             **_data(manifest),
         },
     )
@@ -196,7 +195,7 @@ def unpacked_report(result: PackingResult) -> Report:
         "Unpacked",
         figures=(_packing("unpacked", "Ledgers put back", result),),
         notes=tuple(_stayed(result)),
-        data={"unpacked": _packing_data(result)},
+        data={"unpacked": derive(result, *_PACKED)},
     )
 
 
@@ -214,12 +213,8 @@ def _stayed(result: PackingResult) -> list[Note]:
     return notes
 
 
-def _packing_data(result: PackingResult) -> dict[str, object]:
-    return {
-        "ledgers": [str(path) for path in result.ledgers],
-        "bytes": result.size,
-        "stayed": [{"ledger": str(each.ledger), "why": each.why} for each in result.stayed],
-    }
+_PACKED: Final = ("ledgers", "bytes=size", "stayed")
+"""What JSON has of ledgers that were packed away or put back."""
 
 
 def checked_report(check: ArchiveCheck, location: str) -> Report:
@@ -239,8 +234,7 @@ def checked_report(check: ArchiveCheck, location: str) -> Report:
         data={
             "location": location,
             "sound": not check.faults,
-            "faults": [fault._asdict() for fault in check.faults],
-            "surplus": list(check.surplus),
+            **derive(check, "faults", "surplus"),
             **_data(manifest),
         },
     )
@@ -293,11 +287,7 @@ def _data(manifest: Manifest) -> dict[str, object]:
         "months": [
             {
                 "month": month,
-                "entries": sums.rows,
-                "calls": sums.calls,
-                "unpriced_calls": sums.unpriced_calls,
-                "partial_calls": sums.partial_calls,
-                "cost_usd": to_usd(sums.cost),
+                **derive(sums, "entries=rows", "calls", "unpriced_calls", "partial_calls", "cost"),
             }
             for month, sums in manifest.sums_by_month().items()
         ],

@@ -9,9 +9,8 @@ import click
 
 from ....capture.batch_files import lines_of, read_request
 from ....errors import WrongUsage
-from ....money import to_usd
 from ....reports.common import plural, priced_in_part
-from ....reports.document import Figure, Note, Report
+from ....reports.document import Figure, Note, Report, derive
 from ..app import App, dashboard_command
 
 if TYPE_CHECKING:
@@ -109,12 +108,7 @@ def submitted_report(submitted: Submitted) -> Report:
             Figure("reservation", "Reservation", batch.reservation or "none", "text"),
         ),
         notes=tuple(notes),
-        data={
-            "batch": batch.id,
-            "reservation": batch.reservation,
-            "requests": batch.total,
-            "estimate_usd": None if submitted.estimate is None else to_usd(submitted.estimate),
-        },
+        data=derive(submitted, "batch=batch.id", "batch.reservation", "requests=batch.total", "estimate"),
     )
 
 
@@ -147,14 +141,8 @@ def collected_report(collected: Collected) -> Report:
         ),
         notes=tuple(notes),
         data={
-            "cost_usd": to_usd(collected.cost),
-            "recorded": collected.recorded,
-            "recorded_before": collected.known,
-            "unbilled": collected.unbilled,
-            "unpriced_calls": collected.unpriced,
-            "partial_calls": collected.partial,
-            "waiting": collected.waiting,
-            "released": collected.released,
-            "unplaced": collected.unplaced,
+            **derive(collected, "cost", "recorded", "recorded_before=known", "unbilled"),
+            **derive(collected, "unpriced_calls=unpriced", "partial_calls=partial", "waiting"),
+            **derive(collected, "released", "unplaced"),
         },
     )

@@ -9,7 +9,7 @@ import click
 
 from ....model import Entry
 from ....money import Nanos, to_usd
-from ....reports.document import Figure, Note, Report
+from ....reports.document import Figure, Note, Report, derive
 from ....tracking.call import Call, make_call
 from ..app import App, dashboard_command
 
@@ -103,10 +103,7 @@ def logged_report(entry: Entry, *, new: bool, alerts: Sequence[str] = ()) -> Rep
         data={
             "id": entry.id,
             "new": new,
-            "job_id": entry.job_id,
-            "user_id": entry.user_id,
-            "service": entry.service,
-            "model": entry.model,
+            **derive(entry, "job_id", "user_id", "service", "model"),
             "cost_usd": None if cost is None else to_usd(cost),
             "priced_by": entry.charge.priced_by.source if entry.charge else None,
             "alerts": list(alerts),

@@ -11,7 +11,7 @@ import click
 from ....errors import BAD_NEWS, FINE, WrongUsage
 from ....ledger.reader import read
 from ....model import Entry
-from ....reports.document import Column, Figure, Ref, Report, Table
+from ....reports.document import Column, Figure, Ref, Report, Table, derive
 from ....reports.reader import ProgressCallback
 from ....rollup import Query
 from ....storage import LEDGER_NAME
@@ -95,10 +95,9 @@ def rebuilt_report(found: Rebuilt, added: int) -> Report:
         ),
         tables=(Table("Could not be read", _UNREAD, unread),) if unread else (),
         data={
-            "ledgers": found.ledgers,
+            **derive(found, "ledgers"),
             "added": added,
-            "entries": found.entries,
-            "bytes": found.bytes,
+            **derive(found, "entries", "bytes"),
             "unread": [{"ledger": path, "why": why} for path, why in unread],
         },
     )

@@ -13,11 +13,10 @@ import click
 from ....errors import WrongUsage
 from ....exchange.shelf import Shelf, alone
 from ....ledger.ids import id_for_request
-from ....money import to_usd
 from ....pricing.history import with_corrections
 from ....pricing.repricing import Repricing
 from ....reports.common import CHECK, plural, usd
-from ....reports.document import Column, Figure, Note, Report, Table
+from ....reports.document import Column, Figure, Note, Report, Table, derive
 from ....reports.queries import zone_of
 from ....reports.spec import parse_day
 from ....rollup import Query
@@ -129,19 +128,12 @@ def _notes(found: Repricing, *, written: bool) -> Iterator[Note]:
 def _data(found: Repricing, *, written: bool) -> dict[str, object]:
     return {
         "written": written,
-        "examined_calls": found.examined,
-        "repriced_calls": found.repriced,
-        "resolved_calls": found.resolved,
-        "difference_usd": to_usd(found.difference),
+        **derive(found, "examined_calls=examined", "repriced_calls=repriced", "resolved_calls=resolved"),
+        **derive(found, "difference"),
         "models": [
             {
-                "model": change.name,
-                "source": change.source,
-                "version": change.version,
-                "calls": sums.calls,
-                "resolved_calls": sums.resolved,
-                "before_usd": to_usd(sums.before),
-                "after_usd": to_usd(sums.after),
+                **derive(change, "model=name", "source", "version"),
+                **derive(sums, "calls", "resolved_calls=resolved", "before", "after"),
             }
             for change, sums in sorted(found.changes.items())
         ],
