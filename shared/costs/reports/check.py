@@ -302,35 +302,20 @@ SPEC: Final = Spec(
     check_report,
     options=(
         USER,
-        Option(("--everyone",), "everyone", "All users who have calls this month.", flag=True),
-        Option(("--strict",), "strict", "A warning counts as over.", flag=True),
+        Option("--everyone", "All users who have calls this month.", flag=True),
+        Option("--strict", "A warning counts as over.", flag=True),
+        Option("--forecast", "Also fail when the month is on course to pass its limit.", flag=True),
+        Option("--max-per-job", "Fail when a job of this month cost more.", "USD", parse_usd),
+        Option("--max-per-minute", "Fail when a minute of audio cost more.", "USD", parse_usd),
         Option(
-            ("--forecast",),
-            "forecast",
-            "Also fail when the month is on course to pass its limit.",
-            flag=True,
-        ),
-        Option(
-            ("--max-per-job",), "max_per_job", "Fail when a job of this month cost more.", "USD", parse_usd
-        ),
-        Option(
-            ("--max-per-minute",),
-            "max_per_minute",
-            "Fail when a minute of audio cost more.",
-            "USD",
-            parse_usd,
-        ),
-        Option(
-            ("--max-increase",),
-            "more_percent",
+            "--max-increase",
             "Fail when the newest job cost this much more than the median of those before.",
             "PERCENT",
+            called="more_percent",
             least=0.0,
         ),
-        Option(
-            ("--last",), "last", "How many jobs to compare with.", least=3, default=10, shows_default=True
-        ),
-        Option(("--job",), "job", "Ask about this job, not all of the month.", "JOB", completes="job"),
+        Option("--last", "How many jobs to compare with.", least=3, default=10, shows_default=True),
+        Option("--job", "Ask about this job, not all of the month.", "JOB", completes="job"),
     ),
     shared=True,
 )

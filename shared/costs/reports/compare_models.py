@@ -105,5 +105,5 @@ SPEC: Final = Spec(
     ComparisonQuestion,
     comparison_facts,
     comparison_report,
-    options=(Option((), "models", metavar="[MODEL]...", many=True), WORK),
+    options=(Option("", called="models", metavar="[MODEL]...", many=True), WORK),
 )

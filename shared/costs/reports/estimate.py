@@ -290,19 +290,19 @@ def _existing_file(text: str) -> Path:
 WORK: Final = OptionGroup(
     "work",
     (
-        Option(("--input-tokens",), "tokens_input", "Input of one call.", "N", least=0, most=MAX_COUNT),
+        Option("--input-tokens", "Input of one call.", "N", called="tokens_input", least=0, most=MAX_COUNT),
         Option(
-            ("--output-tokens",),
-            "tokens_output",
+            "--output-tokens",
             "Output. Default: a quarter of it.",
             "N",
+            called="tokens_output",
             least=0,
             most=MAX_COUNT,
         ),
-        Option(("--audio-minutes",), "audio_minutes", "Audio of one call.", "N", least=0.0, most=10**8),
-        Option(("--file",), "file", "Take them from a text or a recording.", "FILE", _existing_file),
-        Option(("--calls",), "calls", "How many calls. Default: 1.", least=1, most=10**9, default=1),
-        Option(("--tier",), "tier", "With this service tier, such as batch."),
+        Option("--audio-minutes", "Audio of one call.", "N", least=0.0, most=10**8),
+        Option("--file", "Take them from a text or a recording.", "FILE", _existing_file),
+        Option("--calls", "How many calls. Default: 1.", least=1, most=10**9, default=1),
+        Option("--tier", "With this service tier, such as batch."),
     ),
     Given,
 )
@@ -318,9 +318,9 @@ SPEC: Final = Spec(
     estimate_facts,
     estimate_report,
     options=(
-        Option((), "model"),
+        Option("", called="model"),
         WORK,
-        Option(("--stage",), "stage", "Without MODEL: only this stage of your jobs.", "NAME"),
+        Option("--stage", "Without MODEL: only this stage of your jobs.", "NAME"),
         USER,
     ),
 )

@@ -249,9 +249,9 @@ SPEC: Final = Spec(
     explain_facts,
     explain_report,
     options=(
-        Option((), "before", _SIDE, "A", required=True, completes="side"),
-        Option((), "after", _SIDE, "B", required=True, completes="side"),
+        Option("", _SIDE, "A", called="before", required=True, completes="side"),
+        Option("", _SIDE, "B", called="after", required=True, completes="side"),
         USER,
-        Option(("--stage",), "stage", "Only this stage.", "NAME"),
+        Option("--stage", "Only this stage.", "NAME"),
     ),
 )

@@ -283,9 +283,9 @@ SPEC: Final = Spec(
         FILTERS,
         BREAKDOWNS,
         Option(
-            ("--period",),
-            "step",
+            "--period",
             "With dates: a history of these. Without: today, this week or this month.",
+            called="step",
             choices=STEPS,
         ),
     ),

@@ -343,6 +343,6 @@ SPEC: Final = Spec(
     only,
     job_facts,
     job_report,
-    options=(Option((), "job", required=True, completes="job"),),
+    options=(Option("", called="job", required=True, completes="job"),),
     prepares=False,
 )

@@ -470,6 +470,6 @@ SPEC: Final = Spec(
     options=(
         USER,
         SPAN,
-        Option(("--show",), "show", "Another part of it, or all.", choices=SECTIONS, default="changes"),
+        Option("--show", "Another part of it, or all.", choices=SECTIONS, default="changes"),
     ),
 )

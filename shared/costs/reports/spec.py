@@ -17,7 +17,7 @@ from ..money import Nanos, from_usd
 from ..profile.tag_rules import CUSTOMER
 from ..rollup import Dimension
 from .document import Report
-from .questions import BY, Question, Span
+from .questions import BY, Span
 from .reader import Reader
 
 Q = TypeVar("Q")
@@ -25,16 +25,16 @@ F = TypeVar("F")
 
 
 class Option(NamedTuple):
-    """One part of a question: an option with dashes, or an argument without.
+    """One part of a question: an option with dashes, ``words`` are those it has, or an argument without.
 
-    ``field`` names it for the program. Its value is text, or what ``parse`` makes of the text (it raises
-    ``ValueError`` with the reason), a number of the type of ``least``, one of ``choices``, or a flag.
-    ``completes`` says which names the shell may offer. One that ``changes`` something is for the command
-    line alone: a page that only shows must not offer it; nor one ``at_terminal``, which names a file there.
+    ``called`` names it for the program, where that is not the first of the words. Its value is text, or what
+    ``parse`` makes of the text (it raises ``ValueError`` with the reason), a number of the type of ``least``,
+    one of ``choices``, or a flag. ``completes`` says which names the shell may offer. One that ``changes``
+    something is for the command line alone: a page that only shows must not offer it; nor one
+    ``at_terminal``, which names a file there.
     """
 
-    names: tuple[str, ...]
-    field: str
+    words: str = ""
     help: str = ""
     metavar: str | None = None
     parse: Callable[[str], object] | None = None
@@ -49,6 +49,17 @@ class Option(NamedTuple):
     completes: Dimension | Literal["job", "side"] | None = None
     changes: bool = False
     at_terminal: bool = False
+    called: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """The words that it has, with their dashes."""
+        return self.words.split()
+
+    @property
+    def field(self) -> str:
+        """What names it for the program."""
+        return self.called or self.names[0].lstrip("-").replace("-", "_")
 
     @property
     def is_for_pages(self) -> bool:
@@ -58,7 +69,7 @@ class Option(NamedTuple):
     @property
     def is_argument(self) -> bool:
         """Whether it stands by itself, without dashes."""
-        return not self.names
+        return not self.words
 
     def value_in(self, values: Mapping[str, Any]) -> Any:
         """Return its value; what a page does not offer has none there."""
@@ -164,41 +175,35 @@ def parse_count(text: str, more: str = "") -> int:
     return int(text)
 
 
-def _name(*names: str, field: str, by: Dimension, text: str) -> Option:
-    return Option(names, field, text, "NAME", completes=by)
+def _name(words: str, by: Dimension, help: str) -> Option:  # noqa: A002  # as Option calls it
+    return Option(words, help, "NAME", completes=by)
 
 
-USER: Final = Option(("--user", "--user-id"), "user", "Only this user.", "ID", completes="user_id")
-MONTH: Final = Option(("--month",), "month_name", "This month instead of the present one.", "YYYY-MM")
+USER: Final = Option("--user --user-id", "Only this user.", "ID", completes="user_id")
+MONTH: Final = Option("--month", "This month instead of the present one.", "YYYY-MM", called="month_name")
 SPAN: Final = OptionGroup(
     "span",
     (
         MONTH._replace(help="Only this month."),
-        Option(("--days",), "days", "The last N days, today included.", "N", least=1, most=36_500),
-        Option(("--since", "--start-date"), "since", "From this day on.", "DATE", parse_day),
-        Option(("--until", "--end-date"), "until", "Up to this day, included.", "DATE", parse_day),
+        Option("--days", "The last N days, today included.", "N", least=1, most=36_500),
+        Option("--since --start-date", "From this day on.", "DATE", parse_day),
+        Option("--until --end-date", "Up to this day, included.", "DATE", parse_day),
     ),
     Span,
 )
 FILTERS: Final = OptionGroup(
     "filters",
     (
-        _name("--service", field="service", by="service", text="Only this provider, such as openai."),
-        _name("--model", field="model", by="model", text="Only this model: gpt-4o, or openai/gpt-4o."),
-        _name("--stage", field="stage", by="stage", text="Only this stage."),
-        _name(
-            "--category",
-            "--operation",
-            field="category",
-            by="operation",
-            text="Only this category (operation).",
-        ),
+        _name("--service", "service", "Only this provider, such as openai."),
+        _name("--model", "model", "Only this model: gpt-4o, or openai/gpt-4o."),
+        _name("--stage", "stage", "Only this stage."),
+        _name("--category --operation", "operation", "Only this category (operation)."),
         USER,
-        Option(("--job",), "job", "Only this job.", "ID", completes="job"),
-        _name("--workflow", field="workflow", by="workflow", text="Only this workflow."),
-        _name("--project", field="project", by="project", text="Only this project."),
-        _name("--tag", field="tag", by="tags", text="Only calls with this tag."),
-        _name("--tier", field="tier", by="service_tier", text="Only this service tier, such as batch."),
+        Option("--job", "Only this job.", "ID", completes="job"),
+        _name("--workflow", "workflow", "Only this workflow."),
+        _name("--project", "project", "Only this project."),
+        _name("--tag", "tags", "Only calls with this tag."),
+        _name("--tier", "service_tier", "Only this service tier, such as batch."),
     ),
     lambda **given: {name: value for name, value in given.items() if value is not None},
 )
@@ -206,14 +211,9 @@ FILTERS_BUT_TIER: Final = FILTERS._replace(options=FILTERS.options[:-1])
 """For reports in which a tier is something else."""
 
 BREAKDOWNS: Final = Option(
-    ("--by",), "by", "Break down by this; may be repeated.", choices=tuple(sorted((*BY, CUSTOMER))), many=True
+    "--by", "Break down by this; may be repeated.", choices=tuple(sorted((*BY, CUSTOMER))), many=True
 )
 STEPS: Final = ("daily", "weekly", "monthly")
-
-
-def about(title: str, **fixed: Any) -> Callable[..., Question]:
-    """Return what makes questions with this title, and with what is the same in all of them."""
-    return lambda **given: Question(title, **{**fixed, **given})
 
 
 class Described(Protocol):

@@ -24,9 +24,9 @@ SPEC: Final = Spec(
     period_report,
     options=(
         Option(
-            ("--period",),
-            "step",
+            "--period",
             "Today, this week or this month, after 13 days, 11 weeks or 11 months before.",
+            called="step",
             choices=STEPS,
             default="daily",
             shows_default=True,

@@ -24,9 +24,7 @@ SPEC: Final = Spec(
     period_facts,
     period_report,
     options=(
-        Option(
-            ("--days",), "days", "How many days back.", least=1, most=36_500, default=7, shows_default=True
-        ),
+        Option("--days", "How many days back.", least=1, most=36_500, default=7, shows_default=True),
         FILTERS,
     ),
     shared=True,

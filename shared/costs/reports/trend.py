@@ -198,10 +198,10 @@ SPEC: Final = Spec(
     trend_facts,
     trend_report,
     options=(
-        Option(("--period",), "step", "A row for each.", choices=STEPS, default="daily", shows_default=True),
         Option(
-            ("--by",), "by", "Also a line for each of these, most expensive first.", choices=tuple(sorted(BY))
+            "--period", "A row for each.", called="step", choices=STEPS, default="daily", shows_default=True
         ),
+        Option("--by", "Also a line for each of these, most expensive first.", choices=tuple(sorted(BY))),
         SPAN,
         FILTERS,
     ),

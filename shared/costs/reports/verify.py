@@ -479,21 +479,12 @@ SPEC: Final = Spec(
     verify_facts,
     verify_report,
     options=(
-        Option((), "paths", metavar="[LEDGER_OR_JOB_DIR]...", parse=Path, many=True),
-        Option(("--job",), "job", "Only the ledger of this job.", "JOB", completes="job"),
+        Option("", called="paths", metavar="[LEDGER_OR_JOB_DIR]...", parse=Path, many=True),
+        Option("--job", "Only the ledger of this job.", "JOB", completes="job"),
+        Option("--prices", "Also recompute every charge from the price that made it.", flag=True),
+        Option("--sealed", "Also say what changed since close-month wrote FILE.", "FILE", parse=Path),
         Option(
-            ("--prices",), "prices", "Also recompute every charge from the price that made it.", flag=True
-        ),
-        Option(
-            ("--sealed",),
-            "sealed",
-            "Also say what changed since close-month wrote FILE.",
-            "FILE",
-            parse=Path,
-        ),
-        Option(
-            ("--acknowledge",),
-            "acknowledge",
+            "--acknowledge",
             "Take the damage and the losses that are found as known from now on.",
             flag=True,
             changes=True,

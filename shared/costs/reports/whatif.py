@@ -210,25 +210,11 @@ SPEC: Final = Spec(
     _report,
     options=(
         Option(
-            ("--swap",),
-            "swaps",
-            "Use the second model for the first.",
-            "FROM=TO",
-            parse_swap,
-            many=True,
+            "--swap", "Use the second model for the first.", "FROM=TO", parse_swap, called="swaps", many=True
         ),
-        Option(("--tier",), "tier", "Also send the swapped calls with this service tier, such as batch."),
-        Option(
-            ("--budget",),
-            "budget",
-            "Try the limits of this profile.",
-            "FILE",
-            Path,
-            at_terminal=True,
-        ),
-        Option(
-            ("--months",), "months", "The last N months, the present one included.", "N", least=1, most=1_200
-        ),
+        Option("--tier", "Also send the swapped calls with this service tier, such as batch."),
+        Option("--budget", "Try the limits of this profile.", "FILE", Path, at_terminal=True),
+        Option("--months", "The last N months, the present one included.", "N", least=1, most=1_200),
         SPAN,
         FILTERS_BUT_TIER,
     ),
