@@ -1,4 +1,4 @@
-"""The arrows between the rooms of ``shared/costs`` run one way, and stages enter by the front door."""
+"""Packages of ``shared/costs`` use those below them alone, and stages use the two façades alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 pytestmark = pytest.mark.no_cover
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOM = "shared.costs"
 
 LAYERS: list[set[str]] = [
     {
@@ -43,7 +42,7 @@ LAYERS: list[set[str]] = [
     {"exchange", "demo", "run"},
     {"apps"},
 ]
-"""From the ground up. A room may use those of lower layers; rooms of one layer do not know each other
+"""From the ground up. A package may use those of lower layers; those of one layer do not know each other
 (the pure types of the first one do)."""
 
 PURE = ["analysis", "budgets/limits.py", "pricing/arithmetic.py"]
@@ -65,12 +64,12 @@ FACADES = {"shared.cost_tracker", "shared.user_profile"}
 STAGES = [*sorted((ROOT / "scripts").glob("[0-9]*.py")), ROOT / "scripts" / "run_batch.py"]
 
 
-def level(room: str) -> int:
-    return next(number for number, rooms in enumerate(LAYERS) if room in rooms)
+def level(package: str) -> int:
+    return next(number for number, layer in enumerate(LAYERS) if package in layer)
 
 
-def room_of(module: str) -> str | None:
-    """The room a module is in: ``shared.costs.store.tables`` is in ``store``."""
+def package_of(module: str) -> str | None:
+    """The package a module is in: ``shared.costs.store.tables`` is in ``store``."""
     parts = module.split(".")
     return parts[2] if parts[:2] == ["shared", "costs"] and len(parts) > 2 else None
 
@@ -98,7 +97,7 @@ def modules_of(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def rooms() -> list[str]:
+def packages() -> list[str]:
     inside = (ROOT / "shared" / "costs").iterdir()
     return sorted(
         {path.stem for path in inside if path.suffix == ".py" or (path / "__init__.py").exists()}
@@ -107,34 +106,32 @@ def rooms() -> list[str]:
 
 
 def against_the_arrows(path: Path) -> Iterator[str]:
-    home = room_of(module_name(path))
+    home = package_of(module_name(path))
     assert home is not None
     for line, module in imports(path):
-        room = room_of(module)
-        allowed = room is None or room == home or room.startswith("__")
-        if not allowed and level(str(room)) >= max(level(home), 1):
-            yield f"{path.relative_to(ROOT)}:{line}: {home} uses {room}"
+        package = package_of(module)
+        allowed = package is None or package == home or package.startswith("__")
+        if not allowed and level(str(package)) >= max(level(home), 1):
+            yield f"{path.relative_to(ROOT)}:{line}: {home} uses {package}"
         if module.startswith(tuple(FACADES)) and level(home) < level("apps"):
             yield f"{path.relative_to(ROOT)}:{line}: {home} uses the façade {module}"
 
 
-@pytest.mark.parametrize("room", rooms())
-def test_every_room_has_its_layer(room: str) -> None:
-    assert any(room in layer for layer in LAYERS), f"{room} is in no layer: give it one here"
+@pytest.mark.parametrize("package", packages())
+def test_every_package_has_its_layer(package: str) -> None:
+    assert any(package in layer for layer in LAYERS), f"{package} is in no layer: give it one here"
 
 
-@pytest.mark.parametrize("room", rooms())
-def test_arrows_run_one_way(room: str) -> None:
-    folder = ROOT / "shared" / "costs"
-    files = (
-        [folder / f"{room}.py"] if (folder / f"{room}.py").exists() else modules_of(f"shared/costs/{room}")
-    )
+@pytest.mark.parametrize("package", packages())
+def test_arrows_run_one_way(package: str) -> None:
+    file = ROOT / "shared" / "costs" / f"{package}.py"
+    files = [file] if file.exists() else modules_of(f"shared/costs/{package}")
     wrong = [fault for path in files for fault in against_the_arrows(path)]
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("place", PURE)
-def test_pure_rooms_do_no_input_or_output(place: str) -> None:
+def test_pure_packages_do_no_input_or_output(place: str) -> None:
     path = ROOT / "shared" / "costs" / place
     files = [path] if path.suffix else sorted(path.rglob("*.py"))
     assert files
@@ -157,13 +154,13 @@ def test_reports_know_neither_the_command_line_nor_the_database() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("room", ["budgets", "notify"])
-def test_budgets_know_what_is_shared_by_its_port_alone(room: str) -> None:
+@pytest.mark.parametrize("package", ["budgets", "notify"])
+def test_budgets_know_what_is_shared_by_its_port_alone(package: str) -> None:
     """So that a database that several hosts share can take the place of the local files."""
     kept = {"sqlite3", "shared.costs.store"}
     wrong = [
         f"{path.relative_to(ROOT)}:{line}: {module}"
-        for path in modules_of(f"shared/costs/{room}")
+        for path in modules_of(f"shared/costs/{package}")
         for line, module in imports(path)
         if any(f"{module}.".startswith(f"{each}.") for each in kept)
     ]
