@@ -24,8 +24,6 @@ from ..reports.reader import Reader
 from ..reports.show_budget import BudgetFacts, budget_facts
 from ..rollup import Group, Query
 
-MEDIA_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
 PARTS: Final = ("stage", "service", "model")
 """What sums are split by, beside the user and the period."""
 

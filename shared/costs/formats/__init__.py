@@ -1,6 +1,6 @@
 """One module a rendering: each turns *any* report into text, or bytes. Found by their file names.
 
-A format module has ``SUFFIX`` (of files it writes) and ``render(report)``. Adding one is adding one file.
+A format module has ``render(report)``. Adding one is adding one file.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from ..reports.document import Report
 EXACT: Final = frozenset({"json", "csv"})
 """The formats for programs, which keep US dollars whatever currency the profile shows."""
 
-_HELPERS = frozenset({"bars", "canvas", "currency", "drawing", "layout", "mail", "page", "sending", "values"})
+_HELPERS = frozenset({"bars", "canvas", "currency", "drawing", "layout", "mail", "page", "values"})
 
 
 class Format(Protocol):
     """What a format module offers."""
-
-    SUFFIX: str
 
     def render(self, report: Report) -> str | bytes:
         """Return the whole report: as text that ends in a newline, or as the bytes of a file."""
@@ -30,16 +28,12 @@ class Format(Protocol):
 class TextFormat(Protocol):
     """A format whose files are text."""
 
-    SUFFIX: str
-
     def render(self, report: Report) -> str:
         """Return the whole report as text that ends in a newline."""
 
 
 class BinaryFormat(Protocol):
     """A format whose files are not text."""
-
-    SUFFIX: str
 
     def render(self, report: Report) -> bytes:
         """Return the whole report as the bytes of a file."""

@@ -10,8 +10,6 @@ from ..money import Nanos, json_number
 from ..reports.document import MONEY, Gauge, Kind, Report, Table, Value, json_key
 from .values import tame
 
-SUFFIX = ".csv"
-
 _FIGURES = "Figures"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 

@@ -13,8 +13,6 @@ from ..reports.document import Report
 from .page import asset, environment, page_of
 from .values import sendable
 
-SUFFIX = ".html"
-
 
 def render(report: Report) -> str:
     """Return the report as one HTML page to send: it names no local path."""

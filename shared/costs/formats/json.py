@@ -6,8 +6,6 @@ import json
 
 from ..reports.document import Report
 
-SUFFIX = ".json"
-
 
 def render(report: Report) -> str:
     """Return the report's data as one JSON object, indented.

@@ -8,8 +8,6 @@ from ..reports.document import ALIKE, Column, Figure, Gauge, Note, Report, Row, 
 from .bars import legend, sparkline
 from .values import evenly, gauge_amounts, places_for, sendable, show, tame
 
-SUFFIX = ".md"
-
 _MARKS = {"warning": "⚠️ ", "critical": "🚨 "}
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!])")
 

@@ -16,8 +16,6 @@ from ..extras import install_command
 from ..reports.document import Report
 from .html import page_to_send
 
-SUFFIX = ".pdf"
-
 _OTHERWISE = "; or write it with --format html and print the page from a browser"
 
 

@@ -15,8 +15,6 @@ from .canvas import Canvas
 from .layout import Layout, layouts, pad, table_lines, width_of, wrap
 from .values import evenly, gauge_amounts, places_for, show, tame
 
-SUFFIX = ".txt"
-
 _INDENT = "  "
 _NUMBER = re.compile(r"\d+\. ")
 _COPIED = re.compile(r"(?<!\S)(?:'[^']*/[^']*'|~?/[^\s/]+/\S*)")

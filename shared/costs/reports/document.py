@@ -6,7 +6,7 @@ prints them: money in nano-dollars, shares in percent (0 to 100), durations in s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -261,8 +261,6 @@ class Report(NamedTuple):
     data: Mapping[str, object] = MappingProxyType({})
 
 
-JsonValue = int | float | str | None
-
 _JSON_SUFFIX: Final[dict[Kind, str]] = {
     "money": "_usd",
     "difference": "_usd",
@@ -270,17 +268,6 @@ _JSON_SUFFIX: Final[dict[Kind, str]] = {
     "percent": "_percent",
     "duration": "_seconds",
 }
-
-
-def json_value(value: Value, kind: Kind) -> JsonValue:
-    """Return a value as JSON has it: money in USD, everything else as it is.
-
-    >>> json_value(4_500_000, "money"), json_value(None, "money"), json_value(3, "count")
-    (0.0045, None, 3)
-    """
-    if kind in MONEY and isinstance(value, int):
-        return to_usd(Nanos(value))
-    return value
 
 
 def json_key(key: str, kind: Kind) -> str:
@@ -291,18 +278,6 @@ def json_key(key: str, kind: Kind) -> str:
     """
     suffix = _JSON_SUFFIX.get(kind, "")
     return key if key.endswith(suffix) else key + suffix
-
-
-def json_rows(columns: Sequence[Column], rows: Sequence[Row]) -> list[dict[str, JsonValue]]:
-    """Return rows as JSON objects.
-
-    >>> json_rows([Column("model", "Model"), Column("cost", "Cost", "money")], [("gpt-4o", 4_500_000)])
-    [{'model': 'gpt-4o', 'cost_usd': 0.0045}]
-    """
-    return [
-        {json_key(c.key, c.kind): json_value(value, c.kind) for c, value in zip(columns, row, strict=True)}
-        for row in rows
-    ]
 
 
 _MONEY: Final = "Nanos"

@@ -13,14 +13,6 @@ from ...errors import WrongUsage
 from ...exchange import reports as exchange_reports
 from ...reports.spec import FILTERS, Option, OptionGroup, Spec, spec_in
 
-ELSEWHERE: Final[Mapping[str, str]] = {
-    "doctor": "/health",
-    "show-budget": "/budgets",
-    "show-job": "/jobs",
-    "show-monthly": "/",
-}
-"""Reports that have pages of their own, and where those are."""
-
 
 class Field(NamedTuple):
     """One field of a form. ``kind`` is ``text``, ``choice``, ``choices`` or ``flag``.

@@ -45,7 +45,6 @@ class Protocol(H11Protocol):
             self.transport.close()
 
 
-PORT: Final = 8765
 _ENDING: Final = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 _BACKLOG: Final = 512
 """How many connections may wait to be taken."""

@@ -35,8 +35,6 @@ TOKENS: Final = ("tokens_input", "tokens_output", "tokens_cached", "tokens_cache
 Counts = tuple[int, int, int, int]
 """Tokens in the order of :data:`TOKENS`."""
 
-NO_COUNTS: Final[Counts] = (0, 0, 0, 0)
-
 
 class BillLine(NamedTuple):
     """One line of a bill.
