@@ -273,6 +273,7 @@ _OF_PARENTS: Final[list[object]] = []
 _SETTINGS: Final = (
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
     f"SET LOCAL search_path = {SCHEMA}, pg_temp; "
+    "SET LOCAL DateStyle = 'ISO'; "
     f"SET LOCAL statement_timeout = '{STATEMENT_S}s'; "
     f"SET LOCAL lock_timeout = '{LOCK_S}s'; "
     f"SET LOCAL idle_in_transaction_session_timeout = '{STATEMENT_S}s'"
@@ -280,6 +281,7 @@ _SETTINGS: Final = (
 
 _DEFAULTS: Final = {
     "application_name": "cost-ledger",
+    "client_encoding": "UTF8",
     "connect_timeout": CONNECT_S,
     "keepalives_idle": 10,
     "keepalives_interval": 5,

@@ -91,7 +91,7 @@ def init(db: Db) -> int:
     May run at several hosts at once.
 
     Raises:
-        SharedUnavailable: the tables were made by a newer version.
+        SharedUnavailable: the tables were made by a newer version, or names cannot be written there.
 
     """
     db.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (SCHEMA,))
@@ -101,6 +101,8 @@ def init(db: Db) -> int:
     if before > VERSION:
         require(db)
         return before
+    if before == 0:
+        _require_every_letter(db)
     for version, statements in enumerate(STEPS[before:], before + 1):
         for statement in statements:
             db.execute(statement)
@@ -160,6 +162,20 @@ def require(db: Db) -> None:
         raise SharedUnavailable(
             f"the shared database has tables of version {row[0]}, this program of {VERSION}: upgrade it"
         )
+
+
+def _require_every_letter(db: Db) -> None:
+    """Refuse a database in whose encoding some names of users and jobs cannot be written."""
+    row = db.execute("SELECT current_setting('server_encoding')").fetchone()
+    if row is not None and row[0] not in _EVERY_LETTER:
+        raise SharedUnavailable(
+            f"the shared database has the encoding {row[0]}, in which not every name can be written: make "
+            f"one with CREATE DATABASE costs ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+_EVERY_LETTER: Final = ("UTF8", "SQL_ASCII")
+"""The encodings of databases that keep any text; the second one keeps bytes as they are sent."""
 
 
 def _version(db: Db) -> int:

@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -103,6 +104,44 @@ def _made_by_version_1(db: Db) -> None:
         db.execute(statement)
     db.execute("INSERT INTO versions VALUES (1)")
     db.execute("INSERT INTO fleet (uid, server, epoch, since, went_back) VALUES ('a', 'b', 0, now(), '')")
+
+
+def _made_like(postgres: Server, encoding: str) -> str:
+    """Make a database of another encoding; return its address."""
+    import psycopg
+
+    name = f"e{uuid.uuid4().hex}"
+    with psycopg.connect(postgres.url(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0".encode())
+    return postgres.url(name)
+
+
+def test_a_database_that_keeps_bytes_gives_texts(postgres: Server) -> None:
+    database = opened(_made_like(postgres, "SQL_ASCII"))
+    assert database.run(schema.init, 30) == 0
+    assert database.run(schema.check, 10) == database.run(schema.check, 10)
+    assert database.run(lambda db: db.execute("SELECT ? || 'é'", ("日",)).fetchone(), 10) == ("日é",)
+
+
+def test_a_database_that_cannot_hold_every_name_is_refused(postgres: Server) -> None:
+    with pytest.raises(SharedUnavailable, match=r"has the encoding LATIN1.*ENCODING 'UTF8'"):
+        opened(_made_like(postgres, "LATIN1")).run(schema.init, 30)
+
+
+def test_settings_of_a_database_change_nothing(database_url: str) -> None:
+    for setting in (
+        "DateStyle = 'German'",
+        "TimeZone = 'Asia/Kolkata'",
+        "search_path = 'elsewhere'",
+        "default_transaction_isolation = 'serializable'",
+    ):
+        statement = f'ALTER DATABASE "{database_url.rpartition("/")[2]}" SET {setting}'
+        opened(database_url).run(partial(Db.execute, statement=statement), 10)
+    database = opened(database_url)
+    database.run(schema.init, 30)
+    row = database.run(lambda db: db.execute("SELECT now(), since FROM fleet").fetchone(), 10)
+    assert row is not None
+    assert row[1] <= row[0]
 
 
 def test_a_transaction_that_fails_changes_nothing(database_url: str) -> None:
