@@ -458,8 +458,9 @@ class CostTracker:
         """Tell whether a call of ``estimated_cost`` USD fits, and what is to be said about the budgets.
 
         ``False`` only where a limit that it would overrun blocks (``block_at_limit``), or where the
-        profile cannot be read. A look, not a hold: another process may spend in between. Use
-        :meth:`reserve` where the limit must hold.
+        profile cannot be read. It may be to any model; its stage, project and tags are those of the
+        :meth:`stage` that it is asked in: limits on others say nothing. A look, not a hold: another process
+        may spend in between. Use :meth:`reserve` where the limit must hold.
         """
         return self._session.fits(from_usd(estimated_cost))
 

@@ -225,7 +225,24 @@ class Session:
 
     def fits(self, estimate: Nanos) -> tuple[bool, list[str]]:
         """Tell whether ``estimate`` fits; where that cannot be told, whether no limit may block it."""
-        return self._looked(partial(self.watch.fits, estimate), lambda why: (not self._may_block(), [why]))
+        call = self._call_here()
+        return self._looked(
+            lambda: self.watch.fits(estimate, call), lambda why: (not self._may_block(), [why])
+        )
+
+    def _call_here(self) -> CallScope:
+        """Return the scope of a call, to whatever model, of which no more is known than where it is made."""
+        stage, job = current_stage(self), self.job
+        call = CallScope(
+            job.user_id,
+            ledger=job.ledger,
+            stage=stage.name if stage else job.work.stage,
+            workflow=job.work.workflow,
+            job_id=job.job_id,
+        )
+        return (
+            call if stage is None else call._replace(project=stage.options.project, tags=stage.options.tags)
+        )
 
     def _looked(self, look: Callable[[], T], otherwise: Callable[[str], T]) -> T:
         with at_most(CALL_S):

@@ -68,8 +68,8 @@ class BudgetWatch:
         """Tell whether any limit is reached."""
         return any(crossed.critical for crossed in crossings(self.spendings(user_id)))
 
-    def fits(self, estimate: Nanos) -> tuple[bool, list[str]]:
-        """Tell whether ``estimate`` may be spent, and what is to be said about the budgets."""
+    def fits(self, estimate: Nanos, call: CallScope) -> tuple[bool, list[str]]:
+        """Tell whether ``estimate`` may be spent on a call of a scope, and what is to be said of it."""
         from ..budgets.deciding import Need, refusal, standings  # only those who reserve pay for it
 
         loaded = self._workspace.loaded_profile()
@@ -80,7 +80,8 @@ class BudgetWatch:
         names = self._workspace.catalogue_name
         # How many tokens it takes nobody said: one at least, so that a limit that is used up says no.
         need = Need(estimate, 1, 1)
-        denied = refusal(standings(spendings, self._holds(), names), lambda _: need, "this call")
+        mine = [each for each in spendings if each.limit.covers(call, names)]
+        denied = refusal(standings(mine, self._holds(), names), lambda _: need, "this call")
         return denied is None, said if denied is None else [str(denied), *said]
 
     def _holds(self) -> list[Held]:

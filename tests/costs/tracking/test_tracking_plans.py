@@ -9,7 +9,9 @@ import pytest
 
 from shared.cost_tracker import CostTracker
 from shared.costs.apps.statusline.standing import standing
+from shared.costs.budgets.scopes import CallScope
 from shared.costs.exchange.openmetrics import openmetrics
+from shared.costs.money import ZERO
 from shared.costs.patience import at_most
 from shared.costs.reports.questions import UserMonth
 from shared.costs.reports.reader import Reader
@@ -60,7 +62,7 @@ def test_thresholds_are_told_once(job_dir: Path, plans: str, said: str | None) -
         assert [said in text for text in told] == ([True] if expected else [])  # type: ignore[operator]
         assert looking.is_over() == (said is not None and "CRITICAL" in said)
         assert len(looking.alerts()) == (said is not None)
-        assert looking.fits(0)[0]  # type: ignore[arg-type]
+        assert looking.fits(ZERO, CallScope("rpatel"))[0]
 
 
 def test_early_thresholds_are_those_of_the_budget(job_dir: Path) -> None:

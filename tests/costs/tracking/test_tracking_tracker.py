@@ -386,6 +386,27 @@ def test_a_look_before_the_call(profile: Path, job_dir: Path, monkeypatch: pytes
         assert "monthly_limit" in said[0]
 
 
+def test_a_look_before_the_call_is_at_limits_on_what_is_asked_for(profile: Path, job_dir: Path) -> None:
+    """A customer whose limit is used up keeps no call for another one back, and none of nobody's."""
+    profile.write_text(
+        "budget: {block_at_limit: true, daily_limit_usd: 5, project_limits_usd: {p: 0.01}, "
+        "tag_limits_usd: {'customer:acme': 0.01}, stage_limits_usd: {asr: 0.01}}\n"
+    )
+    with CostTracker(job_dir) as tracker:
+        tracker.log_usage("openai", "gpt-4o", 4_000, 4_000, "asr", project="p", tags=["customer:acme"])
+        assert tracker.can_make_api_call(4.9)[0]
+        assert not tracker.can_make_api_call(5)[0]
+        for name, options in (("asr", {}), ("mt", {"project": "p"}), ("mt", {"tags": ["customer:acme"]})):
+            with tracker.stage(name, **options):
+                assert not tracker.can_make_api_call(0.001)[0]
+        with tracker.stage("mt", project="q", tags=["customer:beta"]):
+            assert tracker.can_make_api_call(0.001)[0]
+    model = "budget: {block_at_limit: true, model_limits_usd: {openai/gpt-4o: 0.01}}\n"
+    profile.write_text(model)
+    with CostTracker(job_dir) as tracker:
+        assert not tracker.can_make_api_call(0.001)[0]  # which model it is to nobody said
+
+
 def test_a_look_at_the_profile_is_believed_for_a_moment(
     profile: Path, job_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
