@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,9 +32,10 @@ from .deciding import OVERRIDE_VARIABLE, Need, Policy, Standing, part_within, re
 from .endings import Ending, Endings
 from .hold import Hold, Terms, overrun
 from .limits import Limit, LimitIndex, Spending
-from .port import STRAYED_FOR, Decision, Held, Holds, HoldState, Parts, Reservation, Turn
+from .port import STRAYED_FOR, Decision, Held, Holds, HoldState, Parts, Reservation, Stray, Turn
 from .scopes import ANY, CallScope, Labels, ModelName
 from .spending import read_spendings
+from .strays import Strays, held_by, of_any_job
 
 log = logging.getLogger("shared.cost_tracker")
 
@@ -51,12 +52,6 @@ EXPIRY: Final = timedelta(hours=1)
 
 ROOM_EXPIRY: Final = timedelta(days=30)
 """Likewise for room that is kept for a job, which may run for long: its process ends it."""
-
-MOST_STRAYED: Final = 1_000
-"""For how many scopes this process knows with which other labels their calls were recorded."""
-
-MOST_LABELS: Final = 20
-"""How many combinations of labels it knows for each."""
 
 _PAUSES_S: Final = (0.01, 0.1)
 _MOST_LOOKS: Final = 5
@@ -157,8 +152,8 @@ class Gate:
         self._names = names
         self._endings = Endings(holds)
         self._index: LimitIndex | None = None
-        self._strayed: dict[CallScope, tuple[Labels, ...]] = {}
-        """What this process knows of the labels that calls were recorded with, by the scope reserved for."""
+        self._strays = Strays()
+        self._strays_read: Sequence[Stray] = ()
 
     # --- reserving
 
@@ -216,7 +211,7 @@ class Gate:
     def _terms(self, turn: Turn, request: Request, profile: Profile) -> Terms | BudgetExceeded:
         now = self._clock()
         at = max(now, turn.latest)  # a clock that was set back does not reopen a closed month
-        self._learn(request.scope, turn.strayed(_of_any_job(request.scope)))
+        self._learn(turn.strayed())
         request = self._as_recorded(request)
         limits = self._limits(request, profile, at)
         since = min((limit.period.start for limit in limits if limit.period), default=at)
@@ -272,7 +267,7 @@ class Gate:
         Holds are read before spends: an entry that comes in between counts twice, never not at all. So
         what denies is looked at again until nothing was spent between two looks.
         """
-        what = request.described + _others(self._strays(request.scope))
+        what = request.described + _others(self._strays.of(request.scope))
         before: list[Spending] = []
         for _ in range(_MOST_LOOKS):
             # What is kept for a job is there for its own calls.
@@ -296,7 +291,7 @@ class Gate:
 
     def _limits(self, request: Request, profile: Profile, at: datetime) -> list[Limit]:
         index, own = self._limit_index(profile), request.scope
-        scopes = [own, *(labels.on(own) for labels in self._strays(own))]
+        scopes = [own, *(labels.on(own) for labels in self._strays.of(own))]
         scopes += [own._replace(stage=stage) for stage, _ in request.parts]
         return list(dict.fromkeys(each for scope in scopes for each in index.of_call(scope, at, request.job)))
 
@@ -306,16 +301,13 @@ class Gate:
             index = self._index = LimitIndex(profile, self._names)
         return index
 
-    def _strays(self, scope: CallScope) -> tuple[Labels, ...]:
-        return self._strayed.get(_of_any_job(scope), ()) if self._strayed else ()
-
     def _as_recorded(self, request: Request) -> Request:
         """Return a request for the most that it can cost on any model that others were recorded with."""
         if request.estimate is None or request.cost_as is None:
             return request
         known = [
             request.cost_as(each.service, each.model)
-            for each in self._strays(request.scope)
+            for each in self._strays.of(request.scope)
             if each.service and each.model
         ]
         return replace(
@@ -336,39 +328,38 @@ class Gate:
         """
         index, own = self._limit_index(profile), hold.scope._replace(at=None)
         at = hold.period_at or self._clock()
-        asked = index.of_call(own, at, hold.job)
+        scopes = (own, *(known.on(own) for known in self._strays.of(own)))
+        asked = {limit for scope in scopes for limit in index.of_call(scope, at, hold.job)}
         new = [limit for limit in index.of_call(labels.on(own), at, hold.job) if limit not in asked]
-        blocks = any(limit.blocking for limit in new)
-        if blocks or (overran and labels.model):
-            self._remember(_of_any_job(own), labels)
+        learnt = [held_by(limit, labels) for limit in new if limit.blocking]
+        if overran and labels.model:
+            learnt.append(Labels(service=labels.service, model=labels.model))
+        self._remember(of_any_job(own), dict.fromkeys(learnt))
         if not new:
             return None
         with suppress(StorageUnavailable, OSError):  # what is left of it is held, if against fewer limits
             self._holds.widen(str(hold.id), [labels], TURN_S)
         names = ", ".join(_named(limit, labels) for limit in new)
-        again = (
-            f"; the next ones like it are checked against it for {STRAYED_FOR.days} days" if blocks else ""
-        )
+        again = f"; the next ones like it are checked against it for {STRAYED_FOR.days} days"
         return (
             f"{names}: was not named to reserve, so its limit did not hold back a call under reservation "
-            f"{hold.id}{again}; name it there too"
+            f"{hold.id}{again if any(limit.blocking for limit in new) else ''}; name it there too"
         )
 
-    def _remember(self, scope: CallScope, labels: Labels) -> None:
-        """Note it for this process and, once, for all others."""
-        if labels in self._strays(scope):
-            return
-        self._learn(scope, [labels])
-        with suppress(StorageUnavailable, OSError):  # this process knows it
-            self._holds.remember(scope, labels, TURN_S)
+    def _remember(self, scope: CallScope, learnt: Iterable[Labels]) -> None:
+        """Note them for this process and, once, for all others."""
+        for labels in learnt:
+            if labels in self._strays.of(scope):
+                continue
+            self._strays.learn(scope, labels)
+            with suppress(StorageUnavailable, OSError):  # this process knows it
+                self._holds.remember(scope, labels, TURN_S)
 
-    def _learn(self, scope: CallScope, strayed: Sequence[Labels]) -> None:
-        if not strayed:
-            return
-        if len(self._strayed) >= MOST_STRAYED:
-            self._strayed.clear()
-        kept = dict.fromkeys((*self._strays(scope), *strayed))
-        self._strayed[_of_any_job(scope)] = tuple(kept)[-MOST_LABELS:]
+    def _learn(self, read: Sequence[Stray]) -> None:
+        if read is not self._strays_read:
+            self._strays_read = read
+            for scope, labels in read:
+                self._strays.learn(scope, labels)
 
     def _reservation(self, request: Request, terms: Terms, turn: Turn) -> Reservation:
         room_of = request.job.ledger if request.job and request.admits else None
@@ -395,7 +386,7 @@ class Gate:
             model=request.model,
             estimate=terms.estimate,
             one_call=request.one_call,
-            strayed=self._strays(request.scope),
+            strayed=self._strays.of(request.scope),
             parts=request.parts,
         )
 
@@ -510,13 +501,8 @@ class Gate:
             StorageUnavailable: the state cannot be written.
 
         """
-        self._strayed.clear()
+        self._strays.clear()
         return self._holds.forget_strayed()
-
-
-def _of_any_job(scope: CallScope) -> CallScope:
-    """Return the scope of calls like these in whatever job."""
-    return scope._replace(ledger=None, job_id=None)
 
 
 def _allotted(stand: Standing, need: Need, turn: Turn) -> Standing:
@@ -577,6 +563,7 @@ def _others(strayed: Sequence[Labels]) -> str:
         names += [f"{kind} {name}" for kind, name in of_work._asdict().items() if name]
         names += [f"tag {tag}" for tag in each.tags]
         names += [f"model {each.service}/{each.model}"] if each.model else []
+        names += [f"service {each.service}"] if each.service and not each.model else []
     return f" (others like it were recorded with {', '.join(dict.fromkeys(names))})" if names else ""
 
 

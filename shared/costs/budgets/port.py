@@ -42,6 +42,9 @@ DeliveryState = Literal["waiting", "sent", "given up"]
 STRAYED_FOR: Final = timedelta(days=31)
 """For how long it is remembered with which other labels calls were recorded: a month, as limits on them."""
 
+Stray = tuple[CallScope, Labels]
+"""Calls by what was named for them, in whatever job, and other labels that one of them was recorded with."""
+
 
 # --- holds
 
@@ -289,8 +292,11 @@ class Turn(SpendReader, Protocol):
         """
         ...
 
-    def strayed(self, scope: CallScope) -> Sequence[Labels]:
-        """Return with which other labels calls of a scope, in whatever job, were recorded lately."""
+    def strayed(self) -> Sequence[Stray]:
+        """Return which calls were recorded lately with other labels than were named for them.
+
+        The same object as before where nothing has come or gone since.
+        """
         ...
 
 

@@ -27,6 +27,7 @@ from ..budgets.port import (
     Held,
     Logged,
     Reservation,
+    Stray,
     as_it_stands,
     less_what_is_used,
     spent_within,
@@ -39,7 +40,7 @@ from ..rollup import Dimension, Group, Query
 from .presence import Presence
 from .state import Tables
 from .strayed import TABLES as STRAYED
-from .strayed import forget, labels_of, remember
+from .strayed import StrayCache, forget, remember
 
 if TYPE_CHECKING:
     from .store import Store
@@ -86,6 +87,7 @@ class LocalHolds:
         self.presence = presence
         self.ledgers = ledgers
         self.clock = clock
+        self.strays = StrayCache()
 
     # --- reserving
 
@@ -319,9 +321,9 @@ class LocalTurn:
         """Return what counts."""
         return self._holds.mended(self.db, since, ledger)
 
-    def strayed(self, scope: CallScope) -> tuple[Labels, ...]:
-        """Return with which other labels calls of a scope were recorded lately."""
-        return labels_of(self.db, scope, self._holds.clock())
+    def strayed(self) -> tuple[Stray, ...]:
+        """Return which calls were recorded lately with other labels than were named for them."""
+        return self._holds.strays.read(self.db, self._holds.clock())
 
     def spends(self, asked: Sequence[Query]) -> Sequence[int]:
         """Return what the entries that match each query come to."""

@@ -7,7 +7,7 @@ import sqlite3
 from datetime import datetime
 from typing import Final
 
-from ..budgets.port import STRAYED_FOR
+from ..budgets.port import STRAYED_FOR, Stray
 from ..budgets.scopes import CallScope, Labels
 from ..ledger.counted import microseconds
 from .state import Tables
@@ -22,16 +22,26 @@ TABLES: Final = Tables(
     ),
 )
 
-MOST: Final = 10_000
+MOST: Final = 1_000
 """How many are kept: the latest ones."""
 
 
-def labels_of(db: sqlite3.Connection, scope: CallScope, now: datetime) -> tuple[Labels, ...]:
-    """Return the labels that calls reserved for like this were recorded with lately."""
-    rows = db.execute(
-        "SELECT labels FROM strayed WHERE scope = ? AND seen > ? ORDER BY seen", (_key(scope), _oldest(now))
-    )
-    return tuple(_labels(row[0]) for row in rows)
+class StrayCache:
+    """What was read last, so that it is read again only where something has come or gone."""
+
+    def __init__(self) -> None:
+        self._known: tuple[object, tuple[Stray, ...]] = (None, ())
+
+    def read(self, db: sqlite3.Connection, now: datetime) -> tuple[Stray, ...]:
+        """Return which calls were recorded lately with other labels than were named for them."""
+        oldest = _oldest(now)
+        stamp = db.execute(
+            "SELECT count(*), max(seen), min(seen) FROM strayed WHERE seen > ?", (oldest,)
+        ).fetchone()
+        if stamp != self._known[0]:
+            rows = db.execute("SELECT scope, labels FROM strayed WHERE seen > ? ORDER BY seen", (oldest,))
+            self._known = stamp, tuple((_scope(row[0]), _labels(row[1])) for row in rows)
+        return self._known[1]
 
 
 def remember(db: sqlite3.Connection, scope: CallScope, labels: Labels, now: datetime) -> None:
@@ -56,6 +66,11 @@ def _key(scope: CallScope) -> str:
 
 def _oldest(now: datetime) -> int:
     return microseconds(now - STRAYED_FOR)
+
+
+def _scope(text: str) -> CallScope:
+    found = CallScope(*json.loads(text))
+    return found._replace(tags=tuple(found.tags))
 
 
 def _labels(text: str) -> Labels:

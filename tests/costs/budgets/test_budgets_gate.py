@@ -18,14 +18,18 @@ from budgets_bench import BLOCKING, NOVEMBER, Bench, profile
 
 from shared.costs.budgets import endings as endings_module
 from shared.costs.budgets import gate as gate_module
+from shared.costs.budgets import strays as strays_module
 from shared.costs.budgets.gate import Gate
 from shared.costs.budgets.hold import UNPRICED as KEPT_UNPRICED
 from shared.costs.budgets.hold import Hold
-from shared.costs.budgets.scopes import ANY, Labels
+from shared.costs.budgets.port import Stray
+from shared.costs.budgets.scopes import ANY, CallScope, Labels
+from shared.costs.budgets.strays import Strays
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, Place, ProfileError
 from shared.costs.money import Nanos, format_usd, from_usd
 from shared.costs.profile import Profile
 from shared.costs.store.state import StateDb
+from shared.costs.store.strayed import StrayCache
 from tests.support.elapsed import own_time
 
 
@@ -823,6 +827,11 @@ def strayed(bench: Bench, hold: Hold, text: str = STRAY, usd: str = "1", **label
     return None if found is None else bench.gate.strayed(hold, found, profile(text))
 
 
+def strays_of(bench: Bench) -> list[Stray]:
+    """Return what any process reads of calls that strayed."""
+    return list(bench.index.state.read(lambda db: StrayCache().read(db, bench.now)))
+
+
 def test_labels_that_were_not_named_are_told_once_where_a_limit_is_on_them(bench: Bench) -> None:
     hold = bench.reserve("3", STRAY, project="a", tags=("night",), one_call=False)
     for labels in ({}, {"project": "a"}, {"tags": ("night",)}, {"project": "z", "tags": ("z",)}):
@@ -897,7 +906,8 @@ def test_calls_to_another_model_than_was_reserved_are_held_by_its_limits_from_th
         with pytest.raises(BudgetExceeded) as denied:
             bench.new_gate().reserve(bench.request("1.5", **made), profile(text))
         assert (denied.value.denial.spent, denied.value.denial.reserved) == (from_usd(2), from_usd(1))
-    with pytest.raises(BudgetExceeded, match=f"recorded with model {made['service']}/gpt-4") as denied:
+    named = "service azure" if "azure" in text else "model openai/gpt-4"
+    with pytest.raises(BudgetExceeded, match=f"recorded with {named}") as denied:
         bench.reserve("2.5", text)
     assert denied.value.denial.scope == scope
     bench.reserve("2", text)
@@ -935,15 +945,65 @@ def test_what_is_left_of_a_hold_counts_against_what_was_logged_under_it(bench: B
     following.void()
 
 
-def test_what_a_process_knows_of_labels_is_bounded_and_read_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gate_module, "MOST_STRAYED", 1)
-    for stage in ("one", "two"):
-        strayed(bench, bench.reserve("1", STRAY, stage=stage), usd="3", tags=("customer:acme",))
-    for stage in ("one", "two", "one"):
-        with pytest.raises(BudgetExceeded):
-            bench.reserve("1", STRAY, stage=stage)
+def test_calls_whose_labels_differ_each_time_stray_to_one_limit_a_few_times(bench: Bench) -> None:
+    """A tag for each run is named, and the project that has the limit is not: by whatever process."""
+    text = "budget: {block_at_limit: true, project_limits_usd: {a: 2}, service_limits_usd: {azure: 2}}\n"
+    for labels in ({"project": "a"}, {"service": "azure", "model": "x"}):
+        made = 0
+        for run in range(20):
+            gate = bench.new_gate()
+            own: dict[str, Any] = {
+                "tags": (f"run:{run}", "night"),
+                "stage": f"s{run}",
+                "operation": f"o{run % 4}",
+            }
+            with suppress(BudgetExceeded), gate.reserve(bench.request("1", **own), profile(text)) as hold:
+                bench.spend("1", hold, **own | labels)
+                hold.recorded(from_usd(1))
+                stray = hold.strayed(Labels(**own | labels))
+                assert stray is not None
+                gate.strayed(hold, stray, profile(text))
+                made += 1
+        assert made <= 1 + strays_module.VARIES
+        with pytest.raises(
+            BudgetExceeded, match=r"others like it were recorded with (project a|.*service azure)"
+        ):
+            bench.reserve("1", text, tags=("night", "run:x"), stage="s", operation="o")
+        for other in ({"tags": ("customer:b",)}, {"project": "b"}, {"user_id": "v"}, {"workflow": "w"}):
+            bench.reserve("1", text, **{"tags": ("run:1", "night"), "stage": "s1", "operation": "o1"} | other)
+
+
+def test_a_call_that_strays_where_it_was_held_is_not_told_again(bench: Bench) -> None:
+    with bench.reserve("1", STRAY) as hold:
+        assert "project b" in str(strayed(bench, hold, project="b"))
+    with bench.reserve("1", STRAY) as hold:
+        assert strayed(bench, hold, project="b") is None
+    assert bench.gate.forget_strayed() == 1
+
+
+def test_a_tag_by_rule_is_held_for_what_the_rule_says(bench: Bench) -> None:
+    text = (
+        "budget: {block_at_limit: true, tag_limits_usd: {'customer:acme': 3}}\n"
+        "tag_rules: [{tag: 'customer:acme', project: 'acme-*'}]\n"
+    )
+    with bench.reserve("1", text, stage="one") as hold:
+        assert strayed(bench, hold, text, "3", project="acme-1", stage="two", tags=("run:1",)) is not None
+    [(_, labels)] = strays_of(bench)
+    assert labels == Labels(project="acme-1")
+    with pytest.raises(BudgetExceeded, match="recorded with project acme-1"):
+        bench.reserve("1", text, stage="one")
+
+
+def test_what_a_process_knows_of_labels_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strays_module, "MOST", 2)
+    monkeypatch.setattr(strays_module, "MOST_REMEMBERED", 1)
+    known, own = Strays(), CallScope("u", stage="asr")
+    for name in "abc":
+        known.learn(own, Labels(project=name))
+    for scope in (own, own._replace(stage="mt"), own):
+        assert [each.project for each in known.of(scope)] == (["b", "c"] if scope == own else [])
+    known.clear()
+    assert known.of(own) == ()
 
 
 def test_another_process_holds_for_the_model_that_calls_were_recorded_with(bench: Bench) -> None:

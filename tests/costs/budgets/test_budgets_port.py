@@ -31,6 +31,7 @@ from shared.costs.budgets.port import (
     Notices,
     Queued,
     Reservation,
+    Stray,
     Turn,
     as_it_stands,
 )
@@ -90,8 +91,8 @@ class MemoryTurn:
     def allotment(self, limit: Limit, spent: int, held: int, need: int) -> None:
         return None
 
-    def strayed(self, scope: CallScope) -> list[Labels]:
-        return self._holds.strayed(scope)
+    def strayed(self) -> list[Stray]:
+        return self._holds.strayed()
 
 
 class MemoryHolds:
@@ -142,9 +143,9 @@ class MemoryHolds:
     def remember(self, scope: CallScope, labels: Labels, wait_s: float) -> None:
         self._shared.strayed.append((scope, labels, self._clock()))
 
-    def strayed(self, scope: CallScope) -> list[Labels]:
+    def strayed(self) -> list[Stray]:
         oldest = self._clock() - STRAYED_FOR
-        return [labels for of, labels, seen in self._shared.strayed if of == scope and seen > oldest]
+        return [(scope, labels) for scope, labels, seen in self._shared.strayed if seen > oldest]
 
     def forget_strayed(self) -> int:
         count = len(self._shared.strayed)
@@ -344,7 +345,8 @@ def strayed(holds: Holds, scope: CallScope) -> list[Labels]:
     found: list[Labels] = []
 
     def decide(turn: Turn) -> BudgetExceeded:
-        found.extend(turn.strayed(scope))
+        found.extend(labels for of, labels in turn.strayed() if of == scope)
+        assert turn.strayed() == turn.strayed()
         return BudgetExceeded("none", Denial("none", 0, 0, 0, 0, "cost"))
 
     holds.reserve(decide, 1.0)

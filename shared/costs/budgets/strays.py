@@ -1,0 +1,123 @@
+"""With which other labels calls were recorded than were named for them, and for which calls that holds. Pure.
+
+One call that strays from what it was reserved for is recorded, and those like it are held under the limits on
+its labels from then on. Where what is named differs from call to call (a tag for each run), no call is
+like another: a dimension in which :data:`VARIES` values have strayed to the same labels tells none apart.
+
+>>> strays = Strays()
+>>> for run in range(1, 4):
+...     strays.learn(CallScope("ana", tags=(f"run:{run}",)), Labels(project="acme"))
+>>> strays.of(CallScope("ana", tags=("run:9",)))[0].project
+'acme'
+>>> strays.of(CallScope("ana", tags=("customer:beta",))), strays.of(CallScope("bo", tags=("run:9",)))
+((), ())
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..profile.tag_rules import dimensions_of, key_of
+from .limits import Limit
+from .scopes import CallScope, Labels
+
+VARIES: Final = 3
+"""How many values of a dimension stand for all."""
+
+MOST: Final = 1_000
+"""How many labels are known, with the calls that strayed to them: those that were learnt last."""
+
+MOST_OF_CALL: Final = 200
+"""How many of them a call is checked against: those that were learnt last."""
+
+MOST_REMEMBERED: Final = 1_000
+"""For how many scopes what holds for them is remembered, so that it need not be found out again."""
+
+_Kind = tuple[str, ...]
+
+
+class _Alike:
+    """The calls that strayed to the same labels: which values they had, by dimension."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[set[object], ...] = tuple(set() for _ in _values(CallScope()))
+
+    def add(self, scope: CallScope) -> None:
+        for seen, value in zip(self._seen, _values(scope), strict=True):
+            if len(seen) < VARIES:
+                seen.add(value)
+
+    def has(self, scope: CallScope) -> bool:
+        pairs = zip(self._seen, _values(scope), strict=True)
+        return all(value in seen or len(seen) >= VARIES for seen, value in pairs)
+
+
+def _values(scope: CallScope) -> tuple[object, ...]:
+    """Return by what calls are alike: besides their tags also by what stands before the colon of each."""
+    kinds: _Kind = tuple(sorted(set(map(key_of, scope.tags))))
+    model = scope.service, scope.model
+    return model, scope.stage, scope.project, scope.workflow, scope.operation, kinds, scope.tags
+
+
+class Strays:
+    """What one process knows of it."""
+
+    def __init__(self) -> None:
+        self._alike: dict[tuple[str | None, Labels], _Alike] = {}
+        self._known: dict[CallScope, tuple[Labels, ...]] = {}
+
+    def learn(self, scope: CallScope, labels: Labels) -> None:
+        """Note that a call reserved for ``scope`` was recorded with other labels."""
+        known = self._alike.pop((scope.user_id, labels), None) or _Alike()
+        known.add(scope)
+        self._alike[scope.user_id, labels] = known
+        if len(self._alike) > MOST:
+            del self._alike[next(iter(self._alike))]
+        self._known.clear()
+
+    def of(self, scope: CallScope) -> tuple[Labels, ...]:
+        """Return with which other labels calls like one of this scope, in whatever job, were recorded."""
+        if not self._alike:
+            return ()
+        scope = of_any_job(scope)
+        found = self._known.get(scope)
+        if found is None:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            mine = (
+                labels
+                for (user, labels), alike in self._alike.items()
+                if user == scope.user_id and alike.has(scope)
+            )
+            found = self._known[scope] = tuple(mine)[-MOST_OF_CALL:]
+        return found
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        self._alike.clear()
+        self._known.clear()
+
+
+def of_any_job(scope: CallScope) -> CallScope:
+    """Return the scope of calls like these in whatever job and whenever."""
+    return scope._replace(at=None, ledger=None, job_id=None)
+
+
+def held_by(limit: Limit, labels: Labels) -> Labels:
+    """Return of the labels of a call those for which a limit holds it: what else they say varies.
+
+    >>> from ..rollup import Query
+    >>> from .limits import Scope
+    >>> limit = Limit(Scope("ana", "tag", "customer:acme"), 1, None, Query())
+    >>> held_by(limit, Labels("p", ("customer:acme", "run:7"), "asr")).tags
+    ('customer:acme',)
+    """
+    kind, name = limit.scope.kind, limit.scope.name
+    if kind == "tag" and name is not None and name in labels.tags:
+        return Labels(tags=(name,))
+    if kind in {"stage", "project", "workflow", "operation"}:
+        return Labels(**{kind: name})  # type: ignore[arg-type]  # each is text
+    if kind == "service":
+        return Labels(service=labels.service)
+    used = set(dimensions_of(limit.rules)) or {"service", "model"}
+    return Labels(**{each: value for each, value in labels._asdict().items() if each in used})
