@@ -705,7 +705,7 @@ def focus_rows(of: World, catalogue: Catalogue) -> list[dict[str, Any]]:
 _AZURE_KINDS = {"input": "Inp", "cached": "cached Inp", "output": "Outp"}
 
 
-def azure_csv(of: World, catalogue: Catalogue) -> str:
+def azure_rows(of: World, catalogue: Catalogue) -> list[dict[str, Any]]:
     rows = []
 
     def row(day: datetime, meter: str, charge: str, amount: Decimal, quantity: Decimal) -> dict[str, Any]:
@@ -732,6 +732,39 @@ def azure_csv(of: World, catalogue: Catalogue) -> str:
                 rows.append(row(day, meter, "Usage", cost.quantize(Decimal("1e-10")), Decimal(count) / 1_000))
     if of.credit:
         rows.append(row(START, "Credit", "Refund", of.credit * of.rate, Decimal(0)))
+    return rows
+
+
+def azure_focus(of: World, catalogue: Catalogue) -> str:
+    """Return the same as Microsoft exports it in FOCUS 1.2, with the other services of the account."""
+    rows = []
+    for row in azure_rows(of, catalogue):
+        day = datetime.strptime(row["date"], "%m/%d/%Y").replace(tzinfo=UTC)
+        charged = {
+            "BillingCurrency": of.currency,
+            "ChargeCategory": "Usage",
+            "ChargePeriodStart": f"{day:%Y-%m-%dT%H:%M:%SZ}",
+            "ChargePeriodEnd": f"{day + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}",
+            "InvoiceId": INVOICE,
+            "ProviderName": "Microsoft",
+        }
+        rows.append(
+            {
+                **charged,
+                "BilledCost": row["costInBillingCurrency"],
+                "ChargeCategory": "Usage" if row["chargeType"] == "Usage" else "Credit",
+                "ServiceCategory": "AI and Machine Learning",
+                "ServiceName": "Azure OpenAI",
+                "SkuId": "DZH318Z0BQ35/0001",
+                "SkuMeter": row["meterName"],
+                "ConsumedQuantity": plain(Decimal(row["quantity"]) * 1_000),
+                "ConsumedUnit": "Units",
+                "PricingQuantity": row["quantity"],
+                "PricingUnit": "1K",
+            }
+        )
+        machine = {"ServiceName": "Virtual Machines", "ServiceCategory": "Compute", "SkuMeter": "D2s v3"}
+        rows.append({**charged, **machine, "BilledCost": "2.3", "SkuId": "DZH318Z08M3R/0004"})
     return as_csv(rows)
 
 
@@ -903,7 +936,8 @@ FORMATS: Final = {
     ),
     "aws-cur": Format("aws", lambda of, c: {"cur.csv": as_csv(cur_rows(of, c))}, _NO_FEES),
     "focus": Format("openai", lambda of, c: {"focus.csv": as_csv(focus_rows(of, c))}),
-    "azure": Format("azure", lambda of, c: {"azure.csv": azure_csv(of, c)}, _NO_FEES),
+    "azure": Format("azure", lambda of, c: {"azure.csv": as_csv(azure_rows(of, c))}, _NO_FEES),
+    "azure-focus": Format("azure", lambda of, c: {"focus.csv": azure_focus(of, c)}, _NO_FEES),
     "google-billing": Format("google", lambda of, c: {"billing.json": json_lines(google_rows(of, c))}),
     "google-console": Format(
         "google", lambda of, c: {"console.csv": google_console(of, c)}, _NO_FEES, has_credit=False
