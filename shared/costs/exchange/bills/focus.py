@@ -79,7 +79,7 @@ def _focus_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
 
 
 def _is_of_litellm(row: Mapping[str, Any]) -> bool:
-    """Tell whether a row is a day of a key of LiteLLM: one request, of a resource that is the model."""
+    """Tell whether a row is a day of a key of LiteLLM (1.110.2): of a resource that is the model."""
     names = [row.get(name) for name in ("resourceid", "resourcename", "resourcetype", "chargedescription")]
     return row.get("billingaccounttype") == "API Key" and bool(names[0]) and len({*names}) == 1
 
