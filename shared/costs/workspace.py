@@ -302,6 +302,8 @@ class Workspace:
             if self._gate is None or self._gate_for != settings:
                 from .budgets.gate import Gate
 
+                if self._gate is not None:
+                    self._gate.close()
                 self._gate = Gate(self.holds, clock=self.clock, names=self.catalogue_name)
                 self._gate_for = settings
             return self._gate
@@ -314,7 +316,9 @@ class Workspace:
     def close(self) -> None:
         """Close what was opened; the workspace may be used again and opens it anew."""
         with self._lock:
-            self._gate = None
+            if self._gate is not None:
+                self._gate.close()
+                self._gate = None
             self._fleet = None  # it goes on until the process ends: others of the process may use it
             if self._index is not None:
                 self._index.close()

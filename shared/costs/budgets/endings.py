@@ -71,6 +71,7 @@ class Endings:
         self._dropped: deque[Forgotten] = deque()
         self._owner = os.getpid()
         self._working = False
+        self._is_closed = False
         self._woken: SimpleQueue[None] = SimpleQueue()  # may be put into from a finaliser
 
     def note(self, ending: Ending) -> None:
@@ -101,6 +102,10 @@ class Endings:
         self._dropped.append(hold)
         self._start()
 
+    def close(self) -> None:
+        """Leave nothing open from now on: holds that are dropped later end all the same."""
+        self._is_closed = True
+
     def flush(self) -> None:
         """Try what waits. What fails goes on waiting."""
         for ending in self._mine().copy().values():
@@ -115,14 +120,18 @@ class Endings:
 
     def _apply(self, ending: Ending, wait_s: float) -> None:
         one, holds = ending.reservation, self._holds
-        if ending.how == "settle":
-            holds.settle(one, wait_s)
-        elif ending.how == "void":
-            holds.void(one, wait_s)
-        elif ending.how == "submit":
-            holds.submit(one, wait_s)
-        else:
-            holds.orphan(one, ending.why, ending.amount, ending.recorded, wait_s)
+        try:
+            if ending.how == "settle":
+                holds.settle(one, wait_s)
+            elif ending.how == "void":
+                holds.void(one, wait_s)
+            elif ending.how == "submit":
+                holds.submit(one, wait_s)
+            else:
+                holds.orphan(one, ending.why, ending.amount, ending.recorded, wait_s)
+        finally:
+            if self._is_closed:
+                holds.close()
         self._waiting.pop(one, None)
 
     def _start(self) -> None:

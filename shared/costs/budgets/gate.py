@@ -504,6 +504,10 @@ class Gate:
         self._strays.clear()
         return self._holds.forget_strayed()
 
+    def close(self) -> None:
+        """Leave nothing open from now on, also where a hold of it is dropped and ends later."""
+        self._endings.close()
+
 
 def _allotted(stand: Standing, need: Need, turn: Turn) -> Standing:
     """Return how a limit stands here, where other hosts may have a part of it."""

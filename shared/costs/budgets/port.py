@@ -384,6 +384,10 @@ class Holds(Protocol):
         """Set the gate's clock, for somebody who is certain that it is wrong."""
         ...
 
+    def close(self) -> None:
+        """Close what this process has open; the next use opens it again."""
+        ...
+
 
 # --- requests that repeat
 

@@ -77,6 +77,12 @@ class _Connection(sqlite3.Connection):
                 self.close()
 
 
+# Waiting is done by `Database._patiently`: SQLite's own wait begins with naps of a millisecond and more.
+_connect: Final = partial(
+    sqlite3.connect, timeout=0, isolation_level=None, check_same_thread=False, factory=_Connection
+)
+
+
 class Database:
     """One SQLite file in WAL mode.
 
@@ -96,6 +102,9 @@ class Database:
         self._named = path or "the sums in memory"
         self._schema, self._version, self._durable = schema, version, durable
         self._connection: sqlite3.Connection | None = None
+        self._opening: list[sqlite3.Connection] = []
+        """What is not ready yet, or was left so by an interrupt. Dropped, it would stay open: each
+        connection and its cache of statements keep each other until the garbage collector comes."""
         self._owner = 0
         self._files = _NO_FILES
         self._active = False
@@ -158,13 +167,22 @@ class Database:
             self._close()
 
     def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is None:
+        self._close_opening()
+        if self._connection is None:
             return
         if self._owner != os.getpid():
-            _LEFT_OPEN.append(connection)  # neither to be used nor to be closed in a child
+            _LEFT_OPEN.append(self._connection)  # neither to be used nor to be closed in a child
+            self._connection = None
             return
-        connection.close()
+        try:
+            self._connection.close()
+        finally:  # not before: an interrupt would leave it to be closed later, when its file was sealed
+            self._connection = None
+
+    def _close_opening(self) -> None:
+        for connection in self._opening:
+            connection.close()
+        self._opening.clear()
 
     # --- opening
 
@@ -181,6 +199,7 @@ class Database:
         connection = self._open()
         # All at once: an interrupt in between would leave open what it takes for another file's.
         self._owner, self._files, self._connection = os.getpid(), files_of(self.path), connection
+        self._opening.clear()
         return connection
 
     def _has_its_files(self) -> bool:
@@ -200,15 +219,14 @@ class Database:
         if self.path is not None:
             secure(self.path)
         where = ":memory:" if self.path is None else os.fspath(self.path)
-        # Waiting is done by `_patiently`: SQLite's own wait begins with naps of a millisecond and more.
-        connection = sqlite3.connect(
-            where, timeout=0, isolation_level=None, check_same_thread=False, factory=_Connection
-        )
+        self._close_opening()
         try:
+            self._opening.extend(map(_connect, (where,)))  # one step of C code: no interrupt loses it
+            [connection] = self._opening
             self._configure(connection)
             self._lay_tables(connection)
         except BaseException:
-            connection.close()
+            self._close_opening()
             raise
         return connection
 
@@ -440,7 +458,7 @@ class SealedDatabase(Database):
         self._unlink(*SIDE_FILES)  # one that was left behind belongs to no database any more
         connection = self._open()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.close()
+        self._close_opening()
         _set_seal(self.file, seal)
 
     def _configure(self, connection: sqlite3.Connection) -> None:
@@ -563,6 +581,8 @@ def _renew_turns() -> None:
     _taken.clear()
     for one in list(_DATABASES):
         one._turn, one._active = threading.RLock(), False
+        _LEFT_OPEN.extend(one._opening)  # the parent's, neither to be used nor to be closed here
+        one._opening = []
 
 
 if hasattr(os, "register_at_fork"):

@@ -225,6 +225,10 @@ class LocalHolds:
         """Set the gate's clock."""
         self._write(lambda db: _set_latest(db, at))
 
+    def close(self) -> None:
+        """Close what is open in this process; the next use opens it again."""
+        self.ledgers.state.close()
+
     def _standing(self, rows: Sequence[Reservation]) -> list[Held]:
         logged = self.ledgers.logged([one.id for one in rows]) if rows else {}
         dead = self.presence.dead({one.holder for one in rows if one.state == "live"})

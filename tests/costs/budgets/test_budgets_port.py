@@ -171,6 +171,9 @@ class MemoryHolds:
     def set_latest(self, at: datetime) -> None:
         self._shared.latest = at
 
+    def close(self) -> None:
+        pass
+
 
 class MemoryNotices:
     """``Notices`` of everybody."""

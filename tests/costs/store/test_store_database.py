@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import stat
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from shared.costs.errors import StorageUnavailable, UnsafePath
-from shared.costs.store.database import Database, DatabaseBusy, DatabaseDamaged, DatabaseNewer
+from shared.costs.store.database import (
+    Database,
+    DatabaseBusy,
+    DatabaseDamaged,
+    DatabaseNewer,
+    SealedDatabase,
+)
 from shared.costs.store.state import StateDb, Tables
 
 SCHEMA = ("CREATE TABLE t (x INTEGER)", "PRAGMA user_version=1")
@@ -248,3 +257,59 @@ def test_what_need_not_be_synced_is_there_all_the_same(tmp_path: Path) -> None:
     assert notes(state) == [("a;b",), ("more",)]
     assert state.statement(lambda db: db.execute("PRAGMA synchronous").fetchone()) == (2,)
     state.close()
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+def interrupted(action: Callable[[], object], number: int) -> bool:
+    """Do something that an exception ends at its so-manieth moment at which a signal may come."""
+
+    def each(frame: FrameType, event: str, _: object) -> None:
+        nonlocal number
+        is_ours = f"{os.sep}costs{os.sep}" in frame.f_code.co_filename  # what a finaliser raises is lost
+        number -= is_ours and event in {"call", "c_return"}
+        if not number:
+            sys.setprofile(None)
+            raise Interrupt
+
+    before = sys.getprofile()
+    sys.setprofile(each)
+    try:
+        action()
+    except Interrupt:
+        return True
+    finally:
+        sys.setprofile(before)
+    return False
+
+
+@pytest.mark.no_cover
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors cannot be listed")
+@pytest.mark.parametrize("kind", [Database, SealedDatabase])
+def test_an_exception_at_any_moment_of_opening_and_closing_leaves_nothing_open_and_nothing_unsealed(
+    tmp_path: Path, kind: type[Database]
+) -> None:
+    """Nor waits for the garbage collector to close what is left, which it would do at any time."""
+    database = kind(tmp_path / "state.db", SCHEMA, 1)
+    insert(database)
+    database.close()
+
+    def used() -> None:
+        insert(database)
+        database.close()
+
+    moments = 0
+    gc.collect()
+    gc.disable()
+    try:
+        while interrupted(used, moments + 1):
+            moments += 1
+            assert count(database) > 0  # the next use opens it, and finds it as it was left
+            database.close()
+            paths = [os.path.realpath(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd")]
+            assert not [path for path in paths if path.startswith(str(tmp_path))], moments
+    finally:
+        gc.enable()
+    assert moments > 50

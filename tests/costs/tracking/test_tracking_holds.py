@@ -332,6 +332,30 @@ def test_a_hold_that_nobody_ever_had_is_given_back(job: CostTracker) -> None:
     assert soon([])
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors cannot be listed")
+def test_a_hold_dropped_after_its_tracker_was_closed_ends_and_leaves_no_file_open(tmp_path: Path) -> None:
+    tracker = CostTracker(tmp_path / "jobs" / "job-1")
+    endings = tracker._session.workspace.gate._endings
+    hold = tracker.reserve(*MODEL, **ASKED).__enter__()
+    tracker.close()
+    del hold
+    gc.collect()
+    until = time.monotonic() + SOON_S
+    while (endings._working or endings._dropped or endings._waiting) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not open_files("state.db")
+    assert states() == []
+
+
+def open_files(name: str) -> list[str]:
+    """The files of this process whose names begin so."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+    return [each for each in found if each.startswith(name)]
+
+
 def test_a_hold_dropped_after_it_was_used_counts(job: CostTracker) -> None:
     assert job.reserve(*MODEL, **ASKED).__enter__().id
     gc.collect()
