@@ -224,7 +224,7 @@ def output_part(charge: Charge | None) -> Nanos:
     """Return the share of a charge that pays for output, in nano-dollars."""
     if charge is None:
         return ZERO
-    return Nanos(sum([amount for part, amount in charge.parts.items() if part in OUTPUT_PARTS]))
+    return Nanos(sum(map(charge.parts.__getitem__, OUTPUT_PARTS & charge.parts.keys())))
 
 
 def bucket_of(at: datetime) -> int:

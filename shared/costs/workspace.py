@@ -40,9 +40,8 @@ LOOK_S: Final = 0.5
 What another process edits is so much later in force here, for the gate too."""
 
 
-def utc_now() -> datetime:
-    """Return the present instant, in UTC."""
-    return datetime.now(UTC)
+utc_now: Final[Clock] = partial(datetime.now, UTC)
+"""Returns the present instant, in UTC."""
 
 
 class LoadedProfile(NamedTuple):
@@ -310,6 +309,9 @@ class Workspace:
 
     def logged(self, ledger: Path) -> None:
         """Have what was logged told to the hosts that share the budgets, in the background."""
+        look = self._profile_look  # most often the call that was logged has asked for it just now
+        if look is not None and look.holds() and look.found.profile.shared is None:
+            return
         if (fleet := self.fleet) is not None:
             fleet.agent.logged(ledger)
 

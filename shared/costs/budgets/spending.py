@@ -87,9 +87,10 @@ class Questions:
         What flat rates cover is still in them: without it, there is less. A limit whose sums are split has
         reached none since the last look, where all calls together have not spent that much since.
         """
-        return all(map(lt, spends, self._first)) and all(
-            self._has_grown_little(at, spends[number]) for at, number in self._of_all.items()
-        )
+        if not all(map(lt, spends, self._first)):
+            return False
+        of_all = self._of_all
+        return not of_all or all(self._has_grown_little(at, spends[number]) for at, number in of_all.items())
 
     def _has_grown_little(self, at: int, of_all: int) -> bool:
         look, limit = self._looks.get(at), self.limits[at]

@@ -60,19 +60,15 @@ class Drain:
         self._unnamed: list[str] = []
         self._listed_at = 0.0
 
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to look."""
-        return time.monotonic() >= self._due_at
-
     def expect(self) -> None:
         """Look at the next opportunity: something was put into the spool."""
         self._due_at = 0.0
 
-    def written(self, ledger: Path) -> None:
-        """Look at the next opportunity, where lines wait for this ledger, which can be written again."""
+    def is_due(self, ledger: Path) -> bool:
+        """Tell whether it is time to look, also as lines wait for a ledger that was written to just now."""
         if self._stuck and spool.group_of(ledger) in self._stuck:
             self._due_at = 0.0
+        return time.monotonic() >= self._due_at
 
     def run(self, announce: Announce, arrived: Arrived = nobody) -> None:
         """Append what waits, as far as that goes quickly.

@@ -33,7 +33,7 @@ from typing import Any, Final, NoReturn
 from zlib import crc32
 
 from ..model import MAX_COUNT, TEXT_COUNTS, Charge, Entry, PricedBy, Units, Usage
-from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD, Nanos, from_json_number, json_number
+from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD, ZERO, Nanos, from_json_number, json_number
 from ..units import USAGE_FIELDS, Kind
 from .places import MAX_LINE, DamagedLine
 
@@ -121,8 +121,8 @@ def encode(entry: Entry) -> bytes:
     """
     if not entry.id:
         raise ValueError("an entry needs an id")
-    text = _whole_text(f"{_before_money(entry)}{_money_members(entry)}{_after_money(entry)}")
-    line = seal(text.encode("ascii"))
+    text = f"{_before_money(entry)}{_money_members(entry)}{_after_money(entry)}"
+    line = seal((_whole_text(text) if "\\" in text else text).encode("ascii"))
     if len(line) > MAX_LINE:
         raise ValueError(
             f"an entry must fit in {MAX_LINE} bytes, this one has {len(line)}; shorten its texts"
@@ -159,6 +159,8 @@ def _other_counts(usage: Usage) -> str:
     values = _counts_of(usage)
     if values[_FURTHER:] == _NO_FURTHER:  # tokens of text alone, as most calls have
         values = values[:_FURTHER]
+        if not any(values):
+            return ""
     return "".join(
         [f',"{name}":{value!r}' for name, value in zip(_OTHER_COUNTS, values, strict=False) if value]
     )
@@ -166,15 +168,19 @@ def _other_counts(usage: Usage) -> str:
 
 def _money_members(entry: Entry) -> str:
     """Return the amounts as JSON members, with a comma before. ``json`` would write 1e-09."""
-    charge = entry.charge
-    found = f',"cost_usd":{_amount(charge.total) if charge else "null"}'
+    charge, actual, catalogue = entry.charge, entry.actual_cost, entry.catalogue_cost
+    total = charge.total if charge else ZERO
+    amounts = [total, actual or 0, catalogue or 0, *(charge.parts.values() if charge else ())]
+    if max(map(abs, amounts)) > MAX_ENTRY_NANOS:
+        raise ValueError(f"an amount of one entry must not exceed {json_number(MAX_ENTRY_NANOS)} USD")
+    found = f',"cost_usd":{json_number(total) if charge else "null"}'
     if charge and charge.parts:
-        parts = ",".join([f"{_name(part)}:{_amount(nanos)}" for part, nanos in charge.parts.items()])
+        parts = ",".join([f"{_name(part)}:{json_number(nanos)}" for part, nanos in charge.parts.items()])
         found += f',"cost_parts":{{{parts}}}'
-    if entry.actual_cost is not None:
-        found += f',"actual_cost_usd":{_amount(entry.actual_cost)}'
-    if entry.catalogue_cost is not None:
-        found += f',"catalogue_cost_usd":{_amount(entry.catalogue_cost)}'
+    if actual is not None:
+        found += f',"actual_cost_usd":{json_number(actual)}'
+    if catalogue is not None:
+        found += f',"catalogue_cost_usd":{json_number(catalogue)}'
     if entry.unpriced_units:
         # Whatever a server counts, a line has to be read again.
         units = {unit: min(count, MAX_COUNT) for unit, count in entry.unpriced_units.items()}
@@ -182,17 +188,12 @@ def _money_members(entry: Entry) -> str:
     return found
 
 
-def _amount(nanos: Nanos) -> str:
-    if abs(nanos) > MAX_ENTRY_NANOS:
-        raise ValueError(f"an amount of one entry must not exceed {json_number(MAX_ENTRY_NANOS)} USD")
-    return json_number(nanos)
-
-
 def _after_money(entry: Entry) -> str:
     found = [_priced(entry, entry.charge.priced_by)] if entry.charge else []
     if entry.estimated:
         found.append(',"estimated":true')
-    found.append(f',"request_id":{_text_or_null(entry.request_id)}')
+    request = "null" if entry.request_id is None else _quoted(entry.request_id)
+    found.append(f',"request_id":{request}')
     if any(texts := _texts_of(entry)):
         found += [f',"{name}":{_quoted(text)}' for name, text in zip(_TEXTS, texts, strict=True) if text]
     if entry.tags:

@@ -84,7 +84,8 @@ class Recorder:
         kept.
         """
         try:
-            place = append(ledger, line, self._timeout(ledger), self._kept)
+            timeout = self._timeout(ledger) if self._locked_until else LOCK_TIMEOUT_S
+            place = append(ledger, line, timeout, self._kept)
         except OSError as fault:
             if isinstance(fault, LockTimeout):
                 self._locked_until[ledger] = time.monotonic() + LOCKED_S
@@ -94,16 +95,14 @@ class Recorder:
         except BaseException as fault:
             self._keep(ledger, line, entry_id, fault)
             raise
-        self._drain.written(ledger)
-        if self._memory or self._drain.is_due:
+        if self._drain.is_due(ledger) or self._memory:
             self._write_waiting()
         return Recorded(place)
 
     def _timeout(self, ledger: Path) -> float:
         """Return how long to wait for a ledger: briefly where its lock was waited for in vain just now."""
-        if self._locked_until and time.monotonic() < self._locked_until.get(ledger, 0.0):
-            return BRIEF_TIMEOUT_S
-        return LOCK_TIMEOUT_S
+        is_locked = time.monotonic() < self._locked_until.get(ledger, 0.0)
+        return BRIEF_TIMEOUT_S if is_locked else LOCK_TIMEOUT_S
 
     def close(self) -> None:
         """Try once more to write all that is kept in memory, and some of what waits in the spool.

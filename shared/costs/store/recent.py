@@ -92,13 +92,11 @@ class Recent:
         self.tails: dict[bytes, Tail] = {}
         self.is_stale = False
         """Whether a ledger has to be taken into the sums before anything can be said."""
-        self._lines: list[RecentLine] = []
+        self.lines: list[RecentLine] = []
+        """What is not in the sums yet."""
         self._keys: dict[tuple[int, int], RecentLine] = {}
         self._spent: dict[Query, _Sum] = {}
         self._groups: dict[tuple[tuple[Dimension, ...], Query], _Groups] = {}
-
-    def __len__(self) -> int:
-        return len(self._lines)
 
     def reload(self, rows: Iterable[LedgerRow]) -> None:
         """Begin anew behind the sums, for all ledgers that may change; keep what was read where it can be."""
@@ -107,7 +105,7 @@ class Recent:
             tail = self.tails[row.path] = before.get(row.path) or Tail(row.path, row)
             tail.go_on(row)
         self.is_stale = False
-        self._lines, self._keys = [], {}
+        self.lines, self._keys = [], {}
         self._spent, self._groups = {}, {}
         for tail in self.tails.values():
             for line in tail.lines.values():
@@ -186,7 +184,7 @@ class Recent:
 
     def _put(self, line: RecentLine) -> None:
         if self._keys.setdefault(key_of(line.line.id), line) is line:
-            self._lines.append(line)
+            self.lines.append(line)
 
     # --- asking
 
@@ -205,13 +203,16 @@ class Recent:
             if len(self._spent) >= MOST_KEPT:
                 self._spent.clear()  # windows that move ask for another sum each second
             known = self._spent[query] = _Sum(query, in_sums(query))
-        return known.brought_up(self._lines)
+        return known.brought_up(self.lines)
 
     def at_hand(self, queries: Sequence[Query]) -> list[int] | None:
         """Return what entries that match come to, where each query was answered before; else ``None``."""
-        known = [self._spent.get(query) for query in queries]
-        answers = [one.brought_up(self._lines) for one in known if one is not None]
-        return answers if len(answers) == len(known) else None
+        answers = list[int]()
+        for query in queries:
+            if (known := self._spent.get(query)) is None:
+                return None
+            answers.append(known.brought_up(self.lines))
+        return answers
 
     def groups(self, db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> list[Group]:
         """Return what :func:`.queries.groups` says, with these lines in; jobs are those of the sums."""
@@ -219,12 +220,12 @@ class Recent:
         known = self._groups.get(key)
         if known is None:
             known = self._groups[key] = _Groups(key[0], query, queries.groups(db, by, query))
-        return known.brought_up(self._lines)
+        return known.brought_up(self.lines)
 
     def reserved(self, reservations: Sequence[str]) -> dict[str, Reserved]:
         """Return what these lines are under each reservation."""
         wanted = set(reservations)
-        return Fold(each.line for each in self._lines if each.line.reservation in wanted).reserved
+        return Fold(each.line for each in self.lines if each.line.reservation in wanted).reserved
 
 
 class Matcher:
@@ -241,16 +242,13 @@ class Matcher:
             if (wanted := query.values_of(name)) is not None
         ]
 
-    def __call__(self, each: RecentLine) -> bool:
-        """Tell whether a query means a line where it stands."""
-        if self._ledger is not None and each.path != self._ledger:
-            return False
-        if self._query.job_id is not None and job_of(each.path) != self._query.job_id:
-            return False
-        return self.is_meant(each.line, each.dim)
-
-    def is_meant(self, line: Counted, dim: Dim) -> bool:
-        """Tell whether a query means a line of these dimensions, its job and ledger apart."""
+    def __call__(self, line: Counted, dim: Dim, path: bytes | None = None) -> bool:
+        """Tell whether a query means a line, in the ledger at ``path`` or, where that is left out, in any."""
+        if path is not None:
+            if self._ledger is not None and path != self._ledger:
+                return False
+            if self._query.job_id is not None and job_of(path) != self._query.job_id:
+                return False
         if (self._start is not None and line.at < self._start) or (
             self._end is not None and line.at >= self._end
         ):
@@ -270,9 +268,9 @@ class _Sum:
         self._matches, self._measure, self._amount, self._at = Matcher(query), query.measure, amount, 0
 
     def brought_up(self, lines: Sequence[RecentLine]) -> int:
-        for each in lines[self._at :]:
-            if self._matches(each):
-                self._amount += each.line.measured(self._measure)
+        for path, _, line, dim in lines[self._at :]:
+            if self._matches(line, dim, path):
+                self._amount += line.cost if self._measure == "cost" else line.measured(self._measure)
         self._at = len(lines)
         return self._amount
 
@@ -286,7 +284,7 @@ class _Groups:
 
     def brought_up(self, lines: Sequence[RecentLine]) -> list[Group]:
         for each in lines[self._at :]:
-            if self._matches(each):
+            if self._matches(each.line, each.dim, each.path):
                 self._found.setdefault(self._key(each), Totals()).merge(totals_of(Fold([each.line])))
         self._at = len(lines)
         return queries.largest_first(Group(key, copied(each)) for key, each in self._found.items())

@@ -249,7 +249,7 @@ class Store:
         recent = self._recent
         is_idle = (
             self._memory is None
-            and len(recent) < RECENT_LINES
+            and len(recent.lines) < RECENT_LINES
             and not recent.is_stale
             and time.monotonic() < min(self._look_again_at, self._take_in_at)
         )
@@ -321,8 +321,8 @@ class Store:
                 continue
             except (StorageUnavailable, UnsafePath):
                 break  # the sums are begun anew, or added up in memory
-            if len(self._recent) >= RECENT_LINES or (
-                (self._recent or self._feed) and time.monotonic() >= self._take_in_at
+            if len(self._recent.lines) >= RECENT_LINES or (
+                (self._recent.lines or self._feed) and time.monotonic() >= self._take_in_at
             ):
                 self._take_in(0.0)  # somebody else may be at it: a later call tries again
             return answered
@@ -330,7 +330,7 @@ class Store:
 
     def _take_in(self, wait_s: float) -> None:
         """Take the lines that are beside the sums into them."""
-        if (self._recent or self._feed) and self._memory is None:
+        if (self._recent.lines or self._feed) and self._memory is None:
             with suppress(CostError, OSError, sqlite3.Error, OverflowError):
                 self._take_in_all(wait_s)
             self._take_in_at = time.monotonic() + TAKE_IN_S

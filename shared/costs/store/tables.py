@@ -502,7 +502,10 @@ def key_of(entry_id: str) -> tuple[int, int]:
     >>> key_of("call-7") == key_of("call-8")
     False
     """
-    value = _value(entry_id)
+    # ``int`` would also take capitals, signs, blanks, underscores and 0x: other texts, and other ids. (One
+    # in half a million ids of ours has no letter; hashed like those from elsewhere it is as good.)
+    is_ours = len(entry_id) == _ID_DIGITS and _HEXADECIMAL(entry_id) and not entry_id.isdigit()
+    value = int(entry_id, 16) if is_ours else _hashed(entry_id)
     key = value >> 48
     return (key - (_SIGN << 1) if key >= _SIGN else key), value & 0xFFFFFFFF
 
@@ -531,14 +534,6 @@ def keys_of(entry_ids: Sequence[str]) -> tuple[Sequence[int], Sequence[int]]:
 _HEXADECIMAL: Final = re.compile("[0-9a-f]*").fullmatch
 _KEY: Final = "q2xI"
 """The key and the last 32 bits of an id's 14 bytes."""
-
-
-def _value(entry_id: str) -> int:
-    # ``int`` would also take capitals, signs, blanks, underscores and 0x: other texts, and other ids. (One
-    # in half a million ids of ours has no letter; hashed like those from elsewhere it is as good.)
-    if len(entry_id) == _ID_DIGITS and _HEXADECIMAL(entry_id) and not entry_id.isdigit():
-        return int(entry_id, 16)
-    return _hashed(entry_id)
 
 
 def _hashed(entry_id: str) -> int:

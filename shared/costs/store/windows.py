@@ -48,7 +48,7 @@ class Windows:
         for number in queries.ledgers_with(db, query, bucket):
             for row in tables.ledgers(db, "id = ? AND gone IS NULL", number):
                 for line in self._lines(db, row, bucket):
-                    if line.at < start and matches.is_meant(line, tables.dim_of(line)):
+                    if line.at < start and matches(line, tables.dim_of(line)):
                         before += line.measured(query.measure)
         return before
 

@@ -170,7 +170,7 @@ def make_call(
             model=name("model", model),
             usage=Usage(tokens_input=tokens_input, tokens_output=tokens_output),
             stage=optional_name("stage", stage),
-            metadata=_metadata(metadata),
+            metadata={} if metadata is None else _metadata(metadata),
         )
     _refuse_unknown(details)
     details = cast("CallDetails", {key: value for key, value in details.items() if value is not None})
@@ -180,7 +180,7 @@ def make_call(
         model=name("model", model),
         usage=usage,
         stage=optional_name("stage", stage),
-        metadata=_metadata(metadata),
+        metadata={} if metadata is None else _metadata(metadata),
         at=_instant(details.get("timestamp")),
         request_id=optional_name("request_id", details.get("request_id")),
         operation=_operation(details),
@@ -216,7 +216,9 @@ def reported_call(
     >>> reported_call("openai", "whisper-1", audio_seconds=None).usage_known  # type: ignore[arg-type]
     False
     """
-    unstated = [key for key in details.keys() & _STATED if details[key] is None]  # type: ignore[literal-required]  # the keys are those of CallDetails
+    unstated = list[str]()
+    if details:
+        unstated += [key for key in details.keys() & _STATED if details[key] is None]  # type: ignore[literal-required]  # the keys are those of CallDetails
     if tokens_input is not None and tokens_output is not None and not unstated:
         return make_call(service, model, tokens_input, tokens_output, stage, metadata, **details)
     for key in unstated:
@@ -326,8 +328,6 @@ def _usage(tokens_input: int, tokens_output: int, details: CallDetails) -> tuple
 
 
 def _metadata(metadata: object) -> Mapping[str, object]:
-    if metadata is None:
-        return {}
     if not isinstance(metadata, Mapping):
         raise TypeError(f"metadata must be a mapping, not {metadata!r}")
     return metadata

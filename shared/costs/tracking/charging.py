@@ -37,7 +37,7 @@ def settle(call: Call, verdict: Charge | Unpriced) -> Settled:
     """Return what a call costs; ``verdict`` is what our prices say of its usage."""
     if call.stated_by == "cache":
         return Settled(_stated(call, ZERO, "cache"))
-    if _is_bill(call) and call.actual_cost is not None and _is_believed(call, verdict):
+    if call.actual_cost is not None and _is_bill(call) and _is_believed(call, verdict):
         ours = verdict.total if isinstance(verdict, Charge) and call.usage_known else None
         return Settled(_stated(call, call.actual_cost, "bill"), catalogue_cost=ours)
     if not call.usage_known:

@@ -66,11 +66,8 @@ class Written(NamedTuple):
 class Progress:
     """How far the recording of one call came: its entry, and whether its line is kept somewhere."""
 
-    __slots__ = ("entry", "is_safe")
-
-    def __init__(self) -> None:
-        self.entry: Entry | None = None
-        self.is_safe = False
+    entry: Entry | None = None
+    is_safe = False
 
 
 class Recording:
@@ -121,7 +118,11 @@ class Recording:
     ) -> Written:
         """Append a complete entry to a ledger and bring the index up to it."""
         line = encode(entry)
-        known = bool(self.tried("the cost storage", lambda: self._workspace.index.note(ledger)))
+        try:
+            known = self._workspace.index.note(ledger)
+        except FAILURES as fault:
+            self._failed("the cost storage", fault)
+            known = False
         recorded = self._recorder.record(ledger, line, entry.id)
         if progress is not None:
             progress.is_safe = True
@@ -134,10 +135,15 @@ class Recording:
             log.warning("%s is not known to the cost storage yet: what it says is in no sum", ledger)
         if sys.is_finalizing():  # the next look counts it; CPython 3.13.0 dies of intervals of time here
             return Written(in_ledger=True, known=known)
-        spends = self.tried(
-            "the cost storage", lambda: self._workspace.index.appended(ledger, entry, place, asked, line)
-        )
-        self.tried("the shared budget", lambda: self._workspace.logged(ledger))
+        spends = None
+        try:
+            spends = self._workspace.index.appended(ledger, entry, place, asked, line)
+        except FAILURES as fault:
+            self._failed("the cost storage", fault)
+        try:
+            self._workspace.logged(ledger)
+        except FAILURES as fault:
+            self._failed("the shared budget", fault)
         return Written(True, spends, known)
 
     def tried(self, what: str, action: Callable[[], T]) -> T | None:
@@ -148,9 +154,13 @@ class Recording:
         try:
             return action()
         except FAILURES as fault:
-            reraise_foreign(fault)
-            self._warn_once(what, "cost tracking degraded: %s: %s", what, _described(fault))
+            self._failed(what, fault)
             return None
+
+    def _failed(self, what: str, fault: BaseException) -> None:
+        """Warn of what stands beside a call, and failed; to be called where it is handled."""
+        reraise_foreign(fault)
+        self._warn_once(what, "cost tracking degraded: %s: %s: %s", what, type(fault).__name__, fault)
 
     def close(self) -> None:
         """Try once more to write what waits in memory."""
@@ -171,10 +181,12 @@ class Recording:
         at = call.at or now
         texts = self._safe_texts(call)
         settled = self._settled(call, at)
-        hold = call.hold
+        hold, reservation = (None, None) if call.reservation is None else (call.hold, call.reservation_id)
         reserved_at = hold.period_at if hold else None
         return Entry(
-            id=self._id(call),
+            id=new_id()
+            if call.request_id is None
+            else id_for_request(self._job.job_id, call.service, call.request_id),
             timestamp=at,
             job_id=self._job.job_id,
             user_id=self._job.user_id,
@@ -194,7 +206,7 @@ class Recording:
             project=texts.project,
             tags=texts.tags,
             request_id=call.request_id,
-            reservation=call.reservation_id,
+            reservation=reservation,
             period_at=reserved_at if reserved_at != at else None,
             estimated=call.estimated or settled.estimated,
             actual_cost=call.actual_cost,
@@ -205,7 +217,8 @@ class Recording:
 
     def _safe_texts(self, call: Call) -> _Texts:
         """Return the free texts of a call as they may be stored; none where that cannot be told."""
-        runs, metadata = self._job.work.runs, _with_override(call)
+        runs = self._job.work.runs
+        metadata = call.metadata if call.reservation is None else _with_override(call)
         metadata = {**runs, **metadata} if runs else metadata
         workflow = call.workflow or self._job.work.workflow
         given = (call.operation, call.description, workflow, call.project)
@@ -215,11 +228,6 @@ class Recording:
             "redaction, without which no texts are kept", lambda: _redacted(given, call.tags, metadata)
         )
         return texts or _NO_TEXTS._replace(metadata={"left_out": "texts and metadata: redaction failed"})
-
-    def _id(self, call: Call) -> str:
-        if call.request_id is None:
-            return new_id()
-        return id_for_request(self._job.job_id, call.service, call.request_id)
 
     def _settled(self, call: Call, at: datetime) -> Settled:
         """Return what a call costs, and warn once for each model of which something has no price."""
@@ -234,7 +242,7 @@ class Recording:
         elif settled.unpriced_units:
             key = (call.service, call.model, *settled.unpriced_units)
             self._warn_once(key, "priced in part: %s", settled.why)
-        elif self._is_sum_above(call, at):
+        elif call.usage.requests > 1 and self._is_sum_above(call, at):
             return settled._replace(estimated=True)
         return settled
 
@@ -243,27 +251,30 @@ class Recording:
 
         It is charged at the ordinary rates: whether one of its requests was that large is not known.
         """
-        if call.usage.requests <= 1 or (catalogue := self.catalogue()) is None:
+        catalogue = self.catalogue()
+        if catalogue is None:
             return False
         quote = catalogue.quote(call.service, call.model, at, call.service_tier, call.region)
         above = () if isinstance(quote, Unpriced) else quote.price.above
         return bool(above) and call.usage.tokens_input > above[0][0]
 
     def _verdict(self, call: Call, at: datetime) -> Charge | Unpriced:
-        return self.tried("prices", lambda: self._charged(call, at)) or Unpriced(
-            f"the price of {call.service}/{call.model} cannot be read now; reprice it later"
-        )
+        try:
+            if (catalogue := self.catalogue()) is not None:
+                if call.service not in self._noticed:
+                    self._tell_notice(catalogue, call.service)
+                return catalogue.charge(
+                    call.service, call.model, call.usage, at, call.service_tier, call.region
+                )
+        except FAILURES as fault:
+            self._failed("prices", fault)
+        return Unpriced(f"the price of {call.service}/{call.model} cannot be read now; reprice it later")
 
-    def _charged(self, call: Call, at: datetime) -> Charge | Unpriced | None:
-        catalogue = self.catalogue()
-        if catalogue is None:
-            return None
-        if call.service not in self._noticed:
-            self._noticed.add(call.service)
-            if (notice := catalogue.notice(call.service)) is not None and notice not in _said:
-                _said.add(notice)
-                log.warning("%s", notice)
-        return catalogue.charge(call.service, call.model, call.usage, at, call.service_tier, call.region)
+    def _tell_notice(self, catalogue: Catalogue, service: str) -> None:
+        self._noticed.add(service)
+        if (notice := catalogue.notice(service)) is not None and notice not in _said:
+            _said.add(notice)
+            log.warning("%s", notice)
 
     def _is_free(self, call: Call, at: datetime) -> bool:
         catalogue = self.catalogue()
@@ -275,8 +286,10 @@ class Recording:
 
     def catalogue(self) -> Catalogue | None:
         """Return the prices; ``None`` while their files cannot be read: the call is recorded all the same."""
-        loaded = self.tried("prices cannot be read", self._workspace.loaded_catalogue)
-        if loaded is None:
+        try:
+            loaded = self._workspace.loaded_catalogue()
+        except FAILURES as fault:
+            self._failed("prices cannot be read", fault)
             return None
         if loaded.fault:
             self._warn_once(str(loaded.fault), "the project's own prices are not used: %s", loaded.fault)
@@ -340,10 +353,6 @@ def _redaction() -> tuple[Callable[[Mapping[str, object]], dict[str, object]], C
     from ..ledger.redact import clean_text, redact  # its patterns take 4 ms to compile
 
     return redact, clean_text
-
-
-def _described(fault: BaseException) -> str:
-    return f"{type(fault).__name__}: {fault}"
 
 
 _HOST = host_name()[:64]

@@ -97,7 +97,7 @@ class Session:
         # The alerts of a stage are told when it ends; those of a call alone at once.
         asked = None
         if stage is None:
-            asked = tried("the budgets", lambda: self.watch.questions(_scope(call, self)))
+            asked = tried("the budgets", partial(self._questions, call))
         outcome = self.recording.record(call, attempt, asked.queries if asked else (), progress)
         self._count(outcome, stage)
         if outcome.new and asked is not None:
@@ -110,6 +110,20 @@ class Session:
         if call.input_digest is not None and outcome.new and not outcome.local:
             tried("the guard against repetition", partial(self._count_input, call, call.input_digest))
         return to_usd(outcome.entry.cost)
+
+    def _questions(self, call: Call) -> Questions:
+        """Return what to ask of the limits that cover a call: of many on models, of those on its own."""
+        work = self.job.work
+        scope = CallScope(
+            service=call.service,
+            model=call.model,
+            stage=call.stage or work.stage,
+            project=call.project,
+            tags=call.tags,
+            workflow=call.workflow or work.workflow,
+            operation=call.operation,
+        )
+        return self.watch.questions(scope)
 
     @property
     def repeats(self) -> Repeats:
@@ -359,20 +373,6 @@ def _end_with(pid: int, session: Session) -> None:
 def _tell_at_exit() -> None:
     if (session := _LAST.get(os.getpid())) is not None:
         session.tell_last()
-
-
-def _scope(call: Call, session: Session) -> CallScope:
-    """Return by what limits cover a call, so that of many limits on models those on it are asked."""
-    work = session.job.work
-    return CallScope(
-        service=call.service,
-        model=call.model,
-        stage=call.stage or work.stage,
-        project=call.project,
-        tags=call.tags,
-        workflow=call.workflow or work.workflow,
-        operation=call.operation,
-    )
 
 
 def _labels_of(entry: Entry) -> Labels:

@@ -151,7 +151,8 @@ class BudgetWatch:
     def _look_at_plans(self) -> bool:
         """Tell whether it is time to look at plans again: not at every call, which has no sum of theirs."""
         now = time.monotonic()
-        is_time = now >= self._plans_at and bool(self._workspace.loaded_profile().profile.plans)
+        profile = self._index.profile if self._index else self._workspace.loaded_profile().profile
+        is_time = now >= self._plans_at and bool(profile.plans)
         if is_time:
             self._plans_at = now + PLANS_S
         return is_time

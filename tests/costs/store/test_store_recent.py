@@ -98,11 +98,11 @@ def test_lines_stay_beside_the_sums_until_a_view_comes(history: History) -> None
     for seed in range(20):
         history.log(store, ledger, an_entry(random.Random(seed)))
     assert_same_beside(store, history)
-    assert len(store._recent) == 20
+    assert len(store._recent.lines) == 20
     assert_is_fold(other, history)
     assert other.version != version
     assert_same_beside(store, history)
-    assert len(store._recent) == 0
+    assert len(store._recent.lines) == 0
 
 
 def test_another_process_sees_a_call_at_once(history: History) -> None:
@@ -123,7 +123,7 @@ def test_many_lines_are_taken_in(history: History, lines: int, monkeypatch: pyte
     for number in range(lines):
         assert history.log(store, ledger, a_call(number), [WIDE]) == [history.owed]
     assert spent(store) == history.owed
-    assert len(store._recent) < 32
+    assert len(store._recent.lines) < 32
 
 
 def test_many_new_ledgers_count_at_once(history: History) -> None:
@@ -139,7 +139,7 @@ def test_old_lines_are_taken_in(history: History, monkeypatch: pytest.MonkeyPatc
     store = begun(history, ledger)
     store._take_in_at = 0.0
     history.log(store, ledger, a_call(10))
-    assert len(store._recent) == 1 or spent(store) == 10
+    assert len(store._recent.lines) == 1 or spent(store) == 10
     history.log(store, ledger, a_call(10))
     ledger.unlink()
     assert spent(store) == month(store) == 20
