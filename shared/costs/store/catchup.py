@@ -218,7 +218,8 @@ class CatchUp:
             lambda db: [b""] if self._has_news(db) else self._unread(db, also, turn=turn)
         )
         if settled == "all":
-            left += sums.read(lambda db: [r.path for r in tables.ledgers(db, "gone IS NULL") if _changed(r)])
+            others = f"gone IS NULL AND NOT {tables.MAY_CHANGE}"
+            left += sums.read(lambda db: [path for _, path, is_new in _looks(db, others) if is_new])
         if left:
             while left := sums.write(lambda db, left=left: self._step(db, left, turn=turn), wait_s):  # type: ignore[misc]
                 if end is not None and time.monotonic() > end:
@@ -246,8 +247,8 @@ class CatchUp:
         return not tables.is_begun(db) or self._known.has_news(db) or self._kept.has_news(db)
 
     def _unread(self, db: sqlite3.Connection, also: bytes | None, *, turn: bool) -> list[bytes]:
-        rows = tables.ledgers(db, f"gone IS NULL AND {tables.MAY_CHANGE}")
-        found = [row.path for row in rows if not row.is_read or _changed(row)]
+        looks = _looks(db, f"gone IS NULL AND {tables.MAY_CHANGE}")
+        found = [path for _, path, is_to_be_read in looks if is_to_be_read]
         if also is not None and also not in found and tables.ledger_at(db, also):
             found.append(also)
         return found + (self._in_turn(db) if turn else [])
@@ -258,12 +259,12 @@ class CatchUp:
         [turn] = db.execute("SELECT turn FROM meta").fetchone()
         for place in ("id > ?", "id <= ?"):
             where = f"gone IS NULL AND NOT {tables.MAY_CHANGE} AND {place} ORDER BY id LIMIT {AT_ONCE}"
-            for number, row in enumerate(tables.ledgers(db, where, turn), 1):
-                if _changed(row):
-                    found.append(row.path)
+            for number, (ledger, path, is_to_be_read) in enumerate(_looks(db, where, turn), 1):
+                if is_to_be_read:
+                    found.append(path)
                 self.turn_s = time.thread_time() - began
                 if number == AT_ONCE or self.turn_s > TURN_S:
-                    self._turn = row.id
+                    self._turn = ledger
                     return found
         return found
 
@@ -382,9 +383,16 @@ def _sweep(db: sqlite3.Connection, dead: Sequence[str]) -> None:
         tables.is_changed(db)
 
 
-def _changed(row: LedgerRow) -> bool:
-    look = look_at(row.path)
-    return look != row.look if look != NO_FILE else bool(row.size or row.inode)
+def _looks(db: sqlite3.Connection, where: str, *values: object) -> Iterator[tuple[int, bytes, bool]]:
+    """Look at ledgers one after the other; give number and path of each, and whether it is to be read.
+
+    One that is not asked for is not looked at. Rows of ledgers are not made: a page looks at thousands.
+    """
+    columns = "id, path, is_read, device, inode, size, mtime"
+    for number, path, is_read, *before in db.execute(f"SELECT {columns} FROM ledgers WHERE {where}", values):
+        look = look_at(path)
+        is_as_before = look == tuple(before) if look != NO_FILE else not any(before[1:3])
+        yield number, path, not (is_read and is_as_before)
 
 
 def _is_synced(row: LedgerRow) -> bool:

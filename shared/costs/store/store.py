@@ -411,7 +411,7 @@ class Store:
 
     def catch_up_all(self) -> bool:
         """Read what was appended to any ledger; ``False`` when the time of the call ran out."""
-        self._use(self._bring_up)
+        self._use(self._look)
         return self._behind is None
 
     def spend_by_bucket(
@@ -762,14 +762,17 @@ class Store:
         """Bring the sums up and ask them."""
 
         def answer(sums: Database) -> T:
-            if self._has_looked(sums):
-                return sums.read(question)
-            self._bring_up(sums)
-            if self._looked.within:
-                self._looked.at = sums, sums.read(_standing)
+            self._look(sums)
             return sums.read(question)
 
         return self._use(answer)
+
+    def _look(self, sums: Database) -> None:
+        """Bring the sums up, once within :meth:`one_look`."""
+        if not self._has_looked(sums):
+            self._bring_up(sums)
+            if self._looked.within:
+                self._looked.at = sums, sums.read(_standing)
 
     @contextmanager
     def one_look(self) -> Iterator[None]:

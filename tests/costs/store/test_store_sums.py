@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from copy import deepcopy
 from datetime import datetime, timedelta
 from itertools import chain, combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,8 +21,10 @@ from hypothesis import strategies as st
 
 from shared.costs.model import Entry
 from shared.costs.rollup import Dimension, JobOrder, JobPage, JobRef, JobSums, Query, bucket_of
-from shared.costs.store import tables
+from shared.costs.store import catchup, tables
+from shared.costs.store.catchup import CatchUp
 from shared.costs.store.database import Database
+from shared.costs.store.journal import Look, look_at
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import (
     BEGIN,
@@ -333,6 +339,58 @@ def test_questions_of_one_look_belong_together_and_the_next_one_looks_again(hist
             assert month(store) == 12
         assert month(store) == 13
     assert month(store) == 13
+
+
+def test_bringing_all_up_is_the_look_that_questions_after_it_share(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reports that read entries bring the sums up first: a page looked at ten thousand ledgers twice."""
+    store, ledger = history.open(), history.job("job")
+    history.log(history.open(), ledger, a_call(5))
+    looks = list[bool]()
+    bring_up = CatchUp.bring_up
+
+    def counted(*arguments: Any, **named: Any) -> int:
+        looks.append(True)
+        return bring_up(*arguments, **named)
+
+    monkeypatch.setattr(CatchUp, "bring_up", counted)
+    with store.one_look():
+        assert store.catch_up_all()
+        assert month(store) == 5
+        assert len(looks) == 1
+        history.append(ledger, a_call(7))
+        assert month(history.open()) == 12
+        assert store.catch_up_all()
+        assert month(store) == 12
+    assert len(looks) == 3
+    assert store.catch_up_all()
+    assert len(looks) == 4
+
+
+def test_a_look_reads_no_more_ledgers_than_it_looks_at(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time went by before the first of 2,000 was looked at, so that each view looked at one."""
+    store = history.open()
+    for number in range(3):
+        history.log(history.open(), history.job(f"job-{number}"), a_call(5))
+    assert month(store) == 15
+    looked = list[bytes]()
+
+    def noted(path: bytes) -> Look:
+        looked.append(path)
+        return look_at(path)
+
+    monkeypatch.setattr(catchup, "look_at", noted)
+    with closing(sqlite3.connect(history.storage.sums_path)) as db:
+        looks = catchup._looks(db, "gone IS NULL")
+        assert looked == []
+        _, path, is_to_be_read = next(looks)
+        assert (looked, is_to_be_read) == ([path], False)
+        os.truncate(history.job("job-1"), 0)
+        history.job("job-2").unlink()
+        assert [each[2] for each in looks] == [True, True]
 
 
 def test_sums_that_are_lost_within_one_look_are_not_taken_for_nothing(history: History) -> None:
