@@ -47,6 +47,11 @@ STOOD = Standing("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd(
         (STOOD._replace(job=Job("3 jobs", None)), "$3.75 today · $35.69/$36 99% ▲ · 3 jobs"),
         (STOOD._replace(conversion=EURO), "€1.88 today · €17.84/€18 99% ▲"),
         (STOOD._replace(doubt="behind"), "≥$3.75 today · ≥$35.69/$36 99% ▲"),
+        (STOOD._replace(unpriced=2), "$3.75 today · ≥$35.69/$36 99% ▲ · 2 unpriced"),
+        (
+            STOOD._replace(unpriced_today=1, unpriced=2, job=Job("a", Nanos(0), 1)),
+            "≥$3.75 today · ≥$35.69/$36 99% ▲ · 2 unpriced · a ≥$0.00",
+        ),
         (
             STOOD._replace(refused="bad", month_limit=None, level="ok"),
             "$3.75 today · $35.69 this month · limits not known",
@@ -187,6 +192,22 @@ def test_it_has_the_sums_of_day_and_month_the_limits_and_the_running_job(tmp_pat
     named = {"COST_TRACKER_JOB_DIR": str(tmp_path / "out" / "early")}
     with Workspace(home, profile, environ=named, clock=lambda: NOW) as workspace:
         assert standing(workspace, "ana").job == Job("early", from_usd("30"))
+
+
+def test_calls_without_a_whole_price_are_counted_and_no_sum_is_without_them(tmp_path: Path) -> None:
+    """Of calls that are all unpriced the line said that the day had cost nothing."""
+    home = tmp_path / "storage"
+    with CostTracker(tmp_path / "out" / "a", cost_storage_path=home) as tracker:
+        tracker.log_usage("acme", "new-model", 1000, timestamp=NOW - timedelta(days=3))
+        tracker.log_usage("acme", "new-model", 1000, timestamp=NOW)
+        tracker.log_usage("anthropic", "claude-3-haiku", 1, audio_seconds=3, timestamp=NOW)
+    with CostTracker(tmp_path / "out" / "b", user_id="2", cost_storage_path=home) as tracker:
+        tracker.log_usage("acme", "new-model", 1000, timestamp=NOW - timedelta(days=3))
+    with Workspace(home, environ={}, clock=lambda: NOW) as workspace:
+        stood = standing(workspace, "1")
+    assert (stood.unpriced_today, stood.unpriced, stood.job) == (2, 3, Job("a", Nanos(250), 3))
+    assert line(stood, Look()) == "≥$0.00 today · ≥$0.00/$50 0% · 3 unpriced · a ≥$0.00"
+    assert line(stood, Look(template="{unpriced}")) == "3 unpriced"
 
 
 def test_several_running_jobs_are_counted(tmp_path: Path) -> None:

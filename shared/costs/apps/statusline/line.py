@@ -61,7 +61,7 @@ def dressed(text: str, look: Look, level: Level) -> str:
 
 def fields_of(stood: Standing, session: Session) -> dict[str, str]:
     """Return what a template may name; what is not known is empty."""
-    least = "≥" if stood.doubt else ""
+    doubt = bool(stood.doubt)
     job, limit = stood.job, stood.month_limit
     shown = stood.conversion.amount if stood.conversion else format_usd
 
@@ -69,21 +69,26 @@ def fields_of(stood: Standing, session: Session) -> dict[str, str]:
         """Return a limit, without cents where it has none in dollars."""
         return "" if amount is None else shown(amount, 0 if amount % _DOLLAR == 0 else 2)
 
+    def sum_of(amount: Nanos, unpriced: int) -> str:
+        """Return what was spent; at least that, where a part of it is not known."""
+        return f"{'≥' if doubt or unpriced else ''}{shown(amount, 2)}"
+
     return {
         "user": stood.user,
-        "day": least + shown(stood.day, 2),
+        "day": sum_of(stood.day, stood.unpriced_today),
         "day_limit": short(stood.day_limit),
-        "month": least + shown(stood.month, 2),
+        "month": sum_of(stood.month, stood.unpriced),
         "limit": short(limit),
         "percent": "" if limit is None else f"{_whole_percent(stood.month, limit)}%",
         "remaining": "" if limit is None else shown(Nanos(limit - stood.month), 2),
         "mark": "" if stood.level == "ok" else "▲",
         "job": job.name if job else "",
-        "job_cost": shown(job.cost, 2) if job and job.cost is not None else "",
+        "job_cost": sum_of(job.cost, job.unpriced) if job and job.cost is not None else "",
         "session": "" if session.cost is None else f"~{shown(session.cost, 2)}",
         "model": session.model,
         "doubt": stood.refused or stood.doubt,
         "limits": "limits not known" if stood.refused else "",
+        "unpriced": f"{stood.unpriced} unpriced" if stood.unpriced else "",
     }
 
 
@@ -94,6 +99,8 @@ def _parts(fields: dict[str, str]) -> Iterator[str]:
     yield f"{fields['day']}{day_limit} today"
     month = f"{fields['month']}/{fields['limit']} {fields['percent']}" if fields["limit"] else fields["month"]
     yield f"{month} {fields['mark'] or ('' if fields['limit'] else 'this month')}".rstrip()
+    if fields["unpriced"]:
+        yield fields["unpriced"]
     if fields["job"]:
         yield f"{fields['job']} {fields['job_cost']}".rstrip()
     if fields["limits"]:

@@ -29,10 +29,11 @@ _LOUDNESS: Final[tuple[Level, ...]] = ("ok", "warning", "critical")
 
 
 class Job(NamedTuple):
-    """A running job and what it cost so far; several have one name together, and no cost."""
+    """A running job and what it cost so far, calls without a whole price not in it; several have no cost."""
 
     name: str
     cost: Nanos | None
+    unpriced: int = 0
 
 
 class Session(NamedTuple):
@@ -46,7 +47,9 @@ class Standing(NamedTuple):
     """What a user spent today and this month, and the limits on it, in nano-dollars.
 
     ``level`` is that of the limit that is worst off: of a day, a week or a month, the user's or everyone's.
-    ``doubt`` says why sums may be incomplete, ``refused`` why the profile is, so that no limit is known.
+    ``unpriced_today`` and ``unpriced`` are calls of day and month that have no price, or one for a part
+    alone: it cost more than the sums say. ``doubt`` says why those may be incomplete, ``refused`` why the
+    profile is, so that no limit is known.
     ``conversion`` writes amounts in the profile's currency, where it has one and a rate of today.
     """
 
@@ -60,6 +63,8 @@ class Standing(NamedTuple):
     doubt: str = ""
     refused: str = ""
     conversion: Conversion | None = None
+    unpriced_today: int = 0
+    unpriced: int = 0
 
 
 def standing(workspace: Workspace, user: str) -> Standing:
@@ -77,14 +82,15 @@ def standing(workspace: Workspace, user: str) -> Standing:
     ]
     ledger = _own_ledger(workspace)
     asked = [*spans, *(limit.query for limit in limits), *([Query(ledger=ledger)] if ledger else [])]
-    spends, job, doubt = [0] * len(asked), None, ""
+    spends, unpriced, job, doubt = [0] * len(asked), [0] * len(spans), None, ""
     if os.path.lexists(workspace.storage.root):
         workspace.storage.require()
         with at_most(WAIT_S):
             spends = workspace.index.spends(asked)
             if any(limit.flat for limit in limits):
                 _spare(workspace, limits, spends, len(spans))
-            job = Job(ledger.parent.name, Nanos(spends[-1])) if ledger else _running(workspace, now)
+            unpriced = [_unpriced(workspace, span) for span in spans]
+            job = _job(workspace, ledger, spends[-1]) if ledger else _running(workspace, now)
         doubt = workspace.index.degraded or ""
     own = Standing(
         user,
@@ -94,6 +100,8 @@ def standing(workspace: Workspace, user: str) -> Standing:
         doubt=doubt,
         refused=str(loaded.fault or ""),
         conversion=conversion_on(loaded.profile.currency, now.date()),
+        unpriced_today=unpriced[0],
+        unpriced=unpriced[1],
     )
     found = [Spending(*each) for each in zip(limits, spends[len(spans) :], strict=False)]
     return _with_limits(own, [*found, *_of_plans(workspace, loaded, user)])
@@ -141,11 +149,21 @@ def _own_ledger(workspace: Workspace) -> Path | None:
     return Path(os.path.realpath(folder)) / LEDGER_NAME if folder else None
 
 
+def _unpriced(workspace: Workspace, query: Query) -> int:
+    """Return how many calls have no price, or one for a part alone."""
+    groups = workspace.index.groups(("service",), query)  # in which no jobs are counted: that takes longer
+    return sum(each.totals.unpriced_calls + each.totals.partial_calls for each in groups)
+
+
+def _job(workspace: Workspace, ledger: Path, cost: int) -> Job:
+    return Job(ledger.parent.name, Nanos(cost), _unpriced(workspace, Query(ledger=ledger)))
+
+
 def _running(workspace: Workspace, now: datetime) -> Job | None:
     recent = workspace.index.groups(("ledger",), Query(start=now - RUNNING))
     if len(recent) > 1:
         return Job(f"{len(recent)} jobs", None)
     for group in recent:
         ledger = Path(str(group.key[0]))
-        return Job(ledger.parent.name, Nanos(workspace.index.spends([Query(ledger=ledger)])[0]))
+        return _job(workspace, ledger, workspace.index.spends([Query(ledger=ledger)])[0])
     return None

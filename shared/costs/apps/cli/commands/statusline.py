@@ -31,9 +31,9 @@ def command(app: App, place: str | None, template: str | None, user: str | None)
 
     For Claude Code, whose JSON on standard input adds its own estimate of the session, marked ~:
     "statusLine": {"type": "command", "command": "cost-dashboard statusline --for claude"}. A template may
-    name {day} {day_limit} {month} {limit} {percent} {remaining} {mark} {job} {job_cost} {session} {model}
-    {user} {doubt}. Sums that may be incomplete begin with ≥. It prints a line and exits with 0 whatever
-    is wrong.
+    name {day} {day_limit} {month} {limit} {percent} {remaining} {mark} {unpriced} {job} {job_cost}
+    {session} {model} {user} {doubt}. Sums that may be incomplete begin with ≥, as those of calls without
+    a price do. It prints a line and exits with 0 whatever is wrong.
     """
     storage = str(app.workspace.storage.root)
     profile = str(app.profile) if app.profile else None
