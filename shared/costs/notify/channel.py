@@ -11,8 +11,9 @@ import ipaddress
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.utils import make_msgid
 from typing import TYPE_CHECKING, Any, Final
 
 from ..budgets.port import Level
@@ -36,10 +37,11 @@ class MissingNotifyExtra(CostError):
     """Apprise is not installed. The message says how to get it."""
 
 
-def send(address: Address, message: Message) -> str:
+def send(address: Address, message: Message, name: str = "") -> str:
     """Send one message; return an empty text when it was accepted, else why it was not.
 
-    A mail gets the message's page and words, everything else its text.
+    A mail gets the message's page and words, everything else its text. Under the same ``name`` it is the
+    same mail, as mail programs see it: one that was accepted, and whose acceptance was not heard, shows once.
 
     Raises:
         MissingNotifyExtra: Apprise is not installed.
@@ -51,12 +53,13 @@ def send(address: Address, message: Message) -> str:
     if isinstance(plugin, str):
         return plugin
     with _overheard() as said:
-        accepted = _notify(plugin, message)
+        accepted = _notify(plugin, message, name)
     return "" if accepted else _reason(said)
 
 
-def _notify(plugin: NotifyBase, message: Message) -> bool:
+def _notify(plugin: NotifyBase, message: Message, name: str) -> bool:
     from apprise import NotifyFormat
+    from apprise.plugins.email.base import NotifyEmail
 
     file = message.attachment if plugin.attachment_support else None
     given = {
@@ -64,10 +67,14 @@ def _notify(plugin: NotifyBase, message: Message) -> bool:
         "notify_type": _TYPES[message.level],
         "attach": _attached(file) if file else None,
     }
+    if isinstance(plugin, NotifyEmail):  # nobody is away from what no person sent (RFC 3834, 5)
+        plugin.headers = {"Auto-Submitted": "auto-generated", **plugin.headers}
     if message.mail is None or not _takes_pages(plugin):
-        return bool(plugin.notify(body=message.text, body_format=NotifyFormat.TEXT, **given))
-    with _in_words(message.mail.text):
-        return bool(plugin.notify(body=message.mail.html, body_format=NotifyFormat.HTML, **given))
+        with _in_place(make_msgid=_named(name)):
+            return bool(plugin.notify(body=message.text, body_format=NotifyFormat.TEXT, **given))
+    page, words = message.mail
+    with _in_place(make_msgid=_named(name), convert_between=lambda *_, **__: words):
+        return bool(plugin.notify(body=page, body_format=NotifyFormat.HTML, **given))
 
 
 def _takes_pages(plugin: NotifyBase) -> bool:
@@ -89,22 +96,27 @@ def _attached(file: Attachment) -> AppriseAttachment:
     return attachments
 
 
-@contextmanager
-def _in_words(text: str) -> Iterator[None]:
-    """Make these the words of a mail.
+def _named(name: str) -> Callable[..., str]:
+    """Return what makes the ``Message-ID`` of a mail: from its name, or of chance where it has none."""
+    return lambda domain=None: f"<{name}@{domain or 'localhost'}>" if name else make_msgid(domain=domain)
 
-    Apprise has no way to say them: it makes them of the HTML, in which each cell of a table becomes a line.
-    Nobody else sends within a sender's process.
+
+@contextmanager
+def _in_place(**functions: Callable[..., str]) -> Iterator[None]:
+    """Put functions in the place of those of the same names with which Apprise makes mails.
+
+    There is no other way to say the words of a mail, which it makes of the HTML, each cell of a table a line;
+    nor its ``Message-ID``, which would stand there twice. Nobody else sends within a sender's process.
     """
     from apprise.plugins.email import base
 
     names = vars(base)
-    before = names["convert_between"]
-    names["convert_between"] = lambda *_, **__: text
+    before = {name: names[name] for name in functions}
+    names.update(functions)
     try:
         yield
     finally:
-        names["convert_between"] = before
+        names.update(before)
 
 
 def _plugin(address: Address) -> NotifyBase | str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +43,13 @@ Wait = Callable[[float], object]
 
 def deliver_digest(address: Address, notices: Sequence[Notice]) -> str:
     """Send notices to an address through Apprise, as one message."""
-    return send(address, digest(notices))
+    return send(address, digest(notices), name_of(notices))
+
+
+def name_of(notices: Sequence[Notice]) -> str:
+    """Return the name of a message: the same one when it is sent again."""
+    parts = sorted(f"{each.audience} {each.key} {each.made_at.isoformat()}" for each in notices)
+    return sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def deliver_from(letters: Letters) -> Deliver:
@@ -52,7 +59,7 @@ def deliver_from(letters: Letters) -> Deliver:
         if not is_letter(notices[0].key):
             return deliver_digest(address, notices)
         kept = letters.read(notices[0].key)
-        return kept if isinstance(kept, str) else send(address, kept)
+        return kept if isinstance(kept, str) else send(address, kept, name_of(notices))
 
     return deliver
 

@@ -7,17 +7,22 @@ import re
 import socket
 import sys
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email import message_from_string
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
 from notify_servers import mail_server, tls_proxy, web_server
 
+from shared.costs.budgets.port import Notice
 from shared.costs.extras import install_command
 from shared.costs.notify import channel
 from shared.costs.notify.addresses import Address, addresses_of
 from shared.costs.notify.channel import MissingNotifyExtra, send
-from shared.costs.notify.message import Message
+from shared.costs.notify.message import Mail, Message
+from shared.costs.notify.sender import name_of
 from shared.costs.profile.types import Budget
 
 pytest.importorskip("apprise")
@@ -84,6 +89,32 @@ def test_an_email_arrives() -> None:
     assert parsed["Subject"] == "AI costs"
     bodies = [part.get_payload(decode=True) for part in parsed.walk() if not part.is_multipart()]
     assert any(isinstance(body, bytes) and TEXT in body.decode() for body in bodies)
+
+
+@pytest.mark.parametrize("pages", [None, Mail("<p>over</p>", "over")])
+def test_a_mail_that_is_sent_again_is_the_same_one(pages: Mail | None) -> None:
+    """A server that took a mail and was not heard gets it again: its reader is shown one."""
+    message = Message("AI costs", TEXT, "warning", pages)
+    with mail_server() as mail:
+        url = f"mailto://127.0.0.1:{mail.port}?to=ana@example.org&from=a@b.org&mode=insecure&+X-Team=video"
+        for name in ("first", "first", "second", "", ""):
+            assert send(Address("test", url), message, name) == ""
+        taken = [message_from_string(mail.taken.get(timeout=60).body) for _ in range(5)]
+    ids = [each["Message-ID"] for each in taken]
+    assert ids[0] == ids[1] == "<first@127.0.0.1>"
+    assert len({*ids}) == 4
+    assert all(each.get_all("Message-ID") == [each["Message-ID"]] for each in taken)
+    assert {(each["Auto-Submitted"], each["X-Team"]) for each in taken} == {("auto-generated", "video")}
+    assert all(parsedate_to_datetime(each["Date"]) for each in taken)
+
+
+def test_the_name_of_a_message_is_that_of_its_alerts() -> None:
+    at = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+    one = Notice(audience="ana", profile="", key="month 80", level="warning", text="over", made_at=at)
+    other = replace(one, key="month 100")
+    assert name_of([one, other]) == name_of([other, one])
+    assert len({name_of(each) for each in ([one], [other], [one, other])}) == 3
+    assert name_of([one]) != name_of([replace(one, made_at=at + timedelta(days=1))])
 
 
 def test_a_refused_mail_is_a_fault() -> None:
