@@ -283,15 +283,15 @@ def _styles(layers: Sequence[Layer]) -> list[str]:
 
 def _bars(chart: Chart, styles: Sequence[str], axis: _Axis) -> Iterator[Bar]:
     for at, stack in enumerate(_stacks(chart)):
-        if boxes := tuple(_boxes(chart, styles, at, axis)):
+        if boxes := tuple(_boxes(chart, styles, at, stack, axis)):
             label = chart.labels[at]
             name = f"{tame(label)}: {_shown(stack.sum, chart.kind)}"
             yield Bar(label, name, boxes, at, tuple(_cuts(stack, axis, boxes[0])))
 
 
-def _boxes(chart: Chart, styles: Sequence[str], at: int, axis: _Axis) -> Iterator[Box]:
+def _boxes(chart: Chart, styles: Sequence[str], at: int, stack: _Stack, axis: _Axis) -> Iterator[Box]:
     """Return the parts of a stack; one that is off the scale is made to end with it."""
-    stack, columns = _stacks(chart)[at], len(chart.labels)
+    columns = len(chart.labels)
     up = axis.top / max(stack.above, axis.top, 1e-9)
     down = axis.floor / min(-stack.below, axis.floor, -1e-9)
     upper = lower = axis.at(0.0)

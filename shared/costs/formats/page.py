@@ -84,19 +84,11 @@ class Cell(NamedTuple):
 
 
 class Heading(NamedTuple):
-    """The heading of a column, and the classes that its cells have too."""
+    """The heading of a column, the classes of its cells too, and what those say where a row is a block."""
 
     title: str
     style: str
-    explains: bool = False
-
-    @property
-    def is_said(self) -> bool:
-        """Whether its cells say it themselves where a row is a block.
-
-        Names, amounts and bars need not, nor does a sentence that alone ``explains`` a name.
-        """
-        return not self.explains and not {"name", "lead", "share"} & {*self.style.split()}
+    said: str
 
 
 class PageTable(NamedTuple):
@@ -309,7 +301,7 @@ def page_table(table: Table, link: Link = unlinked, number: int = 1) -> PageTabl
         number=number,
         title=tame(table.title),
         headings=tuple(
-            Heading(tame(c.title), style, c.wraps and texts == 2)
+            _heading(tame(c.title), style, explains=c.wraps and texts == 2)
             for c, style in zip(columns, styles, strict=True)
         ),
         rows=tuple(cells(row, bars=True) for row in table.rows),
@@ -319,6 +311,15 @@ def page_table(table: Table, link: Link = unlinked, number: int = 1) -> PageTabl
         choice=table.choice,
         folded=table.folded,
     )
+
+
+def _heading(title: str, style: str, *, explains: bool) -> Heading:
+    """Return the heading of a column.
+
+    Names, amounts and bars say what they are, as does a sentence that alone ``explains`` a name.
+    """
+    is_said = not explains and not {"name", "lead", "share"} & {*style.split()}
+    return Heading(title, style, title if is_said else "")
 
 
 def _is_small(table: Table) -> bool:

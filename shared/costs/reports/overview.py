@@ -327,7 +327,7 @@ def _figures(facts: OverviewFacts) -> Iterator[Figure]:
 
 
 def _compared(facts: OverviewFacts) -> str:
-    if facts.before is None:
+    if facts.before is None or cost_or_unpriced(facts.totals) is None:
         return ""
     earlier, spent = facts.before
     change = (facts.totals.cost - spent) * 100 / spent

@@ -34,8 +34,8 @@ def test_a_sentence_that_alone_explains_a_name_needs_no_heading() -> None:
         page_table(Table("Why", shown, (("retries", "later attempts", 3, "asr")[: len(shown)],)))
         for shown in (columns, (*columns, other))
     )
-    assert [heading.is_said for heading in explained.headings] == [False, False, False]
-    assert [heading.is_said for heading in told.headings] == [False, True, False, True]
+    assert [heading.said for heading in explained.headings] == ["", "", ""]
+    assert [heading.said for heading in told.headings] == ["", "What", "", "Stage"]
 
 
 def test_a_mail_draws_what_is_expected_apart_and_says_so() -> None:

@@ -20,7 +20,8 @@ import pytest
 from shared.costs.extras import install_command
 from shared.costs.formats import load
 from shared.costs.formats.pdf import MissingPdfExtra, render
-from shared.costs.reports.document import Report
+from shared.costs.money import Nanos
+from shared.costs.reports.document import Column, Report, Table
 from shared.costs.reports.show_job import receipt_report
 from shared.costs.reports.statement import statement_report
 from tests.costs.formats.test_formats_html import report
@@ -162,6 +163,18 @@ def test_a_receipt_of_any_length_has_all_its_calls_on_paper(calls: int) -> None:
 
 @pytest.mark.no_cover
 @needs_poppler
+@needs_poppler
+def test_the_total_of_a_table_of_several_pages_stands_under_its_last_row() -> None:
+    """It stood under each page, as the sum of the rows above it."""
+    columns = (Column("stage", "Stage"), Column("cost", "Cost", "money"))
+    rows = tuple((f"stage {n}", Nanos(10**9)) for n in range(120))
+    table = Table("By stage", columns, rows, total=("Together", Nanos(120 * 10**9)))
+    pages = text_of(render(Report("Job", tables=(table,))), "-layout").split("\f")
+    assert sum("stage " in page for page in pages) >= 3
+    assert [page.count("$120.00") for page in pages if "stage " in page][:-1] == [0] * (len(pages) - 2)
+    assert sum(page.count("$120.00") for page in pages) == 1
+
+
 def test_paper_has_what_the_page_folds_and_chooses_and_no_path() -> None:
     text = text_of(render(month()), "-layout")
     for words in ("Where we stand", "By service", "By category", "Day by day", "2026-11-21", "job-7"):

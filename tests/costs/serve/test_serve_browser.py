@@ -128,6 +128,28 @@ LABELS_OUTSIDE = """() => [...document.querySelectorAll("svg.labels text")].filt
 }).map((text) => text.textContent)"""
 
 
+LABELS_TOGETHER = """() => [...document.querySelectorAll("svg.labels")].flatMap((labels) => {
+  const boxes = [...labels.querySelectorAll("text")].map((text) => text.getBoundingClientRect());
+  const seen = boxes.filter((box) => box.width);
+  return seen.slice(1).filter((box, at) => box.left < seen[at].right + 2).map((box) => box.left);
+})"""
+
+
+ENDS_HIDDEN = """() => [...document.querySelectorAll("svg.labels")].filter((labels) =>
+  ![labels.firstElementChild, labels.lastElementChild].every((each) => each.checkVisibility())).length"""
+
+
+@pytest.mark.parametrize("path", ["/", "/days/2026-11-21", "/years/2026"])
+def test_labels_of_a_chart_stand_apart_at_the_largest_zoom(path: str, visitor: Visitor) -> None:
+    """At 320 px, as WCAG 1.4.10 has it: 1280 px at 400 %."""
+    page = visitor.open(path)
+    for width in (320, PHONE, DESK):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(LABELS_TOGETHER) == [], width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(ENDS_HIDDEN) == 0
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_is_accessible_and_fits(name: str, visitor: Visitor, sample: Sample) -> None:
     from axe_playwright_python.sync_playwright import Axe

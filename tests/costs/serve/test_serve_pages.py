@@ -10,7 +10,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -29,6 +29,8 @@ from shared.costs.formats.page import Cell
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Usage
 from shared.costs.money import from_usd
+from shared.costs.reports.overview import OverviewQuestion, overview_facts, overview_report
+from shared.costs.reports.reader import Reader
 from shared.costs.storage import LEDGER_NAME, CostStorage
 from shared.costs.workspace import Workspace
 from tests.costs.serve.serve_support import ACCESS, BASE, DAY, ORIGIN, PORT, Links
@@ -217,6 +219,33 @@ def test_wrong_addresses_get_a_clear_answer(path: str, status: int, browser: Tes
     assert answer.status_code == status
     assert "<h1>" in answer.text
     assert "Traceback" not in answer.text
+
+
+def test_an_address_that_is_none_is_named(browser: TestClient) -> None:
+    """The page said "Not Found" twice."""
+    said = browser.get(f"{ORIGIN}{BASE}/nowhere/<b>").text
+    assert "nothing is at /nowhere/&lt;b&gt;" in said
+    assert said.count("Not Found") <= 2  # as heading, and as title
+
+
+def test_a_day_without_a_price_is_not_compared(tmp_path: Path) -> None:
+    """It cost "-100%" of the day before."""
+    with CostTracker(tmp_path / "job", cost_storage_path=tmp_path / "storage") as tracker:
+        tracker.log_usage("openai", "gpt-4o", 1000, timestamp=datetime(2026, 11, 1, 9, tzinfo=UTC))
+        tracker.log_usage("acme", "new-model", 1000, timestamp=datetime(2026, 11, 2, 9, tzinfo=UTC))
+        tracker.log_usage("openai", "gpt-4o", 2000, timestamp=datetime(2026, 11, 3, 9, tzinfo=UTC))
+        tracker.log_usage("openai", "gpt-4o", 1000, timestamp=datetime(2026, 11, 4, 9, tzinfo=UTC))
+    with Workspace(
+        tmp_path / "storage", environ={}, clock=lambda: datetime(2026, 11, 9, tzinfo=UTC)
+    ) as there:
+        notes = [
+            overview_report(overview_facts(Reader(there), OverviewQuestion(f"2026-11-0{day}")))
+            .figures[0]
+            .note
+            for day in (2, 3, 4)
+        ]
+    assert notes[:2] == ["", ""]
+    assert notes[2].startswith("-50% against")
 
 
 def test_the_ledger_of_a_job_is_one_that_is_known(anybody: TestClient, sample: Sample) -> None:

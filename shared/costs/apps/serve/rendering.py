@@ -35,8 +35,8 @@ _SOURCES: Final = {
 }
 _PAPER_SHEET: Final = "@media print {"
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
-_AROUND: Final = re.compile(r" ?([{};,>]) ?")
-_AFTER_NAME: Final = re.compile(r"(?<=[{;])([a-z-]+): ")
+_AROUND: Final = re.compile(r" ?([{};,>~+]) ?")
+_AFTER_NAME: Final = re.compile(r"(?<=[{;(])([a-z0-9-]+): ")
 
 
 class Asset(NamedTuple):

@@ -21,6 +21,7 @@ from ...errors import CostError, ProfileError, StorageUnavailable, WrongUsage
 from ...exchange.openmetrics import openmetrics
 from ...formats import EXACT, load
 from ...formats.currency import as_shown
+from ...formats.values import tame
 from ...periods import month
 from ...profile.edit import ProfileChanged
 from ...reports.reader import Reader
@@ -258,6 +259,8 @@ class Site:
         """Return a page that says what could not be done."""
         status = _status(fault)
         text = str(fault.detail) if isinstance(fault, HTTPException) else str(fault)
+        if text == HTTPStatus.NOT_FOUND.phrase:  # the router's own word
+            text = f"nothing is at {tame(str(request.scope['path'])[len(_visit(request).base) :])}"
         headers = getattr(fault, "headers", None)
         if not _visit(request).session:
             return Response(f"{text}\n", status, headers, "text/plain; charset=utf-8")
