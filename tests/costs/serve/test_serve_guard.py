@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from http.cookies import SimpleCookie
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from shared.costs.apps.serve.access import SESSION_S, Access
 from shared.costs.apps.serve.guard import COOKIE, MAX_TARGET, Guard, Hosts
@@ -43,6 +45,43 @@ def test_a_page_opened_with_the_token_keeps_the_rest_of_its_address(anybody: Tes
 def test_another_token_lets_nobody_in(token: str, anybody: TestClient) -> None:
     assert anybody.get("/", params={"token": token}).status_code == 401
     assert anybody.get("/", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_an_answer_that_the_ending_server_does_not_wait_for_is_refused(begins: bool) -> None:
+    """It was a 500, and a traceback in the terminal where Ctrl-C was pressed."""
+    sent = list[Message]()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def slow(_: Scope, __: Receive, respond: Send) -> None:
+        if begins:
+            await respond({"type": "http.response.start", "status": 200, "headers": []})
+        under_way.set()
+        await asyncio.Event().wait()
+
+    async def ended() -> None:
+        guarded = Guard(slow, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()))
+        answering = asyncio.create_task(guarded(scope, receive, send))
+        await under_way.wait()
+        answering.cancel()
+        await answering
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    under_way = asyncio.Event()
+    headers = [(b"host", f"127.0.0.1:{PORT}".encode()), (b"authorization", TOKEN["Authorization"].encode())]
+    scope = {"type": "http", "method": "GET", "scheme": "http", "path": "/health", "raw_path": b"/health"}
+    scope |= {"query_string": b"", "headers": headers}
+    if begins:
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(ended())
+        assert [message["status"] for message in sent] == [200]
+    else:
+        asyncio.run(ended())
+        assert [message.get("status") for message in sent] == [503, None]
 
 
 def test_a_token_given_twice_lets_nobody_in(anybody: TestClient) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
@@ -176,7 +177,19 @@ class Guard:
             await _refuse(send, refusal, scope["method"] == "HEAD")
             return
         scope = {**scope, "root_path": visit.base, "cost_visit": visit}
-        await self._app(scope, receive, _with_headers(send, is_asset=request.path.startswith(ASSETS)))
+        begun: list[Message] = []
+
+        async def sending(message: Message) -> None:
+            begun.append(message)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, _with_headers(sending, is_asset=request.path.startswith(ASSETS)))
+        except CancelledError:  # the server ends, and waits for this answer no longer
+            if begun:
+                raise
+            ending = Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The server ended before this was ready.")
+            await _refuse(send, ending, scope["method"] == "HEAD")
 
     def _admitted(self, request: _Head) -> Visit:
         """Return who asks.

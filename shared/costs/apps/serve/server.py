@@ -78,7 +78,7 @@ def listening(host: str, port: int) -> socket.socket:
         made.close()
         if fault.errno == errno.EADDRINUSE:
             raise CannotListen(
-                f"port {port} of {host} is taken, perhaps by another cost-dashboard serve: "
+                f"port {port} of {host} is taken, perhaps by a server that was started before: "
                 f"give another one, or --port 0 for any that is free"
             ) from None
         raise CannotListen(f"{host}, port {port}: cannot listen there: {fault.strerror or fault}") from None
