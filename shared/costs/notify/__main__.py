@@ -13,13 +13,17 @@ from .sender import Sender, deliver_from, run
 
 
 def main(arguments: list[str]) -> int:
-    """Send what is queued in the cost storage named; return an exit code."""
-    with Workspace(Path(arguments[0])) as workspace:
+    """Send what is queued in the cost storage named; return an exit code. One that is gone stays so."""
+    root = Path(arguments[0])
+    if not root.is_dir():
+        return 0
+    with Workspace(root) as workspace:
         try:
             letters = Letters(workspace.storage)
             sender = Sender(workspace.notices, os.environ, deliver_from(letters))
             run(workspace.storage, sender, workspace.clock)
-            letters.tidy({queued.notice.key for queued in workspace.notices.waiting()}, workspace.clock())
+            if root.is_dir():
+                letters.tidy({queued.notice.key for queued in workspace.notices.waiting()}, workspace.clock())
         except CostError as fault:
             sys.stderr.write(f"{fault}\n")
             return fault.exit_code

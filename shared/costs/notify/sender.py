@@ -173,21 +173,21 @@ def _profile(path: str) -> Profile | FileRefused:
 
 
 def run(storage: CostStorage, sender: Sender, clock: Clock, wait: Wait = time.sleep) -> None:
-    """Send until nothing is due soon. Ends at once when another sender is at work here.
+    """Send until nothing is due soon. Ends at once where another sender is at work, or the storage is gone.
 
     Raises:
         StorageUnavailable: the queue cannot be read or written.
         MissingNotifyExtra: Apprise is not installed; everything stays queued.
 
     """
-    while True:
+    while storage.root.is_dir():
         with _alone(storage) as alone:
             if not alone:
                 return
-            _send_until_quiet(sender, clock, wait)
+            _send_until_quiet(storage, sender, clock, wait)
         # Looked at once more without the lock: a notice may have come after the last look within it,
         # from a process whose own sender found the lock taken.
-        if not _is_soon(sender.next_due(), clock()):
+        if not storage.root.is_dir() or not _is_soon(sender.next_due(), clock()):
             return
 
 
@@ -195,8 +195,8 @@ def _is_soon(due: datetime | None, now: datetime) -> bool:
     return due is not None and due - now <= LINGER
 
 
-def _send_until_quiet(sender: Sender, clock: Clock, wait: Wait) -> None:
-    while True:
+def _send_until_quiet(storage: CostStorage, sender: Sender, clock: Clock, wait: Wait) -> None:
+    while storage.root.is_dir():  # looking at the queue would make one anew that was removed meanwhile
         due = sender.deliver_due(clock()).next_at
         if due is None or not _is_soon(due, clock()):
             return

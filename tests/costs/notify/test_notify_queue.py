@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ from shared.costs.storage import CostStorage
 from shared.costs.store.notices import QUIET, LocalNotices
 from shared.costs.store.state import StateDb
 from shared.costs.workspace import Workspace
+from tests.support.elapsed import PATIENCE_S
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 DUE = NOW + GATHER
@@ -252,6 +254,24 @@ def test_a_sender_stays_for_early_retries_and_leaves_the_rest(
     assert due - clock.now > LINGER
 
 
+def test_a_sender_makes_no_storage_anew_that_is_removed_while_it_waits(
+    storage: CostStorage, queue: LocalNotices, profile: str
+) -> None:
+    queue.enqueue([notice(profile)])
+    post, clock = Post(), Clock()
+    post.faults = {"env:HOOK_A": "down", "env:HOOK_B": "down"}
+
+    def removed(seconds: float) -> None:
+        clock.wait(seconds)
+        shutil.rmtree(storage.root)
+
+    run(storage, Sender(queue, ENVIRON, post), clock, removed)
+    assert len(clock.waited) == 1
+    assert not storage.root.exists()
+    assert process.main([str(storage.root)]) == 0
+    assert not storage.root.exists()
+
+
 def test_a_second_sender_leaves_at_once(storage: CostStorage, queue: LocalNotices, profile: str) -> None:
     queue.enqueue([notice(profile)])
     fd = open_file(storage.root / "notify.lock", write=True, create=True)
@@ -317,7 +337,7 @@ def test_a_crossing_wakes_a_sender_that_outlives_the_stage(
         assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
         assert len(workspace.notices.waiting()) == 1  # it did not wait for a server that does not answer
         web.hold.set()
-        taken = sorted((web.taken.get(timeout=60) for _ in range(2)), key=lambda one: one.path)
+        taken = sorted((web.taken.get(timeout=PATIENCE_S) for _ in range(2)), key=lambda one: one.path)
         assert [one.path for one in taken] == ["/a", "/b"]
         assert "Budget limit reached! $50.00 / $50.00 (100.0%)" in taken[0].data["message"]
         assert telling.fire_and_tell(workspace, [CROSSED]) == []
@@ -336,7 +356,7 @@ def test_a_call_that_crosses_a_limit_is_heard_of(
         monkeypatch.setenv("COST_TRACKER_PROFILE", str(path))
         with CostTracker(tmp_path / "job-1", "ana", cost_storage_path=storage.root) as tracker:
             tracker.log_usage("openai", "gpt-4o", 10_000, 1_000)
-        assert "limit reached! $0.0350 / $0.0100" in web.taken.get(timeout=60).data["message"]
+        assert "limit reached! $0.0350 / $0.0100" in web.taken.get(timeout=PATIENCE_S).data["message"]
         _until_nobody_sends(storage)
 
 
@@ -362,7 +382,7 @@ def test_a_month_on_course_to_pass_its_limit_is_told_of_once_beside_its_threshol
 def _until_nobody_sends(storage: CostStorage) -> None:
     fd = open_file(storage.root / "notify.lock", write=True, create=True)
     try:
-        assert lock(fd, 30.0)
+        assert lock(fd, PATIENCE_S)
     finally:
         close(fd)
 

@@ -25,6 +25,7 @@ from shared.costs.apps.cli.program import run
 from shared.costs.budgets.port import Level, Notice
 from shared.costs.notify.message import Letters, Message, digest
 from shared.costs.storage import CostStorage
+from tests.support.elapsed import PATIENCE_S
 
 pytest.importorskip("apprise")
 
@@ -70,6 +71,14 @@ def _without_pdf(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setitem(sys.modules, "weasyprint", None)  # so that importing it fails
 
 
+@pytest.fixture(autouse=True)
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[CostStorage]:
+    """Note where a sender was to be started. A real one stays for minutes: it tries again."""
+    started = list[CostStorage]()
+    monkeypatch.setattr("shared.costs.apps.cli.commands.notify.wake", started.append)
+    return started
+
+
 @pytest.fixture
 def mailbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
     box = Mailbox()
@@ -98,28 +107,29 @@ def asked(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
 
 
 def test_a_month_is_sent_once_to_each_and_again_where_that_is_asked(
-    mailbox: Mailbox, capsys: pytest.CaptureFixture[str]
+    mailbox: Mailbox, woken: list[CostStorage], capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, told = asked(capsys, "report")
     assert (code, told["queued"], told["sent"], told["month"]) == (0, True, 1, mailbox.month.name)
-    first = mailbox.mails.get(timeout=60)
+    first = mailbox.mails.get(timeout=PATIENCE_S)
     assert first["To"] == "team@example.org"
+    assert woken == []
     assert first["Subject"] == f"AI costs: {mailbox.month.first_day:%B %Y}, everyone: $9.00"
     code, told = asked(capsys, "report")
     assert (code, told["queued"], told["sent"]) == (0, False, 0)
     code, told = asked(capsys, "report", "--user", "ana")
     assert (code, told["sent"]) == (0, 1)
-    assert mailbox.mails.get(timeout=60)["To"] == "ana@example.org"
+    assert mailbox.mails.get(timeout=PATIENCE_S)["To"] == "ana@example.org"
     code, told = asked(capsys, "report", "--again")
     assert (code, told["sent"]) == (0, 1)
-    assert mailbox.mails.get(timeout=60)["To"] == "team@example.org"
+    assert mailbox.mails.get(timeout=PATIENCE_S)["To"] == "team@example.org"
     assert mailbox.mails.empty()
 
 
 @pytest.mark.no_cover
 def test_a_mail_is_a_page_of_tables_the_same_in_words_and_the_report_on_paper(mailbox: Mailbox) -> None:
     assert run(["notify", "report"]) == 0
-    mail = mailbox.mails.get(timeout=60)
+    mail = mailbox.mails.get(timeout=PATIENCE_S)
     page, words = mail.get_body(("html",)), mail.get_body(("plain",))
     assert page is not None
     assert words is not None
@@ -140,7 +150,7 @@ def test_a_month_is_sent_in_the_currency_of_the_profile(mailbox: Mailbox, tmp_pa
     profile = tmp_path / "profile.yaml"
     profile.write_text(f"{PROFILE}currency: {{show: EUR, rates: {{2020-01-01: 0.5}}}}\n")
     assert run(["notify", "report"]) == 0
-    mail = mailbox.mails.get(timeout=60)
+    mail = mailbox.mails.get(timeout=PATIENCE_S)
     assert str(mail["Subject"]).endswith("everyone: €4.50")
     words = mail.get_body(("plain",))
     assert words is not None
@@ -150,7 +160,7 @@ def test_a_month_is_sent_in_the_currency_of_the_profile(mailbox: Mailbox, tmp_pa
 
 def test_without_the_extra_for_pdf_the_page_itself_goes_along(mailbox: Mailbox) -> None:
     assert run(["notify", "report"]) == 0
-    [attached] = mailbox.mails.get(timeout=60).iter_attachments()
+    [attached] = mailbox.mails.get(timeout=PATIENCE_S).iter_attachments()
     assert attached.get_content_type() == "text/html"
     assert attached.get_filename() == f"costs-{mailbox.month.name}.html"
 
@@ -168,7 +178,7 @@ def test_a_refused_mail_stays_queued_privately_and_goes_out_later(
     assert asked(capsys, "report")[1]["queued"] is False
     mailbox.refuses = False
     assert asked(capsys, "send") == (0, {"sent": 1, "faults": []})
-    assert mailbox.mails.get(timeout=60)["To"] == "team@example.org"
+    assert mailbox.mails.get(timeout=PATIENCE_S)["To"] == "team@example.org"
     assert asked(capsys, "send")[1]["sent"] == 0
 
 
@@ -181,7 +191,7 @@ def test_a_refused_mail_stays_queued_privately_and_goes_out_later(
     ],
 )
 def test_what_a_mail_server_answered_is_told(
-    answer: str, why: str, mailbox: Mailbox, capsys: pytest.CaptureFixture[str]
+    answer: str, why: str, mailbox: Mailbox, woken: list[CostStorage], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A recipient that is refused, a server that is busy; and one that hangs up after the whole mail."""
     mailbox.refuses, mailbox.answer = True, answer
@@ -190,13 +200,14 @@ def test_what_a_mail_server_answered_is_told(
     assert code == 1
     assert [each["why"] for each in told["faults"]] == [why]
     assert mailbox.mails.empty()
+    assert [storage.root for storage in woken] == [Path(os.environ["COST_TRACKER_HOME"])]
 
 
 def test_a_chat_gets_a_few_lines(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
     with web_server() as web:
         monkeypatch.setenv("HOOK", f"json://127.0.0.1:{web.port}")
         assert run(["notify", "report", "--user", "kim"]) == 0
-        told = web.taken.get(timeout=60).data
+        told = web.taken.get(timeout=PATIENCE_S).data
     assert told["title"].endswith("user kim: $3.00")
     assert "Spent: $3.00" in told["message"]
     assert len(told["message"].splitlines()) <= 12
