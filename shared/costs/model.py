@@ -126,7 +126,7 @@ class Usage:
     @property
     def audio_microseconds(self) -> int:
         """The audio duration as an integer, for exact arithmetic."""
-        return round(self.audio_seconds * 1_000_000)
+        return round(self.audio_seconds * 1_000_000) if self.audio_seconds else 0
 
     @property
     def is_zero(self) -> bool:

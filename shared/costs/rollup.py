@@ -299,7 +299,7 @@ class Query(NamedTuple):
                 (start is None or start <= at)
                 and (end is None or at < end)
                 and (tag is None or tag in entry.tags)
-                and all((getattr(entry, name) or "") in values for name, values in wanted)
+                and (not wanted or all((getattr(entry, name) or "") in values for name, values in wanted))
             )
 
         return matches

@@ -13,7 +13,7 @@ from dataclasses import fields, make_dataclass
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter, itemgetter
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -130,7 +130,8 @@ def _usual(raw: bytes) -> Entry | None:
         *_same_of(values), *_UNUSUAL_VALUES, at, counted_at, usage, charge, tuple(tags), host or "", said
     )
     entry.__class__ = Entry
-    return cast("Entry", entry)
+    made: Entry = entry
+    return made
 
 
 def _instant(text: str) -> datetime:
@@ -149,7 +150,8 @@ def _usage(counts: tuple[Any, ...]) -> Usage:
     usage.__class__ = Usage
     if not is_plain:
         usage.require_subsets()
-    return cast("Usage", usage)
+    made: Usage = usage
+    return made
 
 
 def _metadata(text: bytes) -> dict[str, Any]:
