@@ -13,6 +13,7 @@ import pytest
 
 from shared.costs import importing
 from shared.costs.importing import undisturbed
+from tests.support.elapsed import PATIENCE_S
 
 SLOW = """
 import threading, time
@@ -60,7 +61,7 @@ def test_another_thread_imports_and_is_not_interrupted(
     assert not sys.modules["imported_slowly"].is_main
     other = threading.Thread(target=undisturbed, args=("imported_slowly",))
     other.start()
-    other.join(60)
+    other.join(PATIENCE_S)
     assert not other.is_alive()
 
 

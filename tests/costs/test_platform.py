@@ -11,7 +11,7 @@ import pytest
 
 from shared.costs import platform
 from shared.costs.errors import UnsafePath
-from tests.support.elapsed import own_time
+from tests.support.elapsed import PATIENCE_S, own_time
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.stdout == "True\n"
 

@@ -15,6 +15,7 @@ from pipeline.job import Job
 from pipeline.progress import LineProgress
 from pipeline.table import cost_table
 
+from tests.support.elapsed import PATIENCE_S
 from tests.support.provider import ProviderServer, Reply
 from tests.support.stages import RECORDINGS, Programs, entries, first_words
 
@@ -125,9 +126,9 @@ def test_jobs_run_side_by_side(programs: Programs, server: ProviderServer) -> No
     server.next_replies(Reply("stall"), Reply("stall"))
     with programs.start("run_batch", *(job.path for job in ready), "--resume", "--jobs", "2") as runner:
         for _ in ready:  # with one job at a time the second request would never come
-            assert server.arrived.acquire(timeout=60)
+            assert server.arrived.acquire(timeout=PATIENCE_S)
         server.release()
-        out, err = runner.communicate(timeout=60)
+        out, err = runner.communicate(timeout=PATIENCE_S)
     assert runner.returncode == 0, err
     assert out.count("$0.0") >= 4
 
@@ -138,9 +139,9 @@ def test_a_signal_ends_the_stages(programs: Programs, server: ProviderServer, nu
     job = transcribed(programs)
     server.next_replies(Reply("stall"))
     with programs.start("run_batch", job.path, "--resume") as runner:
-        assert server.arrived.acquire(timeout=60)
+        assert server.arrived.acquire(timeout=PATIENCE_S)
         runner.send_signal(number)
-        out, err = runner.communicate(timeout=60)
+        out, err = runner.communicate(timeout=PATIENCE_S)
     assert runner.returncode == 130, err
     assert "interrupted" in out
     assert "Interrupted: the same command with --resume goes on from here." in err
@@ -156,10 +157,10 @@ def test_a_killed_stage_is_told_and_can_be_resumed(programs: Programs, server: P
     job = transcribed(programs)
     server.next_replies(Reply("stall"))
     with programs.start("run_batch", job.path, "--resume") as runner:
-        assert server.arrived.acquire(timeout=60)
+        assert server.arrived.acquire(timeout=PATIENCE_S)
         [stage] = stages_of(job)
         os.kill(stage, signal.SIGKILL)
-        _, err = runner.communicate(timeout=60)
+        _, err = runner.communicate(timeout=PATIENCE_S)
     assert runner.returncode == 1, err
     assert f"{SUMMARY}: ended by signal 9" in job.log_path.read_text()
     assert programs.run("run_batch", job.path, "--resume").code == 0
@@ -171,10 +172,10 @@ def test_two_runners_do_not_run_one_stage_twice(programs: Programs, server: Prov
     job = transcribed(programs)
     server.next_replies(Reply("stall"))
     with programs.start("run_batch", job.path, "--resume") as first:
-        assert server.arrived.acquire(timeout=60)
+        assert server.arrived.acquire(timeout=PATIENCE_S)
         second = programs.run("run_batch", job.path, "--resume")
         server.release()
-        first.communicate(timeout=60)
+        first.communicate(timeout=PATIENCE_S)
     assert first.returncode == 0
     assert "another process is running a stage of this job" in second.err
     assert len(entries(job.path)) == 1

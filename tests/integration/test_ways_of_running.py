@@ -21,6 +21,7 @@ import pytest
 
 from scripts.faults.blackbox import LEDGER, NANOS, cost_of, paid, plain
 from scripts.faults.common import ROOT
+from tests.support.elapsed import PATIENCE_S
 
 ONE_CALL = cost_of(1000, 10)
 LIMITS = "budget: {monthly_limit_usd: 1000, block_at_limit: true}\n"
@@ -59,7 +60,7 @@ class Place:
 
     def run(self, code: str, *arguments: object) -> str:
         """Run a program to its good end; return what it printed."""
-        out, err = (process := self.start(code, *arguments)).communicate(timeout=120)
+        out, err = (process := self.start(code, *arguments)).communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, err[-3000:]
         assert "Traceback" not in err, err[-3000:]
         return out
@@ -116,7 +117,7 @@ Store.appended = lambda *_: os._exit(9)
 log("new")
 """
     )
-    died.communicate(timeout=60)
+    died.communicate(timeout=PATIENCE_S)
     assert died.returncode == 9
     place.has(1)
 
@@ -233,7 +234,7 @@ def test_a_server_that_forks_its_workers_beforehand(place: Place) -> None:
     assert server.stdout is not None
     assert [server.stdout.readline().strip() for _ in range(3)] == ["served"] * 3
     place.has(1 + 24)  # while the workers live
-    _, err = server.communicate("\n", timeout=60)
+    _, err = server.communicate("\n", timeout=PATIENCE_S)
     assert server.returncode == 0, err
     place.has(2 + 24)
 
@@ -282,14 +283,14 @@ def test_a_soft_limit_interrupts_a_task_at_any_moment(place: Place, modules: str
     assert worker.stdout.readline() == "ready\n"
     said = select.poll()  # `select` itself takes descriptors up to 1,023 alone
     said.register(worker.stdout)
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while worker.poll() is None and not said.poll(0):
         if time.monotonic() > end:
             worker.kill()
             pytest.fail("the task is stuck")
         os.kill(worker.pid, signal.SIGUSR1)
         time.sleep(chance.uniform(0.001, 0.01))
-    out, err = worker.communicate(timeout=60)
+    out, err = worker.communicate(timeout=PATIENCE_S)
     assert worker.returncode == 0, err
     done, month = out.split()
     lines = plain(*place.ledgers())
@@ -376,7 +377,7 @@ with tracker.stage("sum", logger=__import__("logging").getLogger("x")) as stage:
         running.append(place.start(job))
         time.sleep(0.1)
     for process in running:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, err
     place.has(10)
 
@@ -394,7 +395,7 @@ for _ in range(3):
 {end}
 """
     )
-    job.communicate(timeout=60)
+    job.communicate(timeout=PATIENCE_S)
     shutil.rmtree(place.folder / "jobs")
     assert place.month() == (3 * ONE_CALL, 3)
 

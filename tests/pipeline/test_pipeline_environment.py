@@ -15,6 +15,8 @@ import environment
 import pytest
 from environment import SetUpFailed, set_up
 
+from tests.support.elapsed import PATIENCE_S
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -82,7 +84,7 @@ def test_what_ctrl_c_ends_has_the_time_to_say_how_far_it_came() -> None:
         assert outer.stdout is not None
         assert outer.stdout.readline() == b"ready\n"
         os.killpg(outer.pid, signal.SIGINT)
-        _, said = outer.communicate(timeout=60)
+        _, said = outer.communicate(timeout=PATIENCE_S)
     assert (outer.returncode, said) == (130, b"")
 
 

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tests.support.elapsed import PATIENCE_S
+
 HOW_TO_GET = "needs a PostgreSQL server: apt-get install postgresql, and pip install '.[shared]'"
 PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt/postgresql")
 
@@ -64,7 +66,17 @@ class Server:
             log = self.folder / "log"
             try:
                 self.run(
-                    "pg_ctl", "-D", str(self.data), "-l", str(log), "-w", "-t", "60", "-o", options, "start"
+                    "pg_ctl",
+                    "-D",
+                    str(self.data),
+                    "-l",
+                    str(log),
+                    "-w",
+                    "-t",
+                    str(int(PATIENCE_S)),
+                    "-o",
+                    options,
+                    "start",
                 )
             except subprocess.CalledProcessError:
                 if number == len(ports):
@@ -85,7 +97,7 @@ class Server:
     def kill(self) -> None:
         """Kill the server and all that it started, as a power cut would."""
         os.kill(self.pid, signal.SIGQUIT)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while (self.data / "postmaster.pid").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
 

@@ -26,6 +26,8 @@ from pipeline.documents import Segment, Transcript
 from pipeline.job import Job, Media
 from pipeline.jobs import JobFolder
 
+from tests.support.elapsed import PATIENCE_S
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 RECORDINGS: Final = sorted((ROOT / "scripts" / "recordings").glob("*.flac"))
 SPOKEN: Final = ("good morning everyone", "the garden needs water", "water is dear in the garden")
@@ -61,7 +63,7 @@ class Programs:
             env=self.whole_environ(),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE_S,
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)

@@ -19,6 +19,7 @@ from shared.costs.periods import month, zone
 from shared.costs.rollup import Query
 from shared.costs.store.notices import LocalNotices
 from shared.costs.store.state import StateDb
+from tests.support.elapsed import PATIENCE_S
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 MONTH = Scope("u", "month")
@@ -98,7 +99,7 @@ def _compete(path: Path, barrier: Barrier, results: Queue[list[int]]) -> None:
     state = StateDb(path)
     counts = []
     for turn in range(ROUNDS):
-        barrier.wait(timeout=60)
+        barrier.wait(timeout=PATIENCE_S)
         counts.append(len(fire(LocalNotices(state), [crossed(80, Scope(f"user-{turn}", "month"))], NOW)))
     results.put(counts)
 
@@ -111,7 +112,7 @@ def test_of_processes_at_once_exactly_one_tells(tmp_path: Path) -> None:
     ]
     for worker in workers:
         worker.start()
-    counts = [results.get(timeout=60) for _ in workers]
+    counts = [results.get(timeout=PATIENCE_S) for _ in workers]
     for worker in workers:
         worker.join()
     assert [sum(turn) for turn in zip(*counts, strict=True)] == [1] * ROUNDS

@@ -30,7 +30,7 @@ from shared.costs.money import Nanos, format_usd, from_usd
 from shared.costs.profile import Profile
 from shared.costs.store.state import StateDb
 from shared.costs.store.strayed import StrayCache
-from tests.support.elapsed import own_time
+from tests.support.elapsed import PATIENCE_S, own_time
 
 
 @pytest.fixture
@@ -552,7 +552,7 @@ def test_threads_of_one_process_share_the_gate(bench: Bench) -> None:
             made += 1
 
     with ThreadPoolExecutor(6) as threads:
-        made = sum(threads.map(call_until_denied, range(6), timeout=60))
+        made = sum(threads.map(call_until_denied, range(6), timeout=PATIENCE_S))
     # $9.90 of $10 are spent. A thread may have been denied while others held what they then spent.
     assert made == 33
     assert bench.held() == []

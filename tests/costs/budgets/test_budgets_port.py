@@ -47,6 +47,7 @@ from shared.costs.store.holds import LocalHolds
 from shared.costs.store.notices import LocalNotices
 from shared.costs.store.presence import Presence
 from shared.costs.store.store import Store
+from tests.support.elapsed import PATIENCE_S
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -429,7 +430,7 @@ def test_turns_exclude_each_other(place: Place) -> None:
 
     def slow(_: Turn) -> Decision:
         entered.set()
-        assert leave.wait(60)
+        assert leave.wait(PATIENCE_S)
         return reservation("slow")
 
     def late(turn: Turn) -> Decision:
@@ -438,7 +439,7 @@ def test_turns_exclude_each_other(place: Place) -> None:
 
     with ThreadPoolExecutor(2) as threads:
         working = threads.submit(holds.reserve, slow, 1.0)
-        assert entered.wait(60)
+        assert entered.wait(PATIENCE_S)
         waiting = threads.submit(other.reserve, late, 60.0)
         time.sleep(0.1)
         assert not waiting.done()
@@ -461,7 +462,7 @@ def test_gates_on_it_never_go_over_a_limit(place: Place) -> None:
                 return kept
 
     with ThreadPoolExecutor(4) as threads:
-        kept = [each for some in threads.map(call_until_denied, gates, timeout=60) for each in some]
+        kept = [each for some in threads.map(call_until_denied, gates, timeout=PATIENCE_S) for each in some]
     assert len(kept) == 33  # $9.90 of $10
     assert sum(held.amount for held in gates[0].holds()) == from_usd("9.9")
     with pytest.raises(BudgetExceeded, match=r"\$9.9000 held"):

@@ -20,6 +20,7 @@ from shared.costs.capture.hooks.langchain import ModelCalls
 from shared.costs.extras import needs
 from shared.costs.model import Usage
 from shared.costs.run.child import Reporter
+from tests.support.elapsed import PATIENCE_S
 from tests.support.provider import ProviderServer, Reply
 
 
@@ -286,7 +287,7 @@ def test_a_fork_while_a_thread_is_in_a_hook(calls: Calls) -> None:
     held.wait()
     child = multiprocessing.get_context("fork").Process(target=call)
     child.start()
-    child.join(60)
+    child.join(PATIENCE_S)
     code = child.exitcode
     child.kill()
     over.set()

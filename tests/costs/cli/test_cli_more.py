@@ -23,6 +23,7 @@ from shared.costs.reports.whatif import SPEC as WHATIF
 from shared.costs.storage import CostStorage
 from shared.costs.workspace import Workspace
 from tests.costs.cli.cli_support import LEAVES_A_HOLD, PROGRAM, Dashboard, program
+from tests.support.elapsed import PATIENCE_S
 
 GPT_4O = 0.00675
 WHISPER = 0.06
@@ -466,7 +467,7 @@ def test_watch_shows_it_anew_until_interrupted(jobs: Path) -> None:
         while b"$0.60 of" not in shown:
             shown += os.read(leader, 65_536)
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(60) == 130
+        assert watching.wait(PATIENCE_S) == 130
     os.close(leader)
     assert shown.count(b"\x1b[2J") >= 2
 

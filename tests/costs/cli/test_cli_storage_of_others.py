@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
+from tests.support.elapsed import PATIENCE_S
 
 TOOL = Path(__file__).resolve().parents[3] / "tools" / "cost-dashboard.py"
 NOBODY = 65534
@@ -55,7 +56,7 @@ def test_it_is_said_in_one_sentence_with_the_next_step(words: list[str], code: i
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert ran.returncode == code
     said = " ".join((ran.stdout + ran.stderr).split())
@@ -82,7 +83,7 @@ def test_a_call_has_its_price_and_the_process_ends_quietly(asks: list[str], tmp_
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert (ran.returncode, ran.stdout) == (0, "2.5\n")
     assert "Permission denied" in ran.stderr

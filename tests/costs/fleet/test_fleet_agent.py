@@ -13,7 +13,7 @@ from shared.cost_tracker import CostTracker
 from shared.costs.fleet import agent as background
 from shared.costs.fleet.agent import Agent
 from shared.costs.fleet.database import SharedUnavailable
-from tests.support.elapsed import own_time
+from tests.support.elapsed import PATIENCE_S, own_time
 from tests.support.fleet_hosts import Host, hosts
 
 ALONE = "shared: {url: env:COST_TRACKER_SHARED}\n"
@@ -24,7 +24,7 @@ def entries(host: Host) -> int:
     return int(count)
 
 
-def wait_for(what: object, seconds: float = 60.0) -> None:
+def wait_for(what: object, seconds: float = PATIENCE_S) -> None:
     assert callable(what)
     end = time.monotonic() + seconds
     while not what() and time.monotonic() < end:

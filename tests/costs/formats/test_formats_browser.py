@@ -16,6 +16,7 @@ from shared.costs.reports.document import Report
 from shared.costs.reports.show_job import receipt_report
 from shared.costs.reports.statement import statement_report
 from tests.costs.formats.test_formats_html import report
+from tests.support.elapsed import PATIENCE_S
 from tests.support.history import busy_month, entry
 from tests.support.statement import receipt_facts, statement_facts
 
@@ -61,6 +62,7 @@ class Show:
         context = self._browser.new_context(viewport=viewport, color_scheme=scheme)  # type: ignore[arg-type]  # a TypedDict
         self._contexts.append(context)
         self._file.write_text(render(PAGES[name]), encoding="utf-8")
+        context.set_default_timeout(PATIENCE_S * 1000)
         page, said = context.new_page(), []
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda fault: said.append(str(fault)))

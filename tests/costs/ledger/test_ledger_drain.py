@@ -19,7 +19,7 @@ from shared.costs.ledger.recorder import Recorder
 from shared.costs.model import Entry
 from shared.costs.storage import CostStorage
 from tests.costs.ledger.ledger_support import entry
-from tests.support.elapsed import own_time
+from tests.support.elapsed import PATIENCE_S, own_time
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_stuck_lines_of_some_ledgers_keep_out_none_of_another(
     if form == "before":
         path.rename(path.with_name(f"ff{good.id}{spool.SUFFIX}"))
     calls, took = list[Entry](), list[float]()
-    deadline = time.monotonic() + 60  # a call brings in what goes quickly, which is little on a busy machine
+    deadline = time.monotonic() + PATIENCE_S  # a call brings in what goes quickly: little on a busy machine
     while len(calls) < 60 or (not job(tmp_path, "good").exists() and time.monotonic() < deadline):
         calls.append(one := entry())
         began = own_time()
@@ -105,7 +105,7 @@ def test_a_ledger_that_can_be_written_again_is(storage: CostStorage, tmp_path: P
     one = entry()
     Recorder(storage).record(mine, encode(one), one.id)
     ledger.rmdir()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while spool.waiting_paths(storage) and time.monotonic() < deadline:
         one = entry()
         Recorder(storage).record(mine, encode(one), one.id)
@@ -214,7 +214,7 @@ def test_what_is_kept_in_memory_is_tried_again_when_any_process_ends(
     program = tmp_path / "program.py"
     program.write_text(WORKERS)
     arguments = [how, str(storage.root), str(ledger), encode(one).decode(), one.id]
-    subprocess.run([sys.executable, program, *arguments], check=True, capture_output=True, timeout=60)
+    subprocess.run([sys.executable, program, *arguments], check=True, capture_output=True, timeout=PATIENCE_S)
     assert ids(ledger) == [one.id]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from shared.costs import platform
+from shared.costs.ledger import recorder as recorder_module
 from shared.costs.ledger import writer
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.reader import read
@@ -24,7 +25,7 @@ from shared.costs.ledger.writer import KEPT_OPEN, Kept, append
 from shared.costs.model import Entry
 from shared.costs.storage import CostStorage
 from tests.costs.ledger.ledger_support import entry
-from tests.support.elapsed import own_time
+from tests.support.elapsed import PATIENCE_S, slowest_of
 
 
 def open_here(folder: Path) -> list[str]:
@@ -140,7 +141,7 @@ def test_a_forked_child_writes_through_a_file_of_its_own(tmp_path: Path) -> None
     with kept[str(ledger)]._lock:  # as another thread of the parent, at this moment
         child = os.fork()
         if not child:
-            signal.alarm(20)
+            signal.alarm(int(PATIENCE_S))
             append(ledger, lines[1], 1, kept)
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
@@ -160,30 +161,31 @@ os.kill(os.getpid(), signal.SIGSTOP)
 @pytest.mark.no_cover
 @pytest.mark.parametrize("trackers", [1, 200])
 def test_many_threads_behind_a_stopped_holder_of_the_ledger_wait_at_once(
-    tmp_path: Path, trackers: int
+    tmp_path: Path, trackers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """If each waited for all before it, the last one would wait 400 s."""
     storage, ledger = CostStorage(tmp_path / "home"), job(tmp_path, 1)
     append(ledger, b"x\n", 1)
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, ledger], stdout=subprocess.PIPE)
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    recorders = [Recorder(storage) for _ in range(trackers)]
-    took: list[float] = []
+    with subprocess.Popen([sys.executable, "-c", HOLDER, ledger], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
 
-    def call(number: int) -> None:
-        began, one = own_time(), entry()
-        recorders[number % trackers].record(ledger, encode(one), one.id)
-        took.append(own_time() - began)
+        def slowest() -> float:
+            recorders = [Recorder(storage) for _ in range(trackers)]
 
-    threads = [threading.Thread(target=call, args=(number,)) for number in range(200)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    holder.kill()
-    holder.communicate()
-    deadline = time.monotonic() + 60
+            def call(number: int) -> None:
+                recorders[number % trackers].record(ledger, encode(one := entry()), one.id)
+
+            return slowest_of(200, call)
+
+        try:
+            whole = slowest()
+            monkeypatch.setattr(recorder_module, "LOCK_TIMEOUT_S", 0.0)
+            at_once = slowest()
+        finally:
+            holder.kill()
+    deadline = time.monotonic() + PATIENCE_S
     while list(storage.spool_dir.glob("*.spooled")) and time.monotonic() < deadline:
-        recorders[0].close()
-    assert max(took) < 6.0  # 2.2 s on a machine that has nothing else to do
-    assert len({one.content.id for one in read(ledger) if isinstance(one.content, Entry)}) == 200
+        Recorder(storage).close()
+    assert whole < 4.0 + 2 * at_once
+    assert len({one.content.id for one in read(ledger) if isinstance(one.content, Entry)}) == 400

@@ -22,6 +22,7 @@ from shared.costs.ledger.recorder import Recorder
 from shared.costs.model import Entry
 from shared.costs.storage import CostStorage
 from tests.costs.ledger.ledger_support import entry
+from tests.support.elapsed import PATIENCE_S
 
 
 @pytest.fixture
@@ -387,7 +388,7 @@ def test_eight_processes_write_eight_hundred_lines(ledger: Path, storage: CostSt
     command = [sys.executable, "-c", code, str(ledger.parent), str(storage.root)]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(8)]
     for process in running:
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, said.decode()
     Recorder(storage).close()  # what had to wait on a slow machine is written now
     found = list(read(ledger))

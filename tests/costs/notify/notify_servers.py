@@ -16,6 +16,8 @@ from typing import Any
 
 import trustme
 
+from tests.support.elapsed import PATIENCE_S
+
 
 @dataclass
 class Taken:
@@ -50,7 +52,7 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             web.taken.put(Taken(self.headers.get("Host", ""), self.path, body.decode()))
             if web.hold is not None:
-                web.hold.wait(60)
+                web.hold.wait(PATIENCE_S)
             with suppress(ConnectionError):  # some clients have given up by now
                 self.reply(web.answer())
 

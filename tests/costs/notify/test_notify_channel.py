@@ -24,6 +24,7 @@ from shared.costs.notify.channel import MissingNotifyExtra, send
 from shared.costs.notify.message import Mail, Message
 from shared.costs.notify.sender import name_of
 from shared.costs.profile.types import Budget
+from tests.support.elapsed import PATIENCE_S
 
 pytest.importorskip("apprise")
 
@@ -38,7 +39,7 @@ def sent(url: str) -> str:
 def test_a_webhook_gets_the_text() -> None:
     with web_server() as web:
         assert sent(f"json://127.0.0.1:{web.port}/hook") == ""
-        taken = web.taken.get(timeout=60)
+        taken = web.taken.get(timeout=PATIENCE_S)
     assert taken.path == "/hook"
     assert (taken.data["title"], taken.data["message"], taken.data["type"]) == ("AI costs", TEXT, "failure")
 
@@ -65,7 +66,7 @@ def test_slack_and_discord_are_reached_over_tls_under_their_own_names(
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         assert sent(url) == ""
-        taken = web.taken.get(timeout=60)
+        taken = web.taken.get(timeout=PATIENCE_S)
     assert (taken.host, taken.path.partition("?")[0]) == (host, path)
     assert "Budget limit reached!" in str(taken.data)
 
@@ -83,7 +84,7 @@ def test_an_email_arrives() -> None:
         environ = {"COST_TRACKER_SMTP": f"mailto://127.0.0.1:{mail.port}?mode=insecure"}
         (address,) = addresses_of(Budget(notification_email="ana@example.org"), environ)
         assert send(address, Message("AI costs", TEXT, "warning")) == ""
-        taken = mail.taken.get(timeout=60)
+        taken = mail.taken.get(timeout=PATIENCE_S)
     parsed = message_from_string(taken.body)
     assert taken.host == "ana@example.org"
     assert parsed["Subject"] == "AI costs"

@@ -14,6 +14,7 @@ from shared.costs.apps.cli.program import run
 from shared.costs.budgets.port import Notice
 from shared.costs.extras import install_command
 from shared.costs.workspace import Workspace
+from tests.support.elapsed import PATIENCE_S
 
 PROFILE = """\
 users:
@@ -53,7 +54,7 @@ def test_a_test_message_tells_each_address_apart(
     with web_server() as web:
         monkeypatch.setenv("HOOK_A", f"json://127.0.0.1:{web.port}/tok3n")
         code, told = asked(capsys, "test", "--user", "ana")
-        assert "This is a test" in web.taken.get(timeout=60).data["message"]
+        assert "This is a test" in web.taken.get(timeout=PATIENCE_S).data["message"]
         assert run(["notify", "test", "--user", "bob"]) == 0
     assert code == 1
     assert [(each["address"], each["sent"]) for each in told["addresses"]] == [

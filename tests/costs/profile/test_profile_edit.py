@@ -19,6 +19,7 @@ from shared.costs.profile import Budget, load_profile
 from shared.costs.profile import edit as editing
 from shared.costs.profile.edit import Edit, edit_profile, edited, template
 from shared.costs.profile.reading import parse_profile
+from tests.support.elapsed import PATIENCE_S
 
 DAILY = {"daily_limit": from_usd(5)}
 
@@ -213,7 +214,7 @@ def test_an_editor_that_never_ends_is_waited_for_briefly(
 
 
 def _edit_often(path: Path, worker: int, barrier: Barrier) -> None:
-    barrier.wait(timeout=60)
+    barrier.wait(timeout=PATIENCE_S)
     for turn in range(10):
         edit_profile(path, Edit(DAILY, f"user-{worker}-{turn}"))
 
@@ -227,7 +228,7 @@ def test_two_editors_at_once_lose_nothing(tmp_path: Path) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(PATIENCE_S)
     assert [worker.exitcode for worker in workers] == [0, 0]
     expected = {f"user-{worker}-{turn}" for worker in range(2) for turn in range(10)}
     assert load_profile(path).users.keys() == expected | {"ana", "2"}

@@ -16,6 +16,7 @@ from shared.costs.demo.writing import Sample
 from shared.costs.money import Nanos
 from shared.costs.profile.edit import Edit, edit_profile
 from tests.costs.serve.test_serve_program import serving
+from tests.support.elapsed import PATIENCE_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Request
@@ -49,7 +50,7 @@ class Visitor:
 
     def __init__(self, context: BrowserContext, address: str) -> None:
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(PATIENCE_S * 1000)
         self.said: list[str] = []
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda fault: self.said.append(str(fault)))
@@ -294,19 +295,19 @@ def test_pages_follow_a_batch_but_not_under_a_hand(own: tuple[Visitor, Path], tm
     visitor, _ = own
     log(tmp_path / "job-1", 1)
     page = visitor.open("/")
-    expect(page.locator(".live")).to_have_text("Live", timeout=60_000)
+    expect(page.locator(".live")).to_have_text("Live", timeout=PATIENCE_S * 1000)
     page.evaluate("window.sameDocument = true")
     spent = page.locator(".hero dd")
     assert "$2.50" in spent.inner_text()
     link = page.locator("table a", has_text="job-1").first
     link.focus()
     log(tmp_path / "job-1", 3)
-    expect(spent).to_contain_text("$10.00", timeout=60_000)
+    expect(spent).to_contain_text("$10.00", timeout=PATIENCE_S * 1000)
     assert page.evaluate("document.activeElement.textContent") == "job-1"
     row = page.locator("tr", has=page.get_by_role("link", name="job-1"))
     assert "$2.50" in row.inner_text()  # the part with the focus waits
     page.evaluate("document.activeElement.blur()")
-    expect(row).to_contain_text("$10.00", timeout=60_000)
+    expect(row).to_contain_text("$10.00", timeout=PATIENCE_S * 1000)
     assert page.evaluate("window.sameDocument")
     assert visitor.said == []
 

@@ -20,6 +20,7 @@ from shared.costs.apps.cli.commands import serve
 from shared.costs.apps.serve.server import listening
 from shared.costs.extras import install_command
 from tests.costs.cli.cli_support import PROGRAM, Dashboard, Ran, program
+from tests.support.elapsed import PATIENCE_S
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_no_part_of_an_answer_is_held_back() -> None:
 
 def ended(process: subprocess.Popen[str], by: int) -> Ran:
     process.send_signal(by)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     return Ran(process.returncode, "", err)
 
 
@@ -128,7 +129,10 @@ def filled(text: str, fields: dict[str, str]) -> str:
 
 def status_of(place: tuple[str, int], sent: str, later: str) -> str:
     """Send bytes, and others once a stream has begun; end sending, and return the status that was read."""
-    with socket.create_connection(place, timeout=60) as connection, connection.makefile("rb") as answer:
+    with (
+        socket.create_connection(place, timeout=PATIENCE_S) as connection,
+        connection.makefile("rb") as answer,
+    ):
         connection.sendall(sent.encode())
         first = answer.readline() if sent.startswith("GET /events") else b""
         connection.sendall(later.encode())

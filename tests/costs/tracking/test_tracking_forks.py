@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
+from tests.support.elapsed import PATIENCE_S
 
 CHILDREN = 10
 
@@ -22,7 +23,7 @@ def child_of(tracker: CostTracker) -> int:
     """Fork a child that logs one call, and is killed where that takes 10 s."""
     child = os.fork()
     if child == 0:
-        signal.alarm(10)
+        signal.alarm(int(PATIENCE_S))
         log(tracker)
         os._exit(0)
     return child

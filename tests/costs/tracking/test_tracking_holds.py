@@ -24,6 +24,7 @@ from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.budgets.hold import Hold
 from shared.costs.budgets.port import Held
 from shared.costs.workspace import Workspace
+from tests.support.elapsed import PATIENCE_S
 
 MODEL = ("openai", "gpt-4o")
 ASKED: dict[str, Any] = {"tokens_input": 100_000, "max_tokens_output": 10_000}
@@ -56,13 +57,12 @@ def states() -> list[tuple[str, float]]:
     return [(held.reservation.state, held.amount / 1e9) for held in holds()]
 
 
-SOON_S = 60.0
 """How long to wait for what the background does, on a machine however busy: what is stuck stays an hour."""
 
 
 def soon(wanted: list[tuple[str, float]]) -> bool:
     """Wait for what is done in the background."""
-    end = time.monotonic() + SOON_S
+    end = time.monotonic() + PATIENCE_S
     while (found := states()) != wanted and time.monotonic() < end:
         time.sleep(0.01)
     assert found == wanted
@@ -340,7 +340,7 @@ def test_a_hold_dropped_after_its_tracker_was_closed_ends_and_leaves_no_file_ope
     tracker.close()
     del hold
     gc.collect()
-    until = time.monotonic() + SOON_S
+    until = time.monotonic() + PATIENCE_S
     while (endings._working or endings._dropped or endings._waiting) and time.monotonic() < until:
         time.sleep(0.01)
     assert not open_files("state.db")
@@ -434,7 +434,7 @@ def unreported(job: CostTracker) -> None:
 
 def live() -> list[Held]:
     """What is still live when the background had its time."""
-    end = time.monotonic() + SOON_S
+    end = time.monotonic() + PATIENCE_S
     while (
         found := [held for held in holds() if held.reservation.state == "live"]
     ) and time.monotonic() < end:

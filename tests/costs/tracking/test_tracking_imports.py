@@ -14,6 +14,7 @@ import pytest
 
 import shared
 from shared.cost_tracker import CostTracker
+from tests.support.elapsed import PATIENCE_S
 from tests.support.plugin import remember
 
 CALLS = {
@@ -132,7 +133,7 @@ def test_calls_are_recorded_once_and_raise_nothing(
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert ran.stdout.split() == ["0"] * len(CALLS), ran.stdout
     for number, name in enumerate(CALLS):
@@ -167,7 +168,7 @@ def test_a_gate_that_cannot_be_loaded_is_unavailable(tmp_path: Path, environment
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE_S,
         )
         assert "raised BudgetGateUnavailable" in ran.stdout, way
 
@@ -200,6 +201,6 @@ def test_looks_at_the_budgets_raise_nothing(
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert ran.stdout.startswith("False "), ran.stdout

@@ -16,6 +16,7 @@ from shared.costs.model import Entry
 from shared.costs.rollup import Query
 from shared.costs.store.recent import RecentLine, _Sum
 from shared.costs.tracking import recording
+from tests.support.elapsed import PATIENCE_S
 
 
 class SoftLimit(Exception):
@@ -122,7 +123,7 @@ def test_a_storm_of_alarms_sticks_no_thread_and_loses_no_call(tmp_path: Path, tr
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         stop.set()
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
     tracker.close()
     tracker.close()  # what waits is written in turns

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import BudgetExceeded, CostTracker
+from tests.support.elapsed import PATIENCE_S
 
 
 def call(tracker: CostTracker) -> float:
@@ -159,7 +160,7 @@ def test_a_generator_that_waits_as_the_program_ends_says_nothing_of_a_fault(
 ) -> None:
     job = tmp_path / "job"
     command = [sys.executable, "-c", LEFT, str(job)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     assert (ended.stdout, ended.stderr) == ("", "")
     tracker = CostTracker(job)
     assert spent(tracker) == {"translate": 1}
