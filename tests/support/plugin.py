@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.leftovers import Leftovers, adopt_orphans
+
 if TYPE_CHECKING:
     from shared.cost_tracker import CostTracker
     from tests.support.provider import ProviderServer
@@ -43,6 +45,7 @@ DAY_S = 86_400
 LAST_S = 20
 """Longer than what most tests take, in seconds."""
 _DAYS_ENDED = set[float]()
+_LEFT = pytest.StashKey[Leftovers]()
 
 VARIABLES = (
     "COST_TRACKER_JOB_DIR",
@@ -66,6 +69,33 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Know from now on what is started here, and what that starts in turn."""
+    adopt_orphans()
+    session.config.stash[_LEFT] = Leftovers()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """Let run on after a test what a fixture of several has started."""
+    if fixturedef.scope == "function":
+        return (yield)
+    with request.config.stash[_LEFT].staying():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that leaves a process running: what it still writes fails others."""
+    try:
+        return (yield)
+    finally:
+        if left := item.config.stash[_LEFT].end():
+            pytest.fail(f"left running: {', '.join(left)}", pytrace=False)
 
 
 @pytest.hookimpl(tryfirst=True)
