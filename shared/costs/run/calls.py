@@ -12,6 +12,7 @@ from ..capture.captured import Captured, unreadable
 from ..capture.hosts import region_of, service_of
 from ..capture.reading import UnknownResponse, read_response
 from ..model import UNKNOWN, Usage
+from .answers import Answer
 from .bedrock import SERVICE as BEDROCK
 from .bedrock import calls_in, units_of
 from .bounds import Bounds, bounds_of, bounds_of_bedrock, model_of
@@ -62,16 +63,27 @@ class Call:
 
     @contextmanager
     def failing(self) -> Iterator[None]:
-        """Tell whoever was asked before where the call fails."""
+        """Tell whoever was asked before where the call fails, and of an answer that came all the same."""
         try:
-            yield
+            with Answer() as answer:
+                yield
         except BaseException as fault:
             if self.ticket is None:
                 raise
-            self.ticket.failed(fault)
+            if not self.reported(answer):
+                self.ticket.failed(fault)
             if (denied := self.ticket.denied) is not None and denied is not fault:
                 raise denied from fault
             raise
+
+    def reported(self, answer: Answer) -> bool:
+        """Tell of an answer that the SDK read and could not make what was asked for of, if one came."""
+        if answer.read is None:
+            return False
+        with suppress(Exception):  # no response: a stream that was opened, say
+            self.report(answer.read, self.tell)
+            return True
+        return False
 
     @property
     def _client(self) -> Any:

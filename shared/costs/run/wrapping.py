@@ -25,6 +25,7 @@ from ..capture.captured import Captured
 from ..capture.standin import StandIn
 from ..capture.streams import follow, track_stream
 from ..capture.watch import StreamNames
+from .answers import Answer, watch_answers
 from .bedrock import SERVICE as BEDROCK
 from .bedrock import follow_agent, follow_events
 from .calls import AzureSpeechCall, BedrockAgentCall, BedrockCall, Call, MediaCall
@@ -209,6 +210,7 @@ class Wrapper:
                 continue  # this version has no such method
             done += 1
         if done:
+            watch_answers(library)
             self._wraps(library)
         return done
 
@@ -287,11 +289,14 @@ class Wrapper:
 
     def _seen(self, result: Any, about: Call, *, asked: bool) -> Any:
         """Return what the program gets: the response itself, or a stream that is followed."""
+        answer = Answer()
         try:
-            return self._followed(result, about, asked=asked)
+            with answer:
+                return self._followed(result, about, asked=asked)
         except Exception as fault:
             # Whatever is wrong with reading it, the program must have its answer; the call is not lost.
-            about.tell(about.unread(fault))
+            if not about.reported(answer):
+                about.tell(about.unread(fault))
             return result
 
     def _followed(self, result: Any, about: Call, *, asked: bool) -> Any:

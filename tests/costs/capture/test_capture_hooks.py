@@ -170,6 +170,19 @@ class TestLangChainsCalls:
         under_way.fail(uuid4(), None, TimeoutError())
         assert len(calls) == 1, "what never answered is not billed"
 
+    def test_an_answer_that_was_cut_off_and_cannot_be_parsed(self, calls: Calls) -> None:
+        under_way, run = ModelCalls(calls), uuid4()
+        under_way.begin(run, {"ls_provider": "azure", "ls_model_name": "gpt-4o"})
+        used = {"prompt_tokens": 70, "completion_tokens": 6, "total_tokens": 76}
+        error = ValueError("the length limit was reached")
+        error.completion = {  # type: ignore[attr-defined]
+            "id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o", "choices": [], "usage": used
+        }  # fmt: skip
+        under_way.fail(run, None, error)
+        assert [(call.service, call.model, call.usage, call.incomplete) for call in calls] == [
+            ("azure", "gpt-4o", Usage(70, 6), None)
+        ]
+
     def test_a_sink_that_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         ModelCalls(Broken()).end(uuid4(), self.message())
         assert "disk full" in caplog.text

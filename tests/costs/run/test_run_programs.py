@@ -94,6 +94,52 @@ client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "conte
 """
 
 
+UNFIT = """
+import asyncio, sys
+import anthropic, openai, pydantic
+
+class Answer(pydantic.BaseModel):
+    number: int
+
+ask = [{"role": "user", "content": "Say it."}]
+chat = dict(model="gpt-4o", messages=ask, response_format=Answer)
+response = dict(model="gpt-5", input="Say it.", text_format=Answer)
+message = dict(model="claude-sonnet-4-6", max_tokens=99, messages=ask, output_format=Answer)
+client = openai.OpenAI(api_key="k", base_url=sys.argv[1])
+later = openai.AsyncOpenAI(api_key="k", base_url=sys.argv[1])
+claude = anthropic.Anthropic(api_key="k", base_url=sys.argv[2])
+for call in (
+    lambda: client.chat.completions.parse(**chat),
+    lambda: client.chat.completions.with_raw_response.parse(**chat).parse(),
+    lambda: client.responses.parse(**response),
+    lambda: asyncio.run(later.chat.completions.parse(**chat)),
+    lambda: claude.messages.parse(**message),
+):
+    try:
+        call()
+    except pydantic.ValidationError:
+        print("no such answer")
+"""
+
+
+@needs_openai
+@needs_anthropic
+def test_answers_that_do_not_fit_their_class_are_in_the_ledger(
+    server: ProviderServer, tmp_path: Path, job: Path
+) -> None:
+    program = script(tmp_path, UNFIT)
+    addresses = [server.url("openai"), server.url("anthropic")]
+    done = dashboard_run("--job-dir", job, "--", sys.executable, program, *addresses)
+    assert (done.returncode, done.stdout) == (0, "no such answer\n" * 5), done.stderr
+    found = {entry.request_id: entry for entry in entries(job)}
+    assert len(server.answered) == len(found) == 5
+    for served in server.answered:
+        entry = found[served.request_id]
+        assert entry.usage.tokens_input == served.counts.tokens_input
+        assert entry.usage.tokens_output == served.counts.tokens_output
+        assert entry.cost
+
+
 @needs_openai
 @needs_anthropic
 def test_every_call_of_two_sdks_is_in_the_ledger(server: ProviderServer, tmp_path: Path, job: Path) -> None:

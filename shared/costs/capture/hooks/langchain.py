@@ -21,6 +21,7 @@ from ...model import UNKNOWN
 from ..adapters.langchain import ADAPTER, service_of
 from ..captured import Captured, Sink, unreadable
 from ..fields import Fields
+from ..reading import read_response
 from ..watch import broke
 
 try:
@@ -76,7 +77,7 @@ class ModelCalls:
 
     def fail(self, run_id: UUID, response: object, error: BaseException) -> None:
         """Record what came of a call that failed. Raises nothing."""
-        self._record(run_id, lambda: _broken(Fields(response), broke(error)))
+        self._record(run_id, lambda: [*_broken(Fields(response), broke(error)), *_unparsed(error)])
 
     def _record(self, run_id: UUID, read: Callable[[], Iterable[Captured]]) -> None:
         with self._lock:
@@ -106,6 +107,15 @@ def _broken(response: Fields, ending: str) -> Iterable[Captured]:
                 follower = ADAPTER.follow()
                 follower.add(message)
                 yield from follower.result(ending)
+
+
+def _unparsed(error: BaseException) -> Iterable[Captured]:
+    """Return the call whose whole answer an error carries: one that was cut off, so that it cannot be parsed.
+
+    Source: ``LengthFinishReasonError`` of openai 3.57, which langchain-openai 1.7 lets through, 2026-11-30.
+    """
+    answer = getattr(error, "completion", None)
+    return read_response(answer) if Fields(answer).has("usage") else []
 
 
 _SELLERS: Final = frozenset(
