@@ -69,7 +69,7 @@ MUTANTS = (
     ),
     Mutant(
         "sums of a gone ledger",
-        "store/intake.py",
+        "store/gone.py",
         "        self._append(db, *(_record(db, row) for row in rows if row.gone != WAITING))",
         "        pass",
         RUNNING,

@@ -32,7 +32,7 @@ from ..archive.places import OtherManifest, Place, Stored
 from ..ledger.lines import split
 from ..replacing import replacing
 from ..rollup import Query
-from ..store.intake import Extent, fingerprint, recognised
+from ..store.gone import Extent, fingerprint, recognised
 from ..store.journal import opened
 from ..store.queries import Readable
 from ..store.store import Store

@@ -22,7 +22,7 @@ from ..ledger.lines import split
 from ..ledger.places import DamagedLine
 from ..model import Entry
 from ..rollup import Query
-from ..store.intake import Extent, recognised
+from ..store.gone import Extent, recognised
 from ..store.journal import opened
 from ..store.queries import Readable
 from ..store.store import Store

@@ -90,7 +90,7 @@ class Shelf:
     def _corrections_in(self, ledger: Path) -> dict[str, list[Entry]]:
         """Return all corrections of a ledger by what they correct."""
         found: dict[str, list[Entry]] = {}
-        for line in self._index.lines_with(Query(ledger=ledger), b'"corrects":'):
+        for line in self._index.lines(Query(ledger=ledger), text=b'"corrects":'):
             with suppress(DamagedLine):
                 entry = decode(line)
                 if entry.corrects:

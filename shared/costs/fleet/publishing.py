@@ -22,7 +22,8 @@ from ..ledger.counted import Counted, counted
 from ..ledger.line import decode
 from ..ledger.places import DamagedLine
 from ..platform import SecureFile
-from ..store.intake import fingerprint, job_of, read_counted, recognised
+from ..store.gone import fingerprint, job_of, recognised
+from ..store.intake import read_counted
 from ..store.journal import opened, size_of
 from ..store.tables import (
     DAY_BUCKETS,

@@ -136,7 +136,7 @@ def _used(reader: Reader) -> list[UsedModel]:
 def _bills(reader: Reader) -> dict[tuple[str, str], tuple[int, int]]:
     """Return what providers billed by service and model, and what our arithmetic makes of the same calls."""
     found: dict[tuple[str, str], tuple[int, int]] = {}
-    for raw in reader.index.lines_with(Query(), b'"stated@bill"'):
+    for raw in reader.index.lines(Query(), text=b'"stated@bill"'):
         with suppress(DamagedLine):
             entry = decode(raw)
             if entry.kind == "usage" and entry.catalogue_cost is not None:

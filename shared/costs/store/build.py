@@ -27,7 +27,8 @@ from ..platform import SecureFile
 from . import tables
 from .catchup import CatchUp, Known
 from .database import Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
-from .intake import WAITING, Id, Kept, fingerprint, next_number, put_back, unreadable
+from .gone import WAITING, Id, Kept, fingerprint, next_number, put_back
+from .intake import unreadable
 from .journal import look_at, opened
 from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Dim, Fold, LedgerRow, Problem, Reserved, keys_of
 

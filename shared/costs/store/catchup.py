@@ -25,7 +25,8 @@ from ..ledger.places import DamagedLine
 from ..storage import CostStorage
 from . import tables
 from .database import WAIT_S, Database
-from .intake import KEPT_ROWS, NOTES, Intake, Kept, Read, is_there, new_row, vouched
+from .gone import KEPT_ROWS, NOTES, Kept, is_there, new_row, vouched
+from .intake import Intake, Read
 from .journal import NO_FILE, Journal, Position, look_at, opened
 from .presence import Fed, Feeds, Presence
 from .tables import LedgerRow, key_of

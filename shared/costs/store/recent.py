@@ -19,7 +19,8 @@ from ..money import Nanos
 from ..platform import SecureFile
 from ..rollup import BUCKET_SECONDS, Dimension, Group, Query, Totals
 from . import queries, tables
-from .intake import job_of, read_counted, recognised
+from .gone import job_of, recognised
+from .intake import read_counted
 from .journal import NO_FILE, Look, look_at, opened
 from .tables import (
     BUCKET_MICROSECONDS,

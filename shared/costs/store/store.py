@@ -46,7 +46,8 @@ from ..storage import LEDGER_NAME, CostStorage
 from . import queries, tables
 from .catchup import CatchUp, Known
 from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
-from .intake import GONE, WAITING, Kept, NotKept, Read, read_counted, recognised, retire
+from .gone import GONE, WAITING, Kept, NotKept, recognised, retire
+from .intake import Read, read_counted
 from .journal import opened
 from .packed import Packed, lines_of
 from .presence import Feed, Feeds, presence_in
@@ -587,18 +588,14 @@ class Store:
         for ledger, lines in self._read(self.readable(query), missed or _warn):
             yield ledger.job, _entries_in(lines, is_meant)
 
-    def lines(self, query: Query, missed: Missed | None = None) -> Iterator[bytes]:
+    def lines(self, query: Query, missed: Missed | None = None, text: bytes = b"") -> Iterator[bytes]:
         """Return every line that counts, of the ledgers that a query means.
 
         Its other conditions are not applied, and the seals are still to be checked: for those who
-        need no entries, since a line is several times cheaper.
+        need no entries, since a line is several times cheaper. Those with a ``text`` in them are found
+        quicker than lines are.
         """
-        for _, lines in self._read(self.readable(query), missed or _warn):
-            yield from lines
-
-    def lines_with(self, query: Query, text: bytes) -> Iterator[bytes]:
-        """Return those of :meth:`lines` that have a text in them, which is found quicker than lines are."""
-        for _, lines in self._read(self.readable(query), _warn, text):
+        for _, lines in self._read(self.readable(query), missed or _warn, text):
             yield from lines
 
     def lines_of_ledger(self, ledger: Readable, missed: Missed) -> Iterator[bytes]:

@@ -229,7 +229,7 @@ def reserved_of(sums: Sequence[int]) -> Reserved:
 class LedgerRow(NamedTuple):
     """One ledger: which file it is, how far it was read, and what became of it.
 
-    ``is_kept`` tells whether what is counted of a ledger that is gone was written down (``intake.KEPT``).
+    ``is_kept`` tells whether what is counted of a ledger that is gone was written down (``gone.KEPT``).
 
     ``path`` is in bytes, as the file system has it. ``uid`` names this very file for ever, also in a storage
     that was built anew. ``size`` and ``mtime`` (nanoseconds) are those at the last look. ``head`` and

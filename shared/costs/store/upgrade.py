@@ -17,7 +17,7 @@ from zlib import crc32
 from .. import platform
 from ..storage import CostStorage
 from .database import DatabaseBusy, code_of
-from .intake import GONE, fingerprint, job_of, next_number, put_back, uid
+from .gone import GONE, fingerprint, job_of, next_number, put_back, uid
 from .queries import REPEATED
 from .tables import DIM_COLUMNS, SUM_COLUMNS, Fold, LedgerRow
 

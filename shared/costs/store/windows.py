@@ -20,7 +20,8 @@ from ..ledger.places import DamagedLine
 from ..platform import SecureFile
 from ..rollup import Query
 from . import queries, tables
-from .intake import read_counted, recognised
+from .gone import recognised
+from .intake import read_counted
 from .journal import opened
 from .recent import Matcher
 from .tables import BUCKET_MICROSECONDS, LedgerRow

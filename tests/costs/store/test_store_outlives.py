@@ -27,8 +27,9 @@ from shared.costs.platform import SecureFile
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
 from shared.costs.store import build, catchup, database, intake, tables
+from shared.costs.store import gone as gone_ledgers
 from shared.costs.store.database import Database, DatabaseBusy
-from shared.costs.store.intake import REPLACED, WAITING
+from shared.costs.store.gone import LOST, NOTES, REPLACED, WAITING
 from shared.costs.store.journal import Journal, opened
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import History, a_call, an_entry, month, spent
@@ -749,7 +750,7 @@ def test_a_ledger_that_was_cut_together_with_the_sums_is_told(
     said = month(store)
     assert said < history.owed
     [problem] = store.problems()
-    assert (problem.path, problem.why) == (ledger, intake.LOST)
+    assert (problem.path, problem.why) == (ledger, LOST)
     if again == "lost again":
         lose_sums(history)
     elif again == "rebuilt":
@@ -786,7 +787,7 @@ def test_notes_that_were_damaged_in_place_are_noted_again(
 
 def test_the_journal_of_gone_ledgers_is_shortened(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     """Most of what it says is over when ledgers go and come back, or grow."""
-    monkeypatch.setattr(intake, "SHORTEN_BYTES", 2_000)
+    monkeypatch.setattr(gone_ledgers, "SHORTEN_BYTES", 2_000)
     store, sizes = history.open(), list[int]()
     gone, coming, growing = a_job(history, store), history.job("coming"), history.job("growing")
     cleared(history, gone)
@@ -988,7 +989,7 @@ def test_what_came_back_is_not_taken_for_lost(
     history: History, monkeypatch: pytest.MonkeyPatch, shortened: bool
 ) -> None:
     """Files of the storage are lost one after the other, each looked at, when nothing is missed any more."""
-    monkeypatch.setattr(intake, "SHORTEN_BYTES", 0 if shortened else 1 << 20)
+    monkeypatch.setattr(gone_ledgers, "SHORTEN_BYTES", 0 if shortened else 1 << 20)
     store = history.open()
     ledger, gone = a_job(history, store), history.job("gone")
     history.log(store, gone, a_call(9))
@@ -1017,7 +1018,7 @@ def test_every_ledger_is_noted_again_after_the_storage_was_deleted(
         shutil.rmtree(history.storage.root, ignore_errors=True)
         history.storage.prepare()
         assert all(map(Store.of(history.storage).note, ledgers))
-    notes = (history.storage.root / intake.NOTES).read_bytes()
+    notes = (history.storage.root / NOTES).read_bytes()
     assert [os.fsencode(ledger) in notes for ledger in ledgers] == [True] * 3
 
 

@@ -15,7 +15,7 @@ from shared.costs.ledger.line import decode, encode
 from shared.costs.money import from_usd
 from shared.costs.rollup import Query
 from shared.costs.storage import LEDGER_NAME, CostStorage
-from shared.costs.store.intake import WAITING
+from shared.costs.store.gone import WAITING
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import month, spent
 

@@ -109,7 +109,7 @@ def calls_between(
 
 def _corrections(index: Store, query: Query) -> dict[str, Corrections]:
     found: dict[str, Corrections] = {}
-    for raw in index.lines_with(query, b'"corrects":'):
+    for raw in index.lines(query, text=b'"corrects":'):
         if (line := _line(raw)) is None or line.corrects is None:
             continue
         before = found.get(line.corrects, Corrections())
