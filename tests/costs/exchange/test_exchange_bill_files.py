@@ -282,6 +282,7 @@ def test_a_meter_that_cost_nothing_was_billed_at_nothing(tmp_path: Path) -> None
         ("5.5 ShortCo inp Gl 1M Tokens", "1M", "gpt-5.5", "input", None, 1_000_000),
         ("5.2 chat 0210 opt Gl 1M Tokens", "1M", "gpt-5.2-chat", "output", None, 1_000_000),
         ("GPT 5 Mini pp Inpt Glbl 1M Tokens", "1M", "gpt-5-mini", "input", "priority", 1_000_000),
+        ("GPT 5 prty outpt DZone 1M Tokens", "1M", "gpt-5", "output", "priority", 1_000_000),
         (
             "GPT 5.6 Sol short context cache writes input Global",
             "1M Tokens",
@@ -344,6 +345,47 @@ def test_meters_of_other_makers_on_azure_have_their_names_in_the_subcategory(
         ("Gemini 3.0 Pro Text Input Caching (Long)", "3-pro", "cached", None),
         ("Gemini 3 Flash Image Input Caching Priority", "3-flash", "cached", "priority"),
         ("Gemini 2.5 Flash Text Output (Thinking On) - Predictions", "2-5-flash", "output", None),
+        (f"{GENERATE} input token count gemini 3.5 flash lite image", "3-5-flash-lite", "input", None),
+        (f"{GENERATE} input token count gemini 3.7 flash image batch", "3-7-flash", "input", "batch"),
+        (f"{GENERATE} input token count gemini 3.7 flash image flex caching", "3-7-flash", "cached", "flex"),
+        (
+            f"{GENERATE} input token count gemini 3.1 flash lite preview image",
+            "3-1-flash-lite",
+            "input",
+            None,
+        ),
+        (
+            "Generate_content image output token count for Gemini 3.1 Flash Lite Image",
+            "3-1-flash-lite-image",
+            "output",
+            None,
+        ),
+        (
+            "Generate_content image output token count for Gemini 2.5 Flash Native Image Generation",
+            "2-5-flash-image",
+            "output",
+            None,
+        ),
+        (
+            f"{GENERATE} input token count gemini 3.8 flash lite tts text batch",
+            "3-8-flash-lite-tts",
+            "input",
+            "batch",
+        ),
+        (
+            "BidiGenerateContent audio output token count for Gemini 2.5 Flash Native Audio",
+            "2-5-flash-native-audio",
+            "output",
+            None,
+        ),
+        (f"{GENERATE} input token count gemini 3.8 live image", "3-8-live", "input", None),
+        (
+            "Generate_content audio input token count for Gemini 3.5 Live Translate",
+            "3-5-live-translate",
+            "input",
+            None,
+        ),
+        ("EmbedContent input token count for gemini-embedding-2 text", "embedding-2", "input", None),
     ],
 )
 def test_skus_of_gemini_tell_model_kind_and_tier(sku: str, model: str, kind: str, tier: str | None) -> None:
@@ -353,8 +395,24 @@ def test_skus_of_gemini_tell_model_kind_and_tier(sku: str, model: str, kind: str
     assert google_category(sku) == "model"
 
 
-def test_storage_of_geminis_cache_is_no_usage_of_a_model() -> None:
+def test_storage_of_geminis_cache_and_searches_are_no_usage_of_a_model() -> None:
     assert google_category("Gemini 3 Flash Text Input Caching Storage") == "storage"
+    assert google_category("Generate content search query gemini 3 flash") == "tool"
+    assert google_category("Gemini 2.5 Flash Grounding with Google Search") == "tool"
+
+
+@pytest.mark.parametrize(
+    ("ours", "billed"),
+    [
+        ("gemini-2.5-flash-native-audio-preview-12-2025", "Gemini 2.5 Flash Native Audio"),
+        ("gemini-2.5-flash-preview-tts", "gemini 2.5 flash tts text"),
+        ("gemini-2.5-flash-image", "Gemini 2.5 Flash Native Image Generation"),
+        ("gemini-embedding-001", "gemini-embedding-001"),
+        ("gemini-3.1-flash-live-preview", "gemini 3.1 flash live audio"),
+    ],
+)
+def test_models_of_gemini_are_those_of_their_skus(ours: str, billed: str) -> None:
+    assert folded(google_meter(f"output token count for {billed}").model or "") == folded(ours)
 
 
 @pytest.mark.parametrize(
@@ -491,6 +549,20 @@ def test_taxes_and_credits_of_other_services_are_not_on_the_bill_of_bedrock(tmp_
     (path := tmp_path / "cur.json").write_text(json.dumps(rows))
     lines = bill_format_for(path).read(path, Statement())
     assert [each.category for each in lines if isinstance(each, BillLine)] == ["tax"] * 2 + ["credit"] * 2
+
+
+def test_refunds_of_other_services_are_not_on_the_bill_of_azures_models(tmp_path: Path) -> None:
+    meters = ("D2s v5,Virtual Machines", "gpt 4.1 Inp glbl Tokens,Azure OpenAI", ",", "Sessions,Azure OpenAI")
+    lines = [f"2026-11-03,{kind},{meter},1,2" for kind in ("Usage", "Refund", "Tax") for meter in meters]
+    names = "Date,ChargeType,MeterName,MeterCategory,Quantity,CostInUSD"
+    (path := tmp_path / "azure.csv").write_text("\n".join([names, *lines]))
+    found = bill_format_for(path).read(path, Statement())
+    assert [(each.category, each.label[:3]) for each in found if isinstance(each, BillLine)] == [
+        ("model", "gpt"),
+        ("other", "Ses"),
+        *(("credit", label) for label in ("gpt", "", "Ses")),
+        *(("tax", label) for label in ("gpt", "", "Ses")),
+    ]
 
 
 def test_credits_of_google_are_in_dollars_and_those_of_other_services_left_out(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def azure_meter(name: str, unit: str, about: str = "") -> Meter:
     kind = kind_of(f"{text} tokens") or ("input" if "embedding" in text.lower() else None)
     if re.search(r"\bcd\b", text, re.IGNORECASE):
         kind = "cached"
-    tier = "priority" if re.search(r"\bpp\b", text, re.IGNORECASE) else tier_of(text)
+    tier = "priority" if re.search(r"\b(?:pp|prty)\b", text, re.IGNORECASE) else tier_of(text)
     return Meter(model, kind, tier, scale_of(f"{unit} {name}", 1_000))
 
 
@@ -69,6 +69,12 @@ def _whole_name(model: str, about: str) -> str:
 
 
 _CURRENCIES: Final = ("billingcurrency", "billingcurrencycode", "currency")
+_APART: Final[Mapping[str, Category]] = {
+    "tax": "tax",
+    "refund": "credit",
+    "credit": "credit",
+    "roundingadjustment": "credit",
+}
 _ABOUT: Final = ("metercategory", "metersubcategory", "servicefamily")
 
 
@@ -76,8 +82,8 @@ def azure_category(meter: str, about: str) -> Category | None:
     """Return what a meter's usage is about; ``None`` for a service that has nothing to do with models."""
     if "token" in meter.lower():
         return "model"
-    words = about.lower().split()
-    return "other" if "ai" in words or "cognitive" in words or "foundry" in words else None
+    words = {*about.lower().split()}
+    return None if words.isdisjoint({"ai", "openai", "cognitive", "foundry"}) else "other"
 
 
 def _azure_line(statement: Statement, where: str, row: Mapping[str, Any]) -> BillLine | None:
@@ -85,10 +91,9 @@ def _azure_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
     about = " ".join(str(row.get(each) or "") for each in _ABOUT)
     charge = str(row.get("chargetype") or "Usage").lower()
     at = instant(row.get("date") or row.get("usagedatetime") or row["usagedate"])
-    if charge in ("tax", "refund", "credit", "roundingadjustment"):
-        category: Category | None = "tax" if charge == "tax" else "credit"
-    else:
-        category = azure_category(f"{name} {unit}", about)
+    category = azure_category(f"{name} {unit}", about)
+    if charge in _APART and (category or not (name or about.strip())):
+        category = _APART[charge]
     if category is None:
         return None
     names = ("costinusd", "costinbillingcurrency", "cost", "pretaxcost")

@@ -21,15 +21,18 @@ from . import BillFormat, BillLine, Category, Statement, end_of_line, instant, u
 from ._clouds import TWO_DAYS, Meter, counts_of, having, kind_of, named_rows, place_of, tier_of
 
 _GEMINI: Final = re.compile(
-    r"(?P<model>gemini [\d.]+ (?:flash[ -]lite|flash|pro|ultra|nano))"
-    r"(?P<image> (?:native )?image(?= generation| text| image| audio| batch|$))?",
+    r"(?P<bare>token count )?gemini[ -]"
+    r"(?P<name>embedding[ -]\d+|[\d.]+ (?:flash[ -]lite|flash|pro|ultra|nano|live translate|live))"
+    r"(?: preview)?(?P<own> tts| native audio| live| cyber| computer use|(?: native)? image"
+    r"(?= generation| preview| text| image| audio| video|(?(bare)(?!)|(?: batch| flex| priority|$))))?",
     re.IGNORECASE,
 )
-"""A model in a SKU. An image behind it is the model's own where it is not what goes in or comes out."""
+"""A model in a SKU. An image behind it is the model's own where it is not what goes in or comes out: that is
+told before ``token count for gemini ..``, but behind ``token count gemini ..`` (seen in August 2026)."""
 
 
 def google_meter(sku: str) -> Meter:
-    """Return what a SKU of the Gemini API or of Vertex AI counts; no model for what it stores.
+    """Return what a SKU of the Gemini API or of Vertex AI counts; no model for what it stores or searches.
 
     >>> google_meter("Generate content cached input token count gemini 3.7 flash text batch").tier
     'batch'
@@ -39,9 +42,10 @@ def google_meter(sku: str) -> Meter:
     'output'
     """
     match = _GEMINI.search(sku.replace("_", " "))
-    if match is None or "storage" in sku.lower():
+    if match is None or re.search(r"storage|grounding|search", sku, re.IGNORECASE):
         return Meter(None, None, tier_of(sku), 1)
-    model = re.sub(r"\s+", "-", match["model"].lower()) + ("-image" if match["image"] else "")
+    model = f"gemini {match['name']}{(match['own'] or '')}".lower().replace(" native image", " image")
+    model = re.sub(r"\s+", "-", model)
     kind = kind_of(f"{sku} tokens")
     if re.search(r"\bcaching\b", sku, re.IGNORECASE) and kind == "input":
         kind = "cached"

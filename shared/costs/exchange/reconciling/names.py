@@ -11,13 +11,13 @@ from ...pricing.names import normalize_model_name, without_version
 _DATE: Final = re.compile(r"-(?:20\d{2}-?\d{2}-?\d{2}|\d{4})$")
 _WORDS: Final = re.compile(r"[\s._:/-]+")
 _CLAUDE: Final = re.compile(
-    r"claude-?(\d+(?:-\d+)?)-?(opus|sonnet|haiku|fable|instant)|claude-?(opus|sonnet|haiku|fable)-?(\d+(?:-\d+)?)"
+    r"claude-?(\d+(?:-\d+)?)-?(opus|sonnet|haiku|fable|instant)(?:v\d)?|claude-?(opus|sonnet|haiku|fable)-?(\d+(?:-\d+)?)"
 )
 _NOVA: Final = re.compile(r"nova-?(\d)?(?:-0)?-?(micro|lite|pro|premier)")
 _GEMINI_MARKS: Final = re.compile(r"(?<=gemini-\d)-0(?=-)|-preview(?:-\d\d-\d{2,4})?(?=-|$)")
 _LLAMA: Final = re.compile(r"(llama.*)-instruct")
 _MAKERS: Final = re.compile(
-    r"^(?:(?:us|eu|apac|global|au|jp)-)?(?:anthropic|amazon|meta|mistral|cohere|google|openai)-"
+    r"^(?:(?:us-gov|us|eu|apac|global|au|jp)-)?(?:anthropic|amazon|meta|mistral|cohere|google|openai)-"
 )
 
 
@@ -35,10 +35,10 @@ def folded(model: str) -> str:
     ('gemini-3-pro', 'gemini-3-pro', 'gemini-3-pro-image')
     >>> folded("Llama3-3-70B"), folded("us.meta.llama3-3-70b-instruct-v1:0")
     ('llama3-3-70b', 'llama3-3-70b')
-    >>> folded("us.anthropic.claude-sonnet-4-5-20250929-v1:0")
-    'claude-sonnet-4-5'
+    >>> folded("us.anthropic.claude-sonnet-4-5-20250929-v1:0"), folded("openai.gpt-oss-120b-1:0")
+    ('claude-sonnet-4-5', 'gpt-oss-120b')
     """
-    name = re.sub(r"-v\d+(?::\d+)?$", "", model.strip().lower())
+    name = re.sub(r"-v\d+(?::\d+)?$|-\d+:\d+$", "", model.strip().lower())
     name = re.sub(r"\[.*?\]$|:(?:nitro|online|free|beta|floor)$", "", name)
     name = normalize_model_name(name)
     name = name.rpartition("/")[2] if "/" in name else name
