@@ -78,7 +78,8 @@ class BudgetFacts(NamedTuple):
     were logged without one under a blocking limit. ``others`` are users who have calls where this
     one has none. ``nearest`` are limits on jobs and stages, each with the job that is nearest to it.
     ``covered`` is the part of ``totals`` that flat rates pay for, which is not spent; ``drawn`` is what
-    the user's other plans take off the list price, which limits count.
+    the user's other plans take off the list price, which limits count. ``taken_back`` is what refunds and
+    credits of imported histories took off what was spent, as far as sums tell: it may be more.
     """
 
     user_id: str
@@ -102,6 +103,7 @@ class BudgetFacts(NamedTuple):
     covered: Covered = Covered()
     drawn: Covered = Covered()
     roughly: Sequence[str] = ()
+    taken_back: Nanos = ZERO
 
     @property
     def spent(self) -> Nanos:
@@ -145,7 +147,16 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         covered=covered(reader, query),
         drawn=drawn(reader, period, user_id),
         roughly=plans.roughly,
+        taken_back=_taken_back(reader, query),
     )
+
+
+def _taken_back(reader: Reader, query: Query) -> Nanos:
+    """Return what is below zero of a month's sums by quarter hour and model; only imports have that."""
+    if not (reader.storage.root / "imported").is_dir():
+        return ZERO
+    sums = (group.totals.cost for group in reader.index.groups(("bucket", "service", "model"), query))
+    return Nanos(-sum(cost for cost in sums if cost < 0))
 
 
 def _foreseen(
@@ -334,6 +345,11 @@ def _notes(facts: BudgetFacts) -> Iterator[Note]:
     yield from rough_notes(facts.roughly)
     unreserved = "logged without a reservation: a blocking limit cannot hold those back."
     yield from noted(facts.unreserved_calls, "call was", "calls were", unreserved)
+    if facts.taken_back:
+        yield Note(
+            f"Refunds and credits of imported histories took at least {usd(facts.taken_back)} off what was "
+            "spent: limits allow that much more."
+        )
     yield from others_note(facts.others)
     if facts.totals.is_empty and not facts.others and not facts.pace.is_over:
         yield Note(NEWCOMER)
@@ -366,6 +382,7 @@ def _data(facts: BudgetFacts, alerts: list[str]) -> dict[str, object]:
         **derive(facts, "cut_per_day_usd=outlook.cut_per_day", "ahead_of_pace_usd=outlook.ahead"),
         **derive(facts, "live_reservations=holds", "orphaned_reservations=orphans", "unreserved_calls"),
         **derive(facts, "health.incomplete"),
+        **(derive(facts, "taken_back") if facts.taken_back else {}),
         "limits": [
             limit_row(spending, facts.held.get(spending.limit.scope, 0))
             for spending in (*facts.spendings, *facts.nearest)

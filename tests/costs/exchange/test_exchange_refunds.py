@@ -11,6 +11,7 @@ import pytest
 from exchange_samples import Kept, entry
 
 from shared.costs.analysis.calls import net_calls
+from shared.costs.apps.cli.program import run as command
 from shared.costs.exchange.exports import Context, export_named
 from shared.costs.exchange.foreign import Defaults
 from shared.costs.exchange.imported import import_report
@@ -194,6 +195,24 @@ def test_what_was_taken_back_is_said_and_agrees_with_the_prices(tmp_path: Path, 
     assert [row["ChargeDescription"] for row in rows if row["ChargeCategory"] == "Adjustment"] == [
         "gpt-4o: credit"
     ]
+
+
+def test_show_budget_says_what_credits_took_off_what_was_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COST_TRACKER_HOME", str(tmp_path / "storage"))
+    monkeypatch.chdir(tmp_path)
+    path, asked = tmp_path / "history.csv", ["show-budget", "--month", "2026-10"]
+    path.write_text(f"{HEAD}{CALL}")
+    for credit, told in (("", None), ("2026-10-05,openai,,,,-2.5,\n", 2.5)):
+        path.write_text(path.read_text() + credit)
+        assert command(["import", str(path)]) == 0
+        capsys.readouterr()
+        assert command([*asked, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out).get("taken_back_usd") == told
+        assert command(asked) == 0
+        said = "took at least $2.50 off what was spent" in " ".join(capsys.readouterr().out.split())
+        assert said is bool(told)
 
 
 def test_one_row_is_spoken_of_as_one() -> None:
