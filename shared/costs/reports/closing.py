@@ -25,7 +25,7 @@ from ..periods import Period, parse_month, zone
 from ..rollup import Query, Totals
 from ..shipped import DATA
 from ..small_file import MAX_BYTES
-from .common import noted, priced_in_part, usd
+from .common import noted, plural, priced_in_part, usd
 from .document import Column, Figure, Note, Ref, Report, Table, derive
 from .queries import at_hand, zone_of
 from .reader import Reader
@@ -97,9 +97,9 @@ class SealCheck(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """1 when anything that was sealed changed, or the month has other sums than it had."""
+        """1 when anything that was sealed changed, or the month has other entries or sums than it had."""
         same_sums = (self.calls, self.cost) == (self.closed.calls, self.closed.cost)
-        return FINE if not self.found and not self.new and same_sums else BAD_NEWS
+        return FINE if not (self.found or self.later or self.new) and same_sums else BAD_NEWS
 
 
 # --- closing
@@ -361,6 +361,12 @@ def seal_notes(check: SealCheck) -> Iterator[Note]:
         yield Note(
             f"{closed.month} had {closed.calls:,} calls for {usd(closed.cost)} and has {check.calls:,} for "
             f"{usd(check.cost)} now ({sign}{usd(Nanos(abs(difference)))}).",
+            "warning",
+        )
+    elif check.later:
+        entries = plural(sum(one.entries for one in check.later), "entry was", "entries were")
+        yield Note(
+            f"{entries} appended since that count in {closed.month}; its calls and cost are the same.",
             "warning",
         )
     for path in check.new:

@@ -134,6 +134,21 @@ def test_what_came_later_is_told_apart_from_what_changed(
     assert check.cost - check.closed.cost == 5_000_000
 
 
+def test_entries_that_came_later_are_a_change_also_where_sums_stay_as_they_were(
+    jobs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Workspace(clock=lambda: LATER) as workspace:
+        path = closed_file(Reader(workspace), tmp_path)
+    with CostTracker(jobs[0]) as tracker:  # a call, and what takes it back
+        tracker.log_usage("openai", "gpt-4o", 1_000, 0, timestamp=AT)
+        last = (jobs[0] / "cost_ledger.jsonl").read_bytes().splitlines()[-1]
+        tracker.reverse(json.loads(last)["id"], "logged twice")
+    assert run(["verify", "--sealed", str(path)]) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "2 entries were appended since that count in 2026-10; its calls and cost are the same." in shown
+    assert "2026-10 is as it was closed" not in shown
+
+
 def test_the_file_tells_when_it_was_changed_itself(reader: Reader, tmp_path: Path) -> None:
     path = closed_file(reader, tmp_path)
     text = path.read_text()
