@@ -2,7 +2,8 @@
 
 One call that strays from what it was reserved for is recorded, and those like it are held under the limits on
 its labels from then on. Where what is named differs from call to call (a tag for each run), no call is
-like another: a dimension in which :data:`VARIES` values have strayed to the same labels tells none apart.
+like another: a dimension in which :data:`VARIES` values have strayed to the same labels tells none apart. Nor
+do users, where each customer is one.
 
 >>> strays = Strays()
 >>> for run in range(1, 4):
@@ -17,7 +18,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..profile.tag_rules import dimensions_of, key_of
+from ..forks import lock_of
+from ..profile.tag_rules import key_of
 from .limits import Limit
 from .scopes import CallScope, Labels
 
@@ -56,24 +58,27 @@ def _values(scope: CallScope) -> tuple[object, ...]:
     """Return by what calls are alike: besides their tags also by what stands before the colon of each."""
     kinds: _Kind = tuple(sorted(set(map(key_of, scope.tags))))
     model = scope.service, scope.model
-    return model, scope.stage, scope.project, scope.workflow, scope.operation, kinds, scope.tags
+    work = scope.stage, scope.project, scope.workflow, scope.operation
+    return scope.user_id, model, *work, kinds, scope.tags
 
 
 class Strays:
-    """What one process knows of it."""
+    """What one process knows of it. Safe to use from threads and after a fork."""
 
     def __init__(self) -> None:
-        self._alike: dict[tuple[str | None, Labels], _Alike] = {}
+        self._alike: dict[Labels, _Alike] = {}
         self._known: dict[CallScope, tuple[Labels, ...]] = {}
+        self._lock = lock_of(self, "_lock")
 
     def learn(self, scope: CallScope, labels: Labels) -> None:
         """Note that a call reserved for ``scope`` was recorded with other labels."""
-        known = self._alike.pop((scope.user_id, labels), None) or _Alike()
-        known.add(scope)
-        self._alike[scope.user_id, labels] = known
-        if len(self._alike) > MOST:
-            del self._alike[next(iter(self._alike))]
-        self._known.clear()
+        with self._lock:
+            known = self._alike.pop(labels, None) or _Alike()
+            known.add(scope)
+            self._alike[labels] = known
+            if len(self._alike) > MOST:
+                del self._alike[next(iter(self._alike))]
+            self._known.clear()
 
     def of(self, scope: CallScope) -> tuple[Labels, ...]:
         """Return with which other labels calls like one of this scope, in whatever job, were recorded."""
@@ -81,21 +86,21 @@ class Strays:
             return ()
         scope = of_any_job(scope)
         found = self._known.get(scope)
-        if found is None:
+        return self._found(scope) if found is None else found
+
+    def _found(self, scope: CallScope) -> tuple[Labels, ...]:
+        with self._lock:
             if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()
-            mine = (
-                labels
-                for (user, labels), alike in self._alike.items()
-                if user == scope.user_id and alike.has(scope)
-            )
-            found = self._known[scope] = tuple(mine)[-MOST_OF_CALL:]
-        return found
+            mine = [labels for labels, alike in list(self._alike.items()) if alike.has(scope)]
+            found = self._known[scope] = tuple(mine[-MOST_OF_CALL:])
+            return found
 
     def clear(self) -> None:
         """Forget all of it."""
-        self._alike.clear()
-        self._known.clear()
+        with self._lock:
+            self._alike.clear()
+            self._known.clear()
 
 
 def of_any_job(scope: CallScope) -> CallScope:
@@ -109,15 +114,12 @@ def held_by(limit: Limit, labels: Labels) -> Labels:
     >>> from ..rollup import Query
     >>> from .limits import Scope
     >>> limit = Limit(Scope("ana", "tag", "customer:acme"), 1, None, Query())
-    >>> held_by(limit, Labels("p", ("customer:acme", "run:7"), "asr")).tags
-    ('customer:acme',)
+    >>> held_by(limit, Labels("p", ("customer:acme", "run:7"), "asr")) == Labels(tags=("customer:acme",))
+    True
     """
     kind, name = limit.scope.kind, limit.scope.name
-    if kind == "tag" and name is not None and name in labels.tags:
+    if kind == "tag" and name is not None:  # also where a rule gave it, for a project of many maybe
         return Labels(tags=(name,))
     if kind in {"stage", "project", "workflow", "operation"}:
         return Labels(**{kind: name})  # type: ignore[arg-type]  # each is text
-    if kind == "service":
-        return Labels(service=labels.service)
-    used = set(dimensions_of(limit.rules)) or {"service", "model"}
-    return Labels(**{each: value for each, value in labels._asdict().items() if each in used})
+    return Labels(service=labels.service, model=None if kind == "service" else labels.model)

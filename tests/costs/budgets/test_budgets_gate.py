@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -884,7 +885,8 @@ def test_calls_of_a_stage_that_was_not_named_are_held_by_its_limits(
     text = f"budget: {{block_at_limit: true, {limit}}}\n{rule}\n"
     with bench.reserve("3", text) as hold:
         assert strayed(bench, hold, text, usd="3", stage="asr") is not None
-    with pytest.raises(BudgetExceeded, match="others like it were recorded with stage asr"):
+    named = "tag a" if rule else "stage asr"
+    with pytest.raises(BudgetExceeded, match=f"others like it were recorded with {named}"):
         bench.reserve("1.5", text)
     bench.reserve("1.5", text, stage="other")
 
@@ -981,7 +983,74 @@ def test_a_call_that_strays_where_it_was_held_is_not_told_again(bench: Bench) ->
     assert bench.gate.forget_strayed() == 1
 
 
-def test_a_tag_by_rule_is_held_for_what_the_rule_says(bench: Bench) -> None:
+def made_that_stray(bench: Bench, text: str, of_run: Callable[[int], tuple[str, str]]) -> int:
+    """Make calls of $1 of a user and a project, which reservations do not name, each with a tag of its own.
+
+    Returns how many were let pass.
+    """
+    made = 0
+    for run in range(20):
+        user, project = of_run(run)
+        own: dict[str, Any] = {"user_id": user, "tags": (f"run:{run}",)}
+        with suppress(BudgetExceeded), bench.gate.reserve(bench.request("1", **own), profile(text)) as hold:
+            bench.spend("1", hold, project=project, **own)
+            hold.recorded(from_usd(1))
+            stray = hold.strayed(Labels(project, own["tags"]))
+            assert stray is not None
+            bench.gate.strayed(hold, stray, profile(text))
+            made += 1
+    return made
+
+
+def test_projects_of_runs_to_which_a_rule_gives_one_tag_pass_its_limit_a_few_times(bench: Bench) -> None:
+    text = (
+        "budget: {block_at_limit: true, tag_limits_usd: {'customer:acme': 2}}\n"
+        "tag_rules: [{tag: 'customer:acme', project: 'acme-*'}]\n"
+    )
+    assert made_that_stray(bench, text, lambda run: ("u", f"acme-{run}")) <= 1 + strays_module.VARIES
+    with pytest.raises(BudgetExceeded, match="others like it were recorded with tag customer:acme"):
+        bench.reserve("1", text, tags=("run:x",))
+
+
+def test_a_user_for_each_customer_passes_a_limit_of_everybody_a_few_times(bench: Bench) -> None:
+    text = "organization: {block_at_limit: true, project_limits_usd: {a: 2}}\n"
+    assert made_that_stray(bench, text, lambda run: (f"u{run}", "a")) <= 1 + strays_module.VARIES
+    with pytest.raises(BudgetExceeded, match="others like it were recorded with project a"):
+        bench.reserve("1", text, user_id="v", tags=("run:x",))
+    bench.reserve("1", text, user_id="v")
+
+
+def test_threads_look_at_what_strayed_while_others_learn_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, own = Strays(), CallScope("u", stage="asr")
+    looked, faults = threading.Event(), list[BaseException]()
+    for number in range(3):
+        known.learn(own, Labels(project=f"p{number}"))
+
+    def learn() -> None:
+        known.learn(own, Labels(project="a"))
+        looked.set()
+
+    has = strays_module._Alike.has
+
+    def slow(alike: strays_module._Alike, scope: CallScope) -> bool:
+        if not threads:
+            threads.append(threading.Thread(target=learn))
+            threads[0].start()
+            looked.wait(0.05)  # a lock may keep the other one waiting
+        return has(alike, scope)
+
+    threads = list[threading.Thread]()
+    monkeypatch.setattr(strays_module._Alike, "has", slow)
+    try:
+        known.of(own)
+    except RuntimeError as fault:
+        faults.append(fault)
+    threads[0].join()
+    assert faults == []
+    assert [each.project for each in known.of(own)] == ["p0", "p1", "p2", "a"]
+
+
+def test_a_tag_by_rule_is_held_for_that_tag(bench: Bench) -> None:
     text = (
         "budget: {block_at_limit: true, tag_limits_usd: {'customer:acme': 3}}\n"
         "tag_rules: [{tag: 'customer:acme', project: 'acme-*'}]\n"
@@ -989,8 +1058,8 @@ def test_a_tag_by_rule_is_held_for_what_the_rule_says(bench: Bench) -> None:
     with bench.reserve("1", text, stage="one") as hold:
         assert strayed(bench, hold, text, "3", project="acme-1", stage="two", tags=("run:1",)) is not None
     [(_, labels)] = strays_of(bench)
-    assert labels == Labels(project="acme-1")
-    with pytest.raises(BudgetExceeded, match="recorded with project acme-1"):
+    assert labels == Labels(tags=("customer:acme",))
+    with pytest.raises(BudgetExceeded, match="recorded with tag customer:acme"):
         bench.reserve("1", text, stage="one")
 
 
