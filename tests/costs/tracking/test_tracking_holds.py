@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+import shared.costs
 from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.budgets.hold import Hold
 from shared.costs.budgets.port import Held
@@ -375,7 +376,11 @@ class Interrupt(BaseException):
     """As a signal handler raises it."""
 
 
-FILES = ("budgets/", "tracking/reserving.py", "store/holds.py", "store/presence.py")
+COSTS = Path(shared.costs.__file__).parent
+FILES = tuple(
+    str(COSTS / each) for each in ("budgets", "tracking/reserving", "store/holds", "store/presence")
+)
+"""How the paths of the code begin that is interrupted; for the database see ``test_store_database.py``."""
 
 
 @contextmanager
@@ -404,7 +409,7 @@ def interrupted_at(number: int, seen: list[int], places: list[str]) -> Iterator[
     def each(frame: FrameType, _: str, __: object) -> Any:
         code = frame.f_code
         # What is raised in a finaliser goes nowhere, so that it says nothing here.
-        is_ours = any(part in code.co_filename for part in FILES) and code.co_name != "__del__"
+        is_ours = code.co_filename.startswith(FILES) and code.co_name != "__del__"
         return local if is_ours else None
 
     sys.settrace(each)
