@@ -108,6 +108,8 @@ class Database:
         self._owner = 0
         self._files = _NO_FILES
         self._active = False
+        self._is_to_close = False
+        """Whether a signal handler of ours closed it within a block of the same thread."""
         self._turn = threading.RLock()
         _DATABASES.add(self)
 
@@ -160,11 +162,17 @@ class Database:
             return in_transaction(connection, begin, action) if begin else action(connection)
         finally:
             self._active = False
+            if self._is_to_close:
+                self._is_to_close = False
+                self.close()
 
     def close(self) -> None:
         """Close this process's connection; the next use opens it again."""
         with self._turn:
-            self._close()
+            if self._active:  # what was interrupted goes on with it
+                self._is_to_close = True
+            else:
+                self._close()
 
     def _close(self) -> None:
         self._close_opening()

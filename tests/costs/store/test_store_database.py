@@ -113,6 +113,27 @@ def test_a_signal_handler_within_a_transaction_is_told(tmp_path: Path) -> None:
     database.close()
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors cannot be listed")
+@pytest.mark.parametrize("kind", [Database, SealedDatabase, StateDb])
+def test_a_signal_handler_that_closes_it_lets_what_it_interrupted_come_to_its_end(
+    tmp_path: Path, kind: Callable[..., Database]
+) -> None:
+    path = tmp_path / "state.db"
+    database = StateDb(path) if kind is StateDb else kind(path, SCHEMA, 1)
+    database.write(lambda db: db.execute("CREATE TABLE IF NOT EXISTS t (x)"))
+
+    def interrupted(db: sqlite3.Connection) -> None:
+        db.execute("INSERT INTO t VALUES (7)")
+        database.close()
+        db.execute("INSERT INTO t VALUES (8)")
+
+    database.write(interrupted)
+    opened = [os.path.realpath(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd")]
+    assert not [each for each in opened if each.startswith(str(tmp_path))]
+    assert database.read(lambda db: db.execute("SELECT x FROM t WHERE x > 1").fetchall()) == [(7,), (8,)]
+    database.close()
+
+
 def test_a_held_lock_is_waited_for_and_then_told(tmp_path: Path) -> None:
     database = made(tmp_path)
     other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
