@@ -89,6 +89,7 @@ class Walk:
 
 def log_usage(folder: Path, profile: str, believed_s: float) -> Walk:
     """One call of a tracker that has recorded before, under this profile; looks are believed for so long."""
+    folder.mkdir(exist_ok=True)  # one of its own: what is believed is so for all trackers of a storage
     path = folder / "profile.yaml"
     path.write_text(profile)
     tracker = CostTracker(folder / "job", "1", folder / "storage", profile_path=path)
@@ -141,7 +142,7 @@ def main() -> None:
         limits = "budget: {monthly_limit_usd: 1000000, daily_limit_usd: 1000000}\n"
         walks = {
             "log_usage": (log_usage(folder, limits, 60.0), 25, 110),
-            "log_usage, looking again": (log_usage(folder, limits, 0.0), 25, None),
+            "log_usage, looking again": (log_usage(folder / "again", limits, 0.0), 25, None),
             "show-budget": (show_budget(folder), 25, None),
         }
     show("the walk", [row for what, (walk, *limits) in walks.items() for row in walk.rows(what, *limits)])

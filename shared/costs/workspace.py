@@ -40,8 +40,9 @@ LOOK_S: Final = 0.5
 What another process edits is so much later in force here, for the gate too."""
 
 
-utc_now: Final[Clock] = partial(datetime.now, UTC)
-"""Returns the present instant, in UTC."""
+def utc_now() -> datetime:
+    """Return the present instant, in UTC."""
+    return datetime.now(UTC)  # looked up at each call: freezegun puts another ``datetime`` in its place
 
 
 class LoadedProfile(NamedTuple):

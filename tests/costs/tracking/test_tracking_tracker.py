@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -60,6 +60,23 @@ def test_a_call_is_priced_and_written_to_its_jobs_ledger(tracker: CostTracker, j
     assert line["cost_usd"] == 0.00675
     assert line["cost_parts"] == {"input": 0.00375, "output": 0.003}
     assert line["timestamp"].endswith("Z")
+
+
+def test_a_clock_that_the_tests_of_a_stage_stop_is_the_one_of_its_calls(
+    tmp_path: Path, job_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``freezegun`` does: it puts a class of its own in the place of ``datetime`` in each module."""
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Stopped:
+            return cls(2026, 3, 5, 10, tzinfo=tz)
+
+    monkeypatch.setattr(workspace, "datetime", Stopped)
+    with CostTracker(job_dir, "1", tmp_path / "storage") as made:
+        made.log_usage("openai", "gpt-4o", 10, 5)
+    [line] = ledger_lines(job_dir)
+    assert line["timestamp"] == "2026-03-05T10:00:00.000000Z"
 
 
 def test_an_unpriced_call_counts_as_such_and_is_warned_about_once(
