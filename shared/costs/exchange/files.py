@@ -16,7 +16,9 @@ import re
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -327,12 +329,11 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
 
 def is_lines(path: Path, keys: Sequence[str]) -> bool:
     """Tell whether each line of a file is a JSON object by itself, by its first two lines."""
-    found = []
-    for line in lines_of(path):
-        if line.strip():
-            found.append(line)
-        if len(found) == 2:
-            break
+    found = list[str]()
+    with suppress(
+        CannotRead
+    ):  # a line that is too long is a document, perhaps; reading it says what else is wrong
+        found.extend(islice(filter(str.strip, lines_of(path)), 2))
     if not found or not found[0].lstrip().startswith("{"):
         return False
     try:

@@ -19,7 +19,7 @@ import pytest
 from exchange_samples import Kept
 
 from shared.costs.exchange.delimited import csv_rows
-from shared.costs.exchange.files import MAX_LINE, json_rows, lines_of, opened
+from shared.costs.exchange.files import HEAD_BYTES, MAX_LINE, json_rows, lines_of, opened
 from shared.costs.exchange.foreign import Defaults
 from shared.costs.exchange.importing import Importer, Source, Tally
 from shared.costs.exchange.imports import CannotRead, NotUnderstood, import_for, imports
@@ -653,6 +653,22 @@ def test_an_endless_line_is_refused(tmp_path: Path) -> None:
         file.truncate(4 * MAX_LINE)
     with pytest.raises(CannotRead, match="longer than"):
         list(lines_of(path))
+
+
+@pytest.mark.parametrize("form", ["lines", "lines behind an empty one", "document on one line"])
+def test_rows_of_any_size_are_known_and_read(form: str, tmp_path: Path, catalogue: Catalogue) -> None:
+    row = (
+        '{"request_id":"chatcmpl-1234567%d","startTime":"2026-10-01T10:00:00Z","spend":0.1,"model":"gpt-4o",'
+        '"custom_llm_provider":"openai","prompt_tokens":5,"completion_tokens":2,"messages":"%s"}'
+    )
+    size = MAX_LINE // 2 + 10 if form.startswith("document") else HEAD_BYTES
+    rows = [row % (number, "x" * size) for number in range(2)]
+    path = tmp_path / "spend.json"
+    path.write_text(f'{{"data":[{",".join(rows)}]}}' if form.startswith("document") else "\n".join(rows))
+    if "behind" in form:
+        path.write_text("\n" + path.read_text())
+    tally, _ = taken(path, catalogue)
+    assert (tally.added, tally.refused) == (2, 0)
 
 
 def test_a_row_that_is_none_costs_only_itself(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ...errors import WrongUsage
 from ..delimited import csv_rows, header_of
 from ..documents import LISTS
 from ..exports.json import FORMAT_NAME
-from ..files import document_of, documents_of, head_of, is_lines, json_rows, parsed, require_regular
+from ..files import document_of, documents_of, head_of, is_lines, json_rows, lines_of, parsed, require_regular
 from ..foreign import field_name
 from ..parquet import MAGIC, parquet_columns
 from ..rows import CannotRead as CannotRead
@@ -133,9 +133,7 @@ class Sample:
 
         ``None`` when it is none, or lines or our own export, which can be large.
         """
-        if not self.is_json or self.text.startswith(OWN_DOCUMENT):
-            return None
-        if is_lines(self.path, (*LISTS, "calls", "entries")):
+        if not self.is_json or self.text.startswith(OWN_DOCUMENT) or self._is_lines:
             return None
         try:
             return next(documents_of(self.path))[1]
@@ -143,13 +141,20 @@ class Sample:
             return None
 
     @cached_property
+    def _is_lines(self) -> bool:
+        return self.is_json and is_lines(self.path, (*LISTS, "calls", "entries"))
+
+    @cached_property
     def row(self) -> Mapping[str, object]:
         """The first row of a file of rows: an object of a JSON array or of JSON Lines, else nothing."""
         rows: Any = None
-        if self.text[:1] == "{":
+        text = self.text.lstrip()
+        if text.startswith("{"):
             with suppress(ValueError, RecursionError):  # an object over several lines is no line of JSON
-                rows = parsed(self.text.partition("\n")[0])
+                rows = parsed(text.partition("\n")[0])
         rows = self.document if rows is None else rows
+        if rows is None and self._is_lines:  # of which the first goes beyond the head
+            rows = parsed(next(filter(str.strip, lines_of(self.path))))
         if isinstance(rows, dict):
             rows = next((rows[key] for key in LISTS if isinstance(rows.get(key), list)), [rows])
         first = next(iter(rows), None) if isinstance(rows, list) else None
