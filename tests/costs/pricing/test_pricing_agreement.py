@@ -30,6 +30,9 @@ KNOWN_BY_BEGINNING = {
 }
 """Models that the package prices by the beginning of their names alone, and that beginning."""
 
+NOT_SOLD = {"openai/gpt-oss-120b", "openai/gpt-oss-20b"}
+"""Models to which the package gives another seller's price."""
+
 
 def agreement(python: str, usages: int) -> dict[str, Any]:
     command = [python, str(ROOT / "scripts" / "price_agreement.py"), "--usages", str(usages), "--json"]
@@ -43,7 +46,7 @@ def test_every_model_of_genai_prices_is_priced_as_the_package_says() -> None:
     found = agreement(sys.executable, 2)
     assert "genai-prices" in found["peers"]
     assert found["unpriced"] == []
-    assert found["refused"].keys() <= KNOWN_BY_BEGINNING.keys()
+    assert found["refused"].keys() <= KNOWN_BY_BEGINNING.keys() | NOT_SOLD
     if found["peers"] == ["genai-prices"]:
         assert found["alike"] > 1_500
 
