@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,23 @@ def test_a_latency_that_was_asked_for_is_a_tier_of_its_own() -> None:
 )
 def test_each_seller_has_its_own_price(service: str, model: str, amount: str) -> None:
     assert charge(service, model).total == from_usd(amount)
+
+
+@pytest.mark.parametrize(
+    ("model", "day", "tokens", "amount"),
+    [
+        ("claude-opus-4-6", date(2026, 2, 10), 10_000, "0.225"),  # half, at first
+        ("claude-opus-4-6", date(2026, 3, 1), 10_000, "0.45"),
+        ("claude-opus-4-6-20260205", date(2026, 3, 1), 300_000, "18.225"),
+        ("claude-opus-4-6", date(2026, 3, 20), 300_000, "9.15"),
+        ("claude-opus-4-7", date(2026, 6, 1), 10_000, "0.45"),
+    ],
+)
+def test_fast_modes_that_are_no_longer_offered(model: str, day: date, tokens: int, amount: str) -> None:
+    at = NOW.replace(year=day.year, month=day.month, day=day.day)
+    found = OWN.charge("anthropic", model, Usage(tokens, 1_000), at, "fast", None)
+    assert isinstance(found, Charge), found
+    assert found.total == from_usd(amount)
 
 
 @pytest.mark.parametrize("hour", [12, 18])
