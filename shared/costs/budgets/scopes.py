@@ -184,13 +184,16 @@ def _known_model(limited: str, names: ModelName) -> str:
     """
     known = names("", limited)
     service, slash, model = limited.partition("/")
-    if not slash or service in _PATHS:
+    if not slash or service.lower() in _PATHS:
         return known
     if known.startswith(_UNKNOWN):
         known = names(service, model)
+    called = known.partition("/")[2]
+    if called.startswith(f"{service.lower()}/"):
+        return called  # what is before the slash is part of its name: deepseek-ai/DeepSeek-R1
     from ..pricing.names import normalize_service  # as above
 
-    return f"{normalize_service(service)}/{known.partition('/')[2]}"
+    return f"{normalize_service(service)}/{called}"
 
 
 _PATHS: Final = frozenset({"models", "publishers", "projects"})

@@ -61,6 +61,8 @@ def service_of(url: str) -> str | None:
     ('openrouter', 'azure')
     >>> service_of("https://europe-west1-aiplatform.googleapis.com"), service_of("https://api.openai.com/v1")
     ('vertex', None)
+    >>> service_of("https://user:secret@api.groq.com:443/openai/v1"), service_of("http://localhost:8000/v1")
+    ('groq', None)
     """
     host = _host_of(url)
     if host.endswith((".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")):
@@ -74,7 +76,7 @@ def service_of(url: str) -> str | None:
 
 def _host_of(url: str) -> str:
     host = url.partition("://")[2] or url
-    return host.partition("/")[0].partition(":")[0].lower()
+    return host.partition("/")[0].rpartition("@")[2].partition(":")[0].lower()
 
 
 def region_of(url: str) -> str | None:

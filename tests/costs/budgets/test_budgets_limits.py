@@ -339,6 +339,9 @@ def test_a_model_is_known_by_every_name(limited: str, service: str, model: str, 
         ("vertex_ai/gemini-2.5-pro", "google", "gemini-2.5-pro", False),
         ("openai/gpt-4o", "azure", "gpt-4o", True),  # at OpenAI's price
         ("gpt-4o", "azure", "gpt-4o", True),
+        ("deepseek-ai/DeepSeek-R1", "together", "deepseek-ai/DeepSeek-R1", True),
+        ("deepseek-ai/DeepSeek-R1", "deepseek", "deepseek-reasoner", False),
+        ("Models/Gemini-2.5-Flash", "gemini", "gemini-2.5-flash", True),
     ],
 )
 def test_an_alias_in_a_limit_finds_its_model_as_it_does_in_a_call(
