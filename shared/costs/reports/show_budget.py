@@ -147,16 +147,17 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         covered=covered(reader, query),
         drawn=drawn(reader, period, user_id),
         roughly=plans.roughly,
-        taken_back=_taken_back(reader, query),
+        taken_back=_taken_back(reader, user_id, period, query),
     )
 
 
-def _taken_back(reader: Reader, query: Query) -> Nanos:
-    """Return what is below zero of a month's sums by quarter hour and model; only imports have that."""
+def _taken_back(reader: Reader, user_id: str, period: Period, query: Query) -> Nanos:
+    """Return how far a month's sums by model, or by quarter hour, are below zero; only imports have that."""
     if not (reader.storage.root / "imported").is_dir():
         return ZERO
-    sums = (group.totals.cost for group in reader.index.groups(("bucket", "service", "model"), query))
-    return Nanos(-sum(cost for cost in sums if cost < 0))
+    by_model = [group.totals.cost for group in reader.index.groups(("service", "model"), query)]
+    by_time = reader.index.spend_by_bucket(period.start, period.end, user_id=user_id).values()
+    return Nanos(max(-sum(cost for cost in sums if cost < 0) for sums in (by_model, by_time)))
 
 
 def _foreseen(

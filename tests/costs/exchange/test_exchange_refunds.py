@@ -203,9 +203,12 @@ def test_show_budget_says_what_credits_took_off_what_was_spent(
     monkeypatch.setenv("COST_TRACKER_HOME", str(tmp_path / "storage"))
     monkeypatch.chdir(tmp_path)
     path, asked = tmp_path / "history.csv", ["show-budget", "--month", "2026-10"]
-    path.write_text(f"{HEAD}{CALL}")
-    for credit, told in (("", None), ("2026-10-05,openai,,,,-2.5,\n", 2.5)):
-        path.write_text(path.read_text() + credit)
+    for rows, told in (
+        (CALL, None),
+        ("2026-10-05,openai,gpt-4o,9000,9000,7,\n2026-10-05,openai,,,,-2.5,\n", 2.5),  # at one time
+        ("2026-10-06,openai,gpt-4o,,,-1,\n", 2.5),  # of a model that cost more
+    ):
+        path.write_text(HEAD + rows)
         assert command(["import", str(path)]) == 0
         capsys.readouterr()
         assert command([*asked, "--json"]) == 0
