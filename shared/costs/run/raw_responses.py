@@ -8,9 +8,11 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from ..capture.standin import StandIn
+from .answers import Answer
 
 See = Callable[[Any], Any]
 """Takes what was parsed, and returns what the program gets instead."""
@@ -36,7 +38,11 @@ def watched_raw(result: Any, see: See) -> Any:
     raw = _Parsed(result, see)
     if raw.streams:
         return raw
-    raw.parse()  # which the SDK remembers
+    try:
+        raw.parse()  # which the SDK remembers
+    except Exception:  # the program gets it when it parses the response itself
+        if not raw._raw_seen:
+            raise
     return result
 
 
@@ -59,8 +65,21 @@ class _Parsed(StandIn):
     def parse(self, **to: Any) -> Any:
         key = str(to.get("to"))
         if key not in self._raw_parsed:
-            self._raw_parsed[key] = self._shown(self.original.parse(**to))
+            with self._unfit_shown():
+                parsed = self.original.parse(**to)
+            self._raw_parsed[key] = self._shown(parsed)
         return self._raw_parsed[key]
+
+    @contextmanager
+    def _unfit_shown(self) -> Iterator[None]:
+        """Show an answer too that the SDK has read and cannot make what was asked for of."""
+        with Answer() as answer:
+            try:
+                yield
+            except Exception:
+                if answer.read is not None:
+                    self._shown(answer.read)
+                raise
 
     def _shown(self, parsed: Any) -> Any:
         if self._raw_seen:
@@ -130,7 +149,9 @@ class _AsyncRaw(StandIn):
     async def parse(self, **to: Any) -> Any:
         key, kept = str(to.get("to")), self._raw_sync._raw_parsed
         if key not in kept:
-            kept[key] = self._raw_sync._shown(await self.original.parse(**to))
+            with self._raw_sync._unfit_shown():
+                parsed = await self.original.parse(**to)
+            kept[key] = self._raw_sync._shown(parsed)
         return kept[key]
 
     async def json(self) -> Any:

@@ -25,7 +25,7 @@ from ..capture.captured import Captured
 from ..capture.standin import StandIn
 from ..capture.streams import follow, track_stream
 from ..capture.watch import StreamNames
-from .answers import Answer, watch_answers
+from .answers import watch_answers
 from .bedrock import SERVICE as BEDROCK
 from .bedrock import follow_agent, follow_events
 from .calls import AzureSpeechCall, BedrockAgentCall, BedrockCall, Call, MediaCall
@@ -289,20 +289,17 @@ class Wrapper:
 
     def _seen(self, result: Any, about: Call, *, asked: bool) -> Any:
         """Return what the program gets: the response itself, or a stream that is followed."""
-        answer = Answer()
         try:
-            with answer:
-                return self._followed(result, about, asked=asked)
+            return self._followed(result, about, asked=asked)
         except Exception as fault:
             # Whatever is wrong with reading it, the program must have its answer; the call is not lost.
-            if not about.reported(answer):
-                about.tell(about.unread(fault))
+            about.tell(about.unread(fault))
             return result
 
     def _followed(self, result: Any, about: Call, *, asked: bool) -> Any:
         match about.method.reads:
             case "response" if is_raw(result):
-                return watched_raw(result, lambda parsed: self._parsed(parsed, about, asked=asked))
+                return watched_raw(result, lambda read: self._read_later(read, about, asked=asked))
             case "response":
                 return self._parsed(result, about, asked=asked)
             case "stream":
@@ -320,6 +317,14 @@ class Wrapper:
             case "known" | "event" if isinstance(about, MediaCall):
                 about.report_known(result, about.tell)
         return result
+
+    def _read_later(self, result: Any, about: Call, *, asked: bool) -> Any:
+        """Return what the program gets of a response as it reads it, whatever is wrong with that here."""
+        try:
+            return self._parsed(result, about, asked=asked)
+        except Exception as fault:
+            about.tell(about.unread(fault))
+            return result
 
     def _parsed(self, result: Any, about: Call, *, asked: bool) -> Any:
         if _is_stream(result):

@@ -134,6 +134,7 @@ EVENTS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 ANSWERS: dict[str, dict[str, Any]] = {
+    "/odd/": {"said": "x"},
     "/mistral/": MAGISTRAL,
     "/v2/chat": COMMAND,
     "/v2/rerank": RANKED,
@@ -163,7 +164,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             answer = dict(next(each for part, each in ANSWERS.items() if part in self.path))
             answer.update({"id": asked["user"]} if "user" in asked else {})
-            self._answer("application/json", json.dumps(answer))
+            self._answer("application/json", "{" if "/broken/" in self.path else json.dumps(answer))
 
     def _answer(self, kind: str, text: str) -> None:
         self.send_response(200)
@@ -304,6 +305,26 @@ def test_litellm_is_captured_once_though_it_goes_past_the_methods_of_sdks(url: s
     stopped = ran(LITELLM, url, tmp_path / "stopped", "--budget", "0.0095")
     assert "does not fit into the budget of this run: of $0.0095, $0.0098 is spent" in stopped.stderr
     assert len(entries(tmp_path / "stopped")) == 3
+
+
+UNREADABLE = """
+import sys
+from openai import OpenAI
+ask = dict(model="gpt-4o", messages=[dict(role="user", content="x")])
+odd = OpenAI(base_url=sys.argv[1] + "/odd/v1", api_key="k").chat.completions
+broken = OpenAI(base_url=sys.argv[1] + "/broken/v1", api_key="k").chat.completions
+with odd.with_streaming_response.create(**ask) as response:
+    print(response.json())
+print(broken.with_raw_response.create(**ask).text)
+"""
+
+
+@needs_openai
+def test_a_program_has_its_response_whatever_is_wrong_with_reading_it_here(url: str, tmp_path: Path) -> None:
+    done = ran(UNREADABLE, url, tmp_path / "run")
+    assert (done.returncode, done.stdout) == (0, "{'said': 'x'}\n{\n"), done.stderr
+    found = [(entry.service, entry.model, entry.cost_state) for entry in entries(tmp_path / "run")]
+    assert found == [("openai", "gpt-4o", "unknown")] * 2
 
 
 RAW = {

@@ -108,12 +108,26 @@ message = dict(model="claude-sonnet-4-6", max_tokens=99, messages=ask, output_fo
 client = openai.OpenAI(api_key="k", base_url=sys.argv[1])
 later = openai.AsyncOpenAI(api_key="k", base_url=sys.argv[1])
 claude = anthropic.Anthropic(api_key="k", base_url=sys.argv[2])
+
+def entered(manager):
+    with manager as raw:
+        try:
+            raw.parse()
+        finally:
+            raw.json()  # of the same answer
+
+async def entered_later(manager):
+    async with manager as raw:
+        await raw.parse()
+
 for call in (
     lambda: client.chat.completions.parse(**chat),
     lambda: client.chat.completions.with_raw_response.parse(**chat).parse(),
     lambda: client.responses.parse(**response),
     lambda: asyncio.run(later.chat.completions.parse(**chat)),
     lambda: claude.messages.parse(**message),
+    lambda: entered(client.chat.completions.with_streaming_response.parse(**chat)),
+    lambda: asyncio.run(entered_later(later.chat.completions.with_streaming_response.parse(**chat))),
 ):
     try:
         call()
@@ -130,9 +144,9 @@ def test_answers_that_do_not_fit_their_class_are_in_the_ledger(
     program = script(tmp_path, UNFIT)
     addresses = [server.url("openai"), server.url("anthropic")]
     done = dashboard_run("--job-dir", job, "--", sys.executable, program, *addresses)
-    assert (done.returncode, done.stdout) == (0, "no such answer\n" * 5), done.stderr
+    assert (done.returncode, done.stdout) == (0, "no such answer\n" * 7), done.stderr
     found = {entry.request_id: entry for entry in entries(job)}
-    assert len(server.answered) == len(found) == 5
+    assert len(server.answered) == len(found) == len(entries(job)) == 7
     for served in server.answered:
         entry = found[served.request_id]
         assert entry.usage.tokens_input == served.counts.tokens_input
