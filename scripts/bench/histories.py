@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +27,9 @@ from shared.costs.store.store import Store
 
 END = datetime(2026, 11, 22, 12, tzinfo=UTC)
 """The last call of a history is made just before this."""
+
+NOTE = "history.json"
+"""The file of a history that says what its sums must be; written last."""
 
 DAYS = 365
 CALLS_A_MINUTE = 2
@@ -137,14 +142,14 @@ def make(root: Path, entries: int, jobs: int, seed: int = 1) -> History:
 
 
 def kept(root: Path, entries: int, jobs: int) -> History:
-    """Return the history in ``root``, which is made where it is not there whole."""
-    note = root / "history.json"
-    if note.exists():
-        return History(root, **json.loads(note.read_text()))
-    history = make(root, entries, jobs)
-    sums = {name: value for name, value in asdict(history).items() if name != "root"}
-    note.write_text(json.dumps(sums))
-    return history
+    """Return the history in ``root``; where it is not there whole, a process of its own makes it.
+
+    That one has ended, so that nobody may still write to the ledgers, as is the case of most of a history.
+    """
+    if not (root / NOTE).exists():
+        command = [sys.executable, __file__, str(root), "--entries", str(entries), "--jobs", str(jobs)]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    return History(root, **json.loads((root / NOTE).read_text()))
 
 
 def _lines(
@@ -173,7 +178,10 @@ def main() -> None:
     parser = command_line(__doc__, entries=1_000_000, jobs=10_000)
     parser.add_argument("root", type=Path)
     given = parser.parse_args()
-    print(kept(given.root, given.entries, given.jobs))
+    history = make(given.root, given.entries, given.jobs)
+    sums = {name: value for name, value in asdict(history).items() if name != "root"}
+    (given.root / NOTE).write_text(json.dumps(sums))
+    print(history)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ from scripts.faults import (
     store_model,
     syscall_faults,
 )
+from shared.costs.store.presence import presence_in
 from tests.support import postgres
 
 ELSEWHERE = (gate_storm,)
@@ -165,6 +166,14 @@ def test_each_safeguard_stands_where_the_mutation_check_takes_it_out() -> None:
     code = Path(__file__).parents[2] / "shared" / "costs"
     for each in mutation_check.MUTANTS:
         assert (code / each.file).read_text("utf-8").count(each.old) == 1, each.name
+
+
+def test_nobody_may_write_to_the_ledgers_of_a_history_that_is_measured(tmp_path: Path) -> None:
+    """Each ledger of a living process is looked at for each page, which no user's ten thousand are."""
+    history = histories.kept(tmp_path / "history", 8, 2)
+    presence = presence_in(history.storage.root / "writers")
+    assert set(presence.names()) == presence.dead(presence.names()) != set()
+    assert histories.kept(tmp_path / "history", 8, 2) == history
 
 
 def test_each_program_is_run_by_a_test() -> None:
