@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Mapping
 from http.cookies import SimpleCookie
 
@@ -47,6 +48,13 @@ def test_another_token_lets_nobody_in(token: str, anybody: TestClient) -> None:
     assert anybody.get("/", headers={"Authorization": f"Bearer {token}"}).status_code == 401
 
 
+def a_request() -> dict[str, object]:
+    """Return the head of a program's request, as servers hand it on."""
+    headers = [(b"host", f"127.0.0.1:{PORT}".encode()), (b"authorization", TOKEN["Authorization"].encode())]
+    path = {"path": "/health", "raw_path": b"/health", "query_string": b""}
+    return {"type": "http", "method": "GET", "scheme": "http", **path, "headers": headers}
+
+
 @pytest.mark.parametrize("begins", [False, True])
 def test_an_answer_that_the_ending_server_does_not_wait_for_is_refused(begins: bool) -> None:
     """It was a 500, and a traceback in the terminal where Ctrl-C was pressed."""
@@ -72,9 +80,7 @@ def test_an_answer_that_the_ending_server_does_not_wait_for_is_refused(begins: b
         return {"type": "http.request"}
 
     under_way = asyncio.Event()
-    headers = [(b"host", f"127.0.0.1:{PORT}".encode()), (b"authorization", TOKEN["Authorization"].encode())]
-    scope = {"type": "http", "method": "GET", "scheme": "http", "path": "/health", "raw_path": b"/health"}
-    scope |= {"query_string": b"", "headers": headers}
+    scope = a_request()
     if begins:
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(ended())
@@ -82,6 +88,34 @@ def test_an_answer_that_the_ending_server_does_not_wait_for_is_refused(begins: b
     else:
         asyncio.run(ended())
         assert [message.get("status") for message in sent] == [503, None]
+
+
+def test_nothing_of_a_stream_is_kept_that_was_sent() -> None:
+    """A page that follows a batch has one for hours."""
+
+    class Part(dict[str, object]):
+        """A message that can be asked whether it is still there."""
+
+    kept = list[int]()
+
+    async def send(message: Message) -> None:
+        del message
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def stream(_: Scope, __: Receive, respond: Send) -> None:
+        await respond({"type": "http.response.start", "status": 200, "headers": []})
+        parts = list[weakref.ref[Part]]()
+        for _again in range(3):
+            part = Part(type="http.response.body", body=b"", more_body=True)
+            parts.append(weakref.ref(part))
+            await respond(part)
+            del part
+        kept.append(sum(each() is not None for each in parts))
+
+    asyncio.run(Guard(stream, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()))(a_request(), receive, send))
+    assert kept == [0]
 
 
 def test_a_token_given_twice_lets_nobody_in(anybody: TestClient) -> None:

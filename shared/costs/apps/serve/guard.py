@@ -177,10 +177,11 @@ class Guard:
             await _refuse(send, refusal, scope["method"] == "HEAD")
             return
         scope = {**scope, "root_path": visit.base, "cost_visit": visit}
-        begun: list[Message] = []
+        begun = False
 
         async def sending(message: Message) -> None:
-            begun.append(message)
+            nonlocal begun
+            begun = True
             await send(message)
 
         try:
