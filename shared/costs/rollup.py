@@ -32,7 +32,7 @@ Dimension = Literal[
 ``tags`` is the sorted tags joined by commas; ``bucket`` is the start of a 15-minute stretch of UTC
 in seconds since 1970, from which local days and months are exact in every time zone."""
 
-Measure = Literal["cost", "calls", "tokens"]
+Measure = Literal["cost", "calls", "tokens", "unpriced"]
 """What of calls a limit bounds: their cost (nano-dollars), their number, or their input and output tokens."""
 
 BUCKET_SECONDS: Final = 900
@@ -135,7 +135,9 @@ class Totals:
         return not (self.calls or self.cost)
 
     def measured(self, measure: Measure) -> int:
-        """Return the cost in nano-dollars, the number of calls, or their tokens."""
+        """Return the cost in nano-dollars, the number of calls, of those without a whole price, or tokens."""
+        if measure == "unpriced":
+            return self.unpriced_calls + self.partial_calls
         return self.cost if measure == "cost" else self.calls if measure == "calls" else self.tokens_total
 
     def add(self, entry: Entry) -> None:

@@ -82,6 +82,8 @@ class Counted(NamedTuple):
         """Return by how much this line changes a sum of cost (nano-dollars), calls or tokens."""
         if measure == "cost":
             return self.cost
+        if measure == "unpriced":
+            return self.unpriced + self.partial
         return self.sign * (1 if measure == "calls" else int(self.usage[_INPUT] + self.usage[_OUTPUT]))
 
 

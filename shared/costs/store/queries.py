@@ -124,7 +124,14 @@ def _union(pieces: Iterable[Sql], joint: str = " UNION ALL ") -> Sql:
 # --- what users spent
 
 
-_MEASURED: Final = {"cost": "cost", "calls": "calls", "tokens": "tokens_input + tokens_output"}
+_MEASURED: Final = {
+    "cost": "cost",
+    "calls": "calls",
+    "tokens": "tokens_input + tokens_output",
+    "unpriced": "unpriced_calls + partial_calls",
+}
+_COUNTS: Final = "cost, calls, tokens_input, tokens_output, unpriced_calls, partial_calls"
+"""The columns of which those are made."""
 
 
 def spent(db: sqlite3.Connection, query: Query) -> int:
@@ -136,7 +143,7 @@ def spent(db: sqlite3.Connection, query: Query) -> int:
         where = _of_spend(Span.of(query.start, query.end), query.user_id)
         text, values = f"SELECT coalesce(sum(cost), 0) FROM spend WHERE {where.text}", where.values
     else:
-        source = _source(query, fine=False, names="cost, calls, tokens_input, tokens_output")
+        source = _source(query, fine=False, names=_COUNTS)
         where = conditions(query)
         text = f"""SELECT coalesce(sum({_MEASURED[query.measure]}), 0)
             FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}"""

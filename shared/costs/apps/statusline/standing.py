@@ -81,16 +81,21 @@ def standing(workspace: Workspace, user: str) -> Standing:
         for each in (periods.day(now, zone), periods.month(now, zone, loaded.profile.billing_day))
     ]
     ledger = _own_ledger(workspace)
-    asked = [*spans, *(limit.query for limit in limits), *([Query(ledger=ledger)] if ledger else [])]
-    spends, unpriced, job, doubt = [0] * len(asked), [0] * len(spans), None, ""
+    own_job = [Query(ledger=ledger)] if ledger else []
+    costs = [*spans, *(limit.query for limit in limits), *own_job]
+    asked = [*costs, *map(_unpriced, [*spans, *own_job])]
+    spends, job, doubt = [0] * len(asked), None, ""
     if os.path.lexists(workspace.storage.root):
         workspace.storage.require()
         with at_most(WAIT_S):
             spends = workspace.index.spends(asked)
+            job = (
+                Job(ledger.parent.name, Nanos(spends[len(costs) - 1]), spends[-1])
+                if ledger
+                else _running(workspace, now)
+            )
             if any(limit.flat for limit in limits):
                 _spare(workspace, limits, spends, len(spans))
-            unpriced = [_unpriced(workspace, span) for span in spans]
-            job = _job(workspace, ledger, spends[-1]) if ledger else _running(workspace, now)
         doubt = workspace.index.degraded or ""
     own = Standing(
         user,
@@ -100,8 +105,8 @@ def standing(workspace: Workspace, user: str) -> Standing:
         doubt=doubt,
         refused=str(loaded.fault or ""),
         conversion=conversion_on(loaded.profile.currency, now.date()),
-        unpriced_today=unpriced[0],
-        unpriced=unpriced[1],
+        unpriced_today=spends[len(costs)],
+        unpriced=spends[len(costs) + 1],
     )
     found = [Spending(*each) for each in zip(limits, spends[len(spans) :], strict=False)]
     return _with_limits(own, [*found, *_of_plans(workspace, loaded, user)])
@@ -149,14 +154,9 @@ def _own_ledger(workspace: Workspace) -> Path | None:
     return Path(os.path.realpath(folder)) / LEDGER_NAME if folder else None
 
 
-def _unpriced(workspace: Workspace, query: Query) -> int:
-    """Return how many calls have no price, or one for a part alone."""
-    groups = workspace.index.groups(("service",), query)  # in which no jobs are counted: that takes longer
-    return sum(each.totals.unpriced_calls + each.totals.partial_calls for each in groups)
-
-
-def _job(workspace: Workspace, ledger: Path, cost: int) -> Job:
-    return Job(ledger.parent.name, Nanos(cost), _unpriced(workspace, Query(ledger=ledger)))
+def _unpriced(query: Query) -> Query:
+    """Return what asks how many of the calls have no price, or one for a part alone."""
+    return query._replace(measure="unpriced")
 
 
 def _running(workspace: Workspace, now: datetime) -> Job | None:
@@ -165,5 +165,7 @@ def _running(workspace: Workspace, now: datetime) -> Job | None:
         return Job(f"{len(recent)} jobs", None)
     for group in recent:
         ledger = Path(str(group.key[0]))
-        return _job(workspace, ledger, workspace.index.spends([Query(ledger=ledger)])[0])
+        query = Query(ledger=ledger)
+        cost, unpriced = workspace.index.spends([query, _unpriced(query)])
+        return Job(ledger.parent.name, Nanos(cost), unpriced)
     return None
