@@ -3,8 +3,8 @@
 
 Lint, format, types, and all tests with the branch coverage of ``shared``; among the tests are those
 of the built wheel and the examples in docstrings. Every check runs, also after one has failed; types are
-checked while the tests run, and what there is to say of them comes last. A few tests that fail are run once
-more, alone, and named if they pass then: what load or a neighbour brings about is told apart from a fault.
+checked while the tests run, and what there is to say of them comes last. A few tests that fail among all are
+run once more, alone, and named: what load or a neighbour brings about is told apart from a fault.
 
     python3 scripts/test.py
     python3 scripts/test.py tests/integration -k batch     # arguments go to pytest
@@ -82,7 +82,7 @@ def all_failures(checks: dict[str, list[str]]) -> list[str]:
     """Run the checks with that of types beside them; return the names of those that failed."""
     with tempfile.TemporaryFile() as said, ThreadPoolExecutor(1) as beside:
         types = beside.submit(run, TYPES, said)
-        failed = failures(checks)
+        failed = failures(checks, again=True)
         code, seconds = types.result()
         say(f"types: {' '.join(TYPES)}")
         said.seek(0)
@@ -90,13 +90,17 @@ def all_failures(checks: dict[str, list[str]]) -> list[str]:
     return failed if passed("types", code, seconds) else [*failed, "types"]
 
 
-def failures(checks: dict[str, list[str]]) -> list[str]:
-    """Run the checks one after the other; return the names of those that failed."""
+def failures(checks: dict[str, list[str]], *, again: bool = False) -> list[str]:
+    """Run the checks one after the other; return the names of those that failed.
+
+    ``again`` runs a few failed tests once more. That says nothing where a person's own arguments chose them:
+    with ``-x`` the rest did not run, with ``-p no:cacheprovider`` those are named that failed another day.
+    """
     failed = []
     for name, command in checks.items():
         say(f"{name}: {' '.join(command)}")
         code, seconds = run(command)
-        if name == "tests" and code == FAILED and (few := few_failed()):
+        if again and name == "tests" and code == FAILED and (few := few_failed()):
             say(f"tests: {len(few)} failed beside the others and run once more, alone: {', '.join(few)}")
             code, more = run(["pytest", "-q", *few])
             seconds += more
