@@ -61,12 +61,15 @@ def test_a_few_that_failed_are_run_once_more(
 ) -> None:
     for name, text in tests.items():
         (tmp_path / f"{name}.py").write_text(text)
-    assert checks.failures({"tests": ["pytest", "-q"]}) == failed
+    assert checks.failures({"tests": ["pytest", "-q"]}, again=True) == failed
     printed = capsys.readouterr()
     assert ("run once more, alone" in printed.err + printed.out) is bool(said)
     assert said is None or said in printed.err + printed.out
 
 
-def test_those_of_other_checks_are_not(checks: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("check", "again"), [("others", True), ("tests", False)])
+def test_those_of_other_checks_or_of_a_persons_own_choice_are_not(
+    check: str, again: bool, checks: ModuleType, tmp_path: Path
+) -> None:
     (tmp_path / "test_a.py").write_text(ONCE.format(tests=1))
-    assert checks.failures({"others": ["pytest", "-q"]}) == ["others"]
+    assert checks.failures({check: ["pytest", "-q"]}, again=again) == [check]
