@@ -574,9 +574,10 @@ def test_processes_that_ask_at_the_same_moment_do_not_both_get_it(bench: Bench, 
                 os.read(os.pipe()[0], 1)  # holds on until it is killed
             os._exit(0)
         children.append(child)
+        os.setpgid(child, children[0])  # a group of their own: this process has other children
     os.close(reading)
     os.close(writing)
-    ended = [os.waitpid(-1, 0)[0] for _ in range(3)]
+    ended = [os.waitpid(-children[0], 0)[0] for _ in range(3)]
     assert len(list(tmp_path.glob("got-*"))) == 1
     [holder] = set(children) - set(ended)
     os.kill(holder, signal.SIGKILL)

@@ -337,24 +337,26 @@ def test_a_hold_that_nobody_ever_had_is_given_back(job: CostTracker) -> None:
 def test_a_hold_dropped_after_its_tracker_was_closed_ends_and_leaves_no_file_open(tmp_path: Path) -> None:
     tracker = CostTracker(tmp_path / "jobs" / "job-1")
     endings = tracker._session.workspace.gate._endings
+    state = tracker._session.workspace.storage.state_path
     hold = tracker.reserve(*MODEL, **ASKED).__enter__()
+    assert open_files(state)
     tracker.close()
     del hold
     gc.collect()
     until = time.monotonic() + PATIENCE_S
     while (endings._working or endings._dropped or endings._waiting) and time.monotonic() < until:
         time.sleep(0.01)
-    assert not open_files("state.db")
+    assert not open_files(state)
     assert states() == []
 
 
-def open_files(name: str) -> list[str]:
-    """The files of this process whose names begin so."""
+def open_files(path: Path) -> list[str]:
+    """The files that this process has open whose paths begin so."""
     found = []
     for descriptor in os.listdir("/proc/self/fd"):
         with suppress(FileNotFoundError):
-            found.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
-    return [each for each in found if each.startswith(name)]
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return [each for each in found if each.startswith(os.fspath(path))]
 
 
 def test_a_hold_dropped_after_it_was_used_counts(job: CostTracker) -> None:
