@@ -169,8 +169,9 @@ def _model_names(call: CallScope, names: ModelName) -> Collection[str] | None:
     seller = normalize_service(call.service)
     for model in {call.model, without_features(call.model)}:
         known = names(call.service, model)
-        sold = f"{seller}/{known.partition('/')[2]}"  # where it has another seller's price
-        for name in (known, without_features(known), sold, f"{call.service}/{model}"):
+        plain = known.partition("/")[2]
+        sold = [f"{each}/{plain}" for each in (seller, *_OWNERS.get(seller, ()))]  # at another's price, maybe
+        for name in (known, without_features(known), *sold, f"{call.service}/{model}"):
             for version in (name, without_version(name) or name):
                 found |= {version, version.partition("/")[2]}
     return found
@@ -204,7 +205,14 @@ _UNKNOWN: Final = "unknown/"
 
 
 def _service_names(call: CallScope, names: ModelName) -> Collection[str] | None:
-    return None if call.service == ANY else {call.service, _known_service(call.service, names)}
+    if call.service == ANY:
+        return None
+    known = _known_service(call.service, names)
+    return {call.service, known, *_OWNERS.get(known, ())}
+
+
+_OWNERS: Final = {"vertex": ("google",)}
+"""Whose limits count the calls of a service too: Google sells Gemini through both of its own."""
 
 
 def _known_service(service: str, names: ModelName) -> str:

@@ -79,6 +79,34 @@ def test_a_limit_on_dollars_denies_and_is_named(bench: Bench, scope: str) -> Non
     bench.reserve("1", blocking(text), **MINE)
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "service_limits_usd: {google: 5}",
+        "model_limits_usd: {google/gemini-2.5-pro: 5}",
+        "model_limits_usd: {gemini-2.5-pro: 5}",
+    ],
+)
+@pytest.mark.parametrize("service", ["vertex", "google"])
+def test_limits_on_google_count_what_vertex_serves_and_limits_on_vertex_that_alone(
+    bench: Bench, limit: str, service: str
+) -> None:
+    made: dict[str, Any] = {"service": service, "model": "gemini-2.5-pro"}
+    bench.now = NOW
+    bench.spend("3", **made)
+    with pytest.raises(BudgetExceeded, match=r"3\.0000 is spent"):
+        bench.reserve("2.01", blocking(limit), **made)
+    bench.reserve("2", blocking(limit), **made)
+    its_own = (
+        limit.replace("google", "vertex").replace("gemini:", "vertex:").replace("{gemini", "{vertex/gemini")
+    )
+    if service == "google":
+        bench.reserve("9", blocking(its_own), **made)
+    else:
+        with pytest.raises(BudgetExceeded, match=r"3\.0000 is spent"):
+            bench.reserve("2.01", blocking(its_own), **made)
+
+
 ON_COUNTS = {
     "daily call limit of user u": ("daily_calls: 3", {"calls": 1}, "1 call", "3 calls"),
     "monthly call limit of user u": ("monthly_calls: 3", {"calls": 1}, "1 call", "3 calls"),
