@@ -41,6 +41,8 @@ _SERVICES: Final = {
     "api.sambanova.ai": "sambanova",
     "api.novita.ai": "novita",
     "api.studio.nebius.ai": "nebius",
+    "api.studio.nebius.com": "nebius",
+    "api.tokenfactory.nebius.com": "nebius",
     "api.ai21.com": "ai21",
     "api.z.ai": "zai",
     "open.bigmodel.cn": "zhipuai",
@@ -63,6 +65,8 @@ def service_of(url: str) -> str | None:
     ('vertex', None)
     >>> service_of("https://user:secret@api.groq.com:443/openai/v1"), service_of("http://localhost:8000/v1")
     ('groq', None)
+    >>> service_of("generativelanguage.mtls.googleapis.com"), service_of("api.tokenfactory.nebius.com")
+    ('google', 'nebius')
     """
     host = _host_of(url)
     if host.endswith((".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")):
@@ -76,7 +80,14 @@ def service_of(url: str) -> str | None:
 
 def _host_of(url: str) -> str:
     host = url.partition("://")[2] or url
-    return host.partition("/")[0].rpartition("@")[2].partition(":")[0].lower()
+    host = host.partition("/")[0].rpartition("@")[2].partition(":")[0].lower()
+    return host.replace(_MUTUAL, _GOOGLES)
+
+
+_MUTUAL: Final = ".mtls.googleapis.com"
+"""How hosts of Google's end that ask for a client's certificate: google-genai 3.6 sends to them where it has
+one (``to_mtls_url``, 2026-11-30)."""
+_GOOGLES: Final = ".googleapis.com"
 
 
 def region_of(url: str) -> str | None:
@@ -86,8 +97,8 @@ def region_of(url: str) -> str | None:
     ('eu', 'eu-west-1')
     >>> region_of("https://aiplatform.googleapis.com/v1/projects/p/locations/global/publishers/google")
     'global'
-    >>> region_of("api.openai.com") is None
-    True
+    >>> region_of("api.openai.com"), region_of("us-central1-aiplatform.mtls.googleapis.com")
+    (None, 'us-central1')
     """
     if location := _LOCATION.search(url):
         return location[1]

@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
@@ -136,6 +137,40 @@ class TestLangChainsCalls:
         used = {"input_tokens": 5, "output_tokens": 1}
         under_way.end(run, self.message(usage_metadata=used, response_metadata=says))
         assert [(call.service, call.model, call.actual_cost) for call in calls] == [(service, "gpt-4o", bill)]
+
+    @pytest.mark.parametrize(
+        ("client", "told", "service", "region"),
+        [
+            ({"vertexai": True, "location": "europe-west1"}, {}, "vertex", "europe-west1"),
+            ({"project": "p"}, {"GOOGLE_CLOUD_LOCATION": "global"}, "vertex", "global"),
+            ({"credentials": {"type": "not_implemented"}}, {}, "vertex", None),
+            ({}, {"GOOGLE_GENAI_USE_VERTEXAI": "True"}, "vertex", None),
+            ({"project": "p"}, {"GOOGLE_GENAI_USE_VERTEXAI": "0"}, "google", None),
+            ({"vertexai": False, "project": "p"}, {"GOOGLE_GENAI_USE_VERTEXAI": "1"}, "google", None),
+            ({"google_api_key": "k"}, {"GOOGLE_CLOUD_LOCATION": "europe-west1"}, "google", None),
+        ],
+    )
+    def test_gemini_by_vertex_is_told_by_its_client_alone(
+        self,
+        calls: Calls,
+        client: dict[str, Any],
+        told: dict[str, str],
+        service: str,
+        region: str | None,
+    ) -> None:
+        pytest.importorskip("langchain_core")
+        from shared.costs.capture.hooks.langchain import CostCallbackHandler
+
+        handler = CostCallbackHandler(calls)
+        about = {"model_provider": "google_genai", "model_name": "gemini-2.5-pro"}
+        answer = self.message(usage_metadata={"input_tokens": 5, "output_tokens": 1}, response_metadata=about)
+        unset = {"GOOGLE_GENAI_USE_VERTEXAI": "", "GOOGLE_CLOUD_LOCATION": ""}
+        with patch.dict(os.environ, unset | told):
+            for start in (handler.on_llm_start, handler.on_chat_model_start):
+                run = uuid4()
+                start({"kwargs": client}, [], run_id=run, metadata={"ls_provider": "google_genai"})
+                handler.on_llm_end(answer, run_id=run)
+        assert [(call.service, call.region) for call in calls] == [(service, region)] * 2
 
     def test_a_message_of_bedrock_says_so_by_its_id(self, calls: Calls) -> None:
         usage = {"input_tokens": 5, "output_tokens": 1}

@@ -10,6 +10,7 @@ Streams need ``stream_usage=True`` where the model does not set it by itself.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -43,11 +44,11 @@ class CostCallbackHandler(BaseCallbackHandler):  # type: ignore[misc]  # Any whe
 
     def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: UUID, **more: Any) -> None:
         """Keep the names of model and provider: not every response repeats them."""
-        self._calls.begin(run_id, more.get("metadata"))
+        self._calls.begin(run_id, _about(serialized, more.get("metadata")))
 
     def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: UUID, **more: Any) -> None:
         """As :meth:`on_chat_model_start`, for models that complete text."""
-        self._calls.begin(run_id, more.get("metadata"))
+        self._calls.begin(run_id, _about(serialized, more.get("metadata")))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **more: Any) -> None:
         """Record the call. Raises nothing."""
@@ -126,10 +127,36 @@ Source: ``AzureChatOpenAI`` of langchain-openai 1.7, ``ChatOpenRouter`` of langc
 ``ChatAnthropicBedrock`` of langchain-aws, 2026-11-30."""
 
 
+_LOCATION: Final = "vertex_location"
+
+
+def _about(serialized: object, metadata: dict[str, object] | None) -> dict[str, object] | None:
+    """Return what LangChain says about a call; of Vertex AI that it is, and where, as its client says."""
+    client = Fields(serialized).part("kwargs")
+    if not metadata or metadata.get("ls_provider") != "google_genai" or not _is_vertex(client):
+        return metadata
+    place = client.text("location") or os.environ.get("GOOGLE_CLOUD_LOCATION")
+    return metadata | {"ls_provider": "google_vertexai", _LOCATION: place}
+
+
+def _is_vertex(client: Fields) -> bool:
+    """Tell whether ``ChatGoogleGenerativeAI`` sends to Vertex AI; nothing in its messages says so.
+
+    Source: ``_determine_backend`` of langchain-google-genai 4.4.3, 2026-11-30.
+    """
+    chosen = client.get("vertexai")
+    if chosen is None and (asked := os.environ.get("GOOGLE_GENAI_USE_VERTEXAI", "").lower()) in _SWITCH:
+        chosen = _SWITCH[asked]
+    return bool(client.has("credentials") or client.has("project")) if chosen is None else bool(chosen)
+
+
+_SWITCH: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
 def _named(call: Captured, about: Fields) -> Captured:
     stated = "" if call.model == UNKNOWN else call.model
     model = stated or about.text("ls_model_name") or UNKNOWN
     service, client = call.service, about.text("ls_provider")
     if service == "langchain" or client in _SELLERS:
         service = service_of(client, model)
-    return replace(call, model=model, service=service)
+    return replace(call, model=model, service=service, region=call.region or about.text(_LOCATION))
