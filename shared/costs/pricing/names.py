@@ -218,6 +218,7 @@ _BY_BEGINNING: Final = (
     ("pixtral", "mistral"),
     ("magistral", "mistral"),
     ("voxtral", "mistral"),
+    ("command_and_search", "google-speech"),
     ("command", "cohere"),
     ("embed-", "cohere"),
     ("grok", "x-ai"),
@@ -227,6 +228,7 @@ _BY_BEGINNING: Final = (
     ("devstral", "mistral"),
     ("rerank-1", "voyageai"),
     ("rerank-2", "voyageai"),
+    ("rerank-3", "voyageai"),
     ("rerank-lite", "voyageai"),
     ("rerank-", "cohere"),
     ("codex-", "openai"),
@@ -239,6 +241,9 @@ _BY_BEGINNING: Final = (
     ("nova-3", "deepgram"),
     ("aura-", "deepgram"),
     ("flux-general", "deepgram"),
+    ("chirp3", "google-tts"),
+    ("chirp-hd", "google-tts"),
+    ("chirp_3_hd", "google-tts"),
     ("chirp", "google-speech"),
     ("text-embedding-00", "vertex"),
     ("text-multilingual-embedding", "vertex"),
@@ -474,8 +479,9 @@ Those that are left out are Oracle's names of models of Meta, Cohere and OpenAI 
 
 
 def rule_of_service(name: str) -> str | None:
-    """Return the maker whose models' names begin like this one, or ``None`` when none do."""
-    return next((service for start, service in _BY_BEGINNING if name.startswith(start)), None)
+    """Return the maker whose models' names begin like this one, or whose voice it names; else ``None``."""
+    found = (service for start, service in _BY_BEGINNING if name.startswith(start))
+    return next(found, None) or next((each for each, voice in _VOICES.items() if voice.search(name)), None)
 
 
 @cache
