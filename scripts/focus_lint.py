@@ -22,8 +22,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from shared.costs.demo.writing import write_sample
-from shared.costs.exchange.exports import Context, export_named
-from shared.costs.exchange.source import Indexed
+from shared.costs.exchange.exports import ExportContext, export_named
+from shared.costs.exchange.source import IndexedEntries
 from shared.costs.rollup import Query
 from shared.costs.store.store import Store
 
@@ -42,7 +42,7 @@ def exported(folder: Path) -> list[Path]:
         index.add(path for path, _ in sample.jobs)
         for name in ("focus-1.2", "focus-1.4"):
             target = folder / f"{name}.csv"
-            rows = export_named(name).write(Indexed(index, Query()), target, Context())
+            rows = export_named(name).write(IndexedEntries(index, Query()), target, ExportContext())
             print(f"{name}: {rows:,} entries")
             targets.append(target)
     return targets

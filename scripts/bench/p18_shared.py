@@ -22,7 +22,7 @@ from scripts.bench.harness import Measured, Row, interleaved, show
 from scripts.faults.command_line import command_line
 from scripts.faults.common import entry
 from shared.cost_tracker import CostTracker
-from shared.costs.fleet.database import Db, SharedDatabase
+from shared.costs.fleet.database import SharedDatabase, Transaction
 from shared.costs.fleet.fleet import Fleet, close_all
 from shared.costs.ledger.line import encode
 from shared.costs.rollup import Query
@@ -67,17 +67,17 @@ class RoundTrips:
         self._database.run(_settle, 10)
 
 
-def _lay(db: Db) -> None:
+def _lay(db: Transaction) -> None:
     db.execute("CREATE TABLE bench (spent bigint NOT NULL, held bigint NOT NULL)")
     db.execute("INSERT INTO bench VALUES (0, 0)")
 
 
-def _reserve(db: Db) -> None:
+def _reserve(db: Transaction) -> None:
     db.execute("SELECT 1 FROM bench FOR UPDATE")
     db.execute("UPDATE bench SET held = held + 10 WHERE spent + held + 10 < 1000000000")
 
 
-def _settle(db: Db) -> None:
+def _settle(db: Transaction) -> None:
     db.execute("UPDATE bench SET held = held - 10, spent = spent + 7")
 
 

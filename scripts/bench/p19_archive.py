@@ -17,14 +17,14 @@ from pathlib import Path
 from statistics import median
 
 from scripts.bench.harness import Row, show
-from scripts.bench.histories import History as Made
+from scripts.bench.histories import StoredHistory as Made
 from scripts.bench.histories import make
 from scripts.bench.p9_export import PROGRAM, Ran, columns, run
 from scripts.faults.command_line import command_line
 from shared.costs.archive.known import KnownArchives
 from shared.costs.exchange.calendar import Calendar
-from shared.costs.exchange.exports import Context
-from shared.costs.exchange.history import History
+from shared.costs.exchange.exports import ExportContext
+from shared.costs.exchange.history import StoredHistory
 from shared.costs.exchange.spark import ask_spark
 from shared.costs.exchange.views import view_named
 from shared.costs.exchange.warehouse import ask
@@ -91,12 +91,12 @@ def asked(made: Made, engine: str | None, rounds: int) -> list[Row]:
     storage, calendar = made.storage, Calendar(Profile())
     with Store.of(storage) as index:
         index.catch_up_all()
-        history = History.of(index, KnownArchives(storage).all()[0])
+        history = StoredHistory.of(index, KnownArchives(storage).all()[0])
         times = [_month(history) for _ in range(rounds)]
         rows = [Row("a month in DuckDB", f"{median(times):.3f} s", "", "<= 0.3 s", median(times) <= 0.3)]
         sql = view_named("models")
         begin = time.perf_counter()
-        with ask(sql, history, Context(), calendar, history) as answer:
+        with ask(sql, history, ExportContext(), calendar, history) as answer:
             local = list(answer.rows)
         rows.append(
             Row(
@@ -106,14 +106,14 @@ def asked(made: Made, engine: str | None, rounds: int) -> list[Row]:
         )
         if engine:
             begin = time.perf_counter()
-            with ask_spark(sql, engine, history, Context(), calendar) as answer:
+            with ask_spark(sql, engine, history, ExportContext(), calendar) as answer:
                 cluster = list(answer.rows)
             took = f"{time.perf_counter() - begin:.1f} s"
             rows.append(Row("the same on Spark", took, "", "equal to the nano-dollar", local == cluster))
     return rows
 
 
-def _month(history: History) -> float:
+def _month(history: StoredHistory) -> float:
     """Return how long DuckDB takes for a month of the archive, in seconds."""
     import duckdb
 

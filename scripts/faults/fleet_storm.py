@@ -31,7 +31,7 @@ from typing import Final
 
 from scripts.faults.command_line import command_line
 from shared.cost_tracker import BudgetExceeded, BudgetGateUnavailable, CostTracker
-from shared.costs.fleet.database import Db
+from shared.costs.fleet.database import Transaction
 from shared.costs.money import NANOS_PER_USD, Nanos, format_usd
 from shared.costs.workspace import Workspace
 from tests.support.postgres import Server, running
@@ -257,7 +257,7 @@ def spend_the_rest(host: Host) -> None:
     os.close(bill)
 
 
-def _open(db: Db) -> int:
+def _open(db: Transaction) -> int:
     """Return how much all leases are above what their hosts published."""
     row = db.execute(
         """SELECT coalesce(sum(greatest(0, l.granted - coalesce(d.cost, 0))), 0)::bigint FROM leases l

@@ -29,7 +29,7 @@ from urllib.parse import quote, urlsplit
 
 from scripts.faults.command_line import command_line
 from shared.costs.apps.serve.views import PAGES
-from shared.costs.demo.writing import Sample, write_sample
+from shared.costs.demo.writing import DemoFiles, write_sample
 from shared.costs.rollup import Query
 from shared.costs.store.store import Store
 
@@ -47,7 +47,7 @@ class Server(NamedTuple):
     cookie: str
 
 
-def started(sample: Sample) -> Server:
+def started(sample: DemoFiles) -> Server:
     """Start the server and open its address as a browser would."""
     options = [
         "--port",
@@ -243,7 +243,7 @@ def answered(server: Server, data: bytes) -> int:
     return 0
 
 
-def state(sample: Sample) -> tuple[str, str, object]:
+def state(sample: DemoFiles) -> tuple[str, str, object]:
     """Return what must not change: the profile, the ledgers and the sums."""
     ledgers = sha256(b"".join(path.read_bytes() for path, _ in sample.jobs)).hexdigest()
     with Store.of(sample.storage) as store:

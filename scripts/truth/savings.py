@@ -7,7 +7,7 @@ from itertools import product
 
 from truth.histories import CATALOGUE
 
-from shared.costs.analysis.options import BATCH, Change, Slot, changes, slot_of
+from shared.costs.analysis.options import BATCH, ModelChange, Slot, changes, slot_of
 from shared.costs.model import Charge, Entry, Usage
 
 LONG = 100_000
@@ -36,12 +36,12 @@ def cost_of(calls: Sequence[Entry]) -> int:
     return sum(call.cost for call in calls)
 
 
-def cost_with(change: Change, calls: Sequence[Entry]) -> int:
+def cost_with(change: ModelChange, calls: Sequence[Entry]) -> int:
     """Return what the calls would have cost with a change; those that it does not touch stay as they are."""
     return sum(call.cost if (other := _otherwise(change, call)) is None else other for call in calls)
 
 
-def _otherwise(change: Change, call: Entry) -> int | None:
+def _otherwise(change: ModelChange, call: Entry) -> int | None:
     if change.kind == "split":
         return _in_pieces(call)
     if change.kind == "standard" and call.service_tier not in PRIORITY:

@@ -251,10 +251,10 @@ class Workspace:
             return None
         with self._lock:
             if self._fleet is None or self._fleet.settings != settings:
-                from .fleet.fleet import Here, fleet_of
+                from .fleet.fleet import ThisHost, fleet_of
 
                 beside = profile.path.parent if profile.path else None
-                here = Here(
+                here = ThisHost(
                     self.storage,
                     self.environ,
                     beside,

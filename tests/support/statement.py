@@ -13,7 +13,7 @@ from shared.costs.analysis.explain import explain
 from shared.costs.analysis.forecast import days_between, forecast
 from shared.costs.analysis.job import receipt
 from shared.costs.analysis.optimise import Proposal, Savings
-from shared.costs.analysis.options import Change, Slot
+from shared.costs.analysis.options import ModelChange, Slot
 from shared.costs.analysis.pace import pace
 from shared.costs.analysis.summary import DIMENSIONS, summarise
 from shared.costs.analysis.sums import by_day, total
@@ -41,7 +41,7 @@ LEDGER = "/data/out/job-7/cost_ledger.jsonl"
 DAMAGED = Health(problems=(Ref(f"{LEDGER}, byte 1024: its checksum does not match", "path", LEDGER),))
 SAVED = Proposal(
     Slot("13_ai_summarization", "openai", "gpt-4o"),
-    Change("model", "openai", "gpt-4o-mini"),
+    ModelChange("model", "openai", "gpt-4o-mini"),
     30,
     from_usd("12.30"),
     from_usd("0.74"),

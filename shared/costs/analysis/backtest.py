@@ -193,7 +193,7 @@ def back_test(calls: Iterable[TrialCall], profile: Profile, names: ModelName, st
     Calls before ``start`` are spent already: none of them is denied. ``names`` gives the catalogue's name
     of a service and model.
     """
-    trial = _Trial(profile, names)
+    trial = _TrialState(profile, names)
     for call in calls:
         is_tried = call.at >= start
         if call.cost or not call.local:
@@ -207,7 +207,7 @@ def _tightness(limit: LimitTrial) -> tuple[int, int, float, str]:
     return -limit.denied_cost, -limit.denied_calls, -limit.peak_percent, limit.scope.key
 
 
-class _Tally:
+class _RunningSpend:
     """What is spent within a limit so far; of a window, only what has not left it."""
 
     __slots__ = ("_parts", "spent")
@@ -228,14 +228,14 @@ class _Tally:
             self._parts.append((at, amount))
 
 
-class _Standing(NamedTuple):
+class _TrialLimit(NamedTuple):
     """A limit with the sums that it is judged by."""
 
     spending: Spending
-    tally: _Tally
+    tally: _RunningSpend
 
 
-class _Trial:
+class _TrialState:
     """The state between one call and the next."""
 
     def __init__(self, profile: Profile, names: ModelName) -> None:
@@ -243,7 +243,7 @@ class _Trial:
         self.users: dict[str, UserTrial] = {}
         self._profile = profile
         self._index = LimitIndex(profile, names)
-        self._tallies: dict[tuple[object, ...], _Tally] = {}
+        self._tallies: dict[tuple[object, ...], _RunningSpend] = {}
         self._periods: dict[tuple[Scope, str], PeriodTrial] = {}
 
     def add(self, call: TrialCall, *, is_tried: bool) -> None:
@@ -262,17 +262,17 @@ class _Trial:
             if is_tried:
                 self._note(Spending(limit, tally.spent), call)
 
-    def _standing(self, limit: Limit) -> _Standing:
-        tally = self._tallies.setdefault(_tally_key(limit), _Tally())
+    def _standing(self, limit: Limit) -> _TrialLimit:
+        tally = self._tallies.setdefault(_tally_key(limit), _RunningSpend())
         if _moves(limit) and limit.period is not None:
             tally.leave(limit.period.start)
-        return _Standing(Spending(limit, tally.spent), tally)
+        return _TrialLimit(Spending(limit, tally.spent), tally)
 
     def _count_job(self, call: TrialCall) -> None:
         """Count a call for its job and stage, whose limits bound what all users spend in them."""
         if call.job is not None:
             for key in ((call.job.ledger, "job"), (call.job.ledger, "stage", call.scope.stage)):
-                self._tallies.setdefault(key, _Tally()).add(call.at, call.cost or 0, moves=False)
+                self._tallies.setdefault(key, _RunningSpend()).add(call.at, call.cost or 0, moves=False)
 
     def _decider(self, call: TrialCall, spendings: Sequence[Spending]) -> Limit | None:
         """Return the tightest of the blocking limits that do not allow a call; ``None`` where all do."""

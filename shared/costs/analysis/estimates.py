@@ -143,7 +143,7 @@ def stage_histories(groups: Iterable[Group]) -> list[StageHistory]:
     return [*found, _history(WHOLE, list(map(_whole, jobs.values())))] if found else []
 
 
-class _Sample(NamedTuple):
+class _StageSample(NamedTuple):
     """One job's cost in a stage, its audio in microseconds and its input tokens there."""
 
     cost: Nanos
@@ -152,16 +152,16 @@ class _Sample(NamedTuple):
     unpriced: int
 
 
-def _of_stage(jobs: Iterable[dict[str, Totals]], stage: str) -> Iterator[_Sample]:
+def _of_stage(jobs: Iterable[dict[str, Totals]], stage: str) -> Iterator[_StageSample]:
     for sums in jobs:
         if totals := sums.get(stage):
-            yield _Sample(totals.cost, _audio(sums), totals.tokens_input, totals.unpriced_calls)
+            yield _StageSample(totals.cost, _audio(sums), totals.tokens_input, totals.unpriced_calls)
 
 
-def _whole(sums: dict[str, Totals]) -> _Sample:
+def _whole(sums: dict[str, Totals]) -> _StageSample:
     cost = Nanos(sum(totals.cost for totals in sums.values()))
     unpriced = sum(totals.unpriced_calls for totals in sums.values())
-    return _Sample(cost, _audio(sums), max(totals.tokens_input for totals in sums.values()), unpriced)
+    return _StageSample(cost, _audio(sums), max(totals.tokens_input for totals in sums.values()), unpriced)
 
 
 def _audio(sums: dict[str, Totals]) -> int:
@@ -169,7 +169,7 @@ def _audio(sums: dict[str, Totals]) -> int:
     return max(totals.audio_microseconds for totals in sums.values())
 
 
-def _history(stage: str, samples: Sequence[_Sample]) -> StageHistory:
+def _history(stage: str, samples: Sequence[_StageSample]) -> StageHistory:
     priced = [sample for sample in samples if not sample.unpriced]
     minutes = [divide(s.cost * _MINUTE, s.audio) for s in priced if s.audio > 0]
     thousands = [divide(s.cost * _THOUSAND, s.tokens) for s in priced if s.tokens > 0]

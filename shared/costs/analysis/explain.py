@@ -72,7 +72,7 @@ class Explanation(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Cell:
+class _SlotSums:
     """Sums of the calls of one stage, model and tier. Amounts in nano-dollars."""
 
     calls: int = 0
@@ -108,7 +108,7 @@ class _Cell:
             elif part in _CACHE_PARTS:
                 self.cost_cached += amount
 
-    def merge(self, other: _Cell) -> None:
+    def merge(self, other: _SlotSums) -> None:
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -118,10 +118,10 @@ class _Cell:
 
 
 @dataclass(slots=True)
-class Side:
+class ComparedSide:
     """What is known of one of two sides that are compared, as its entries pass by."""
 
-    cells: dict[str, dict[tuple[str, str], _Cell]] = field(default_factory=dict)
+    cells: dict[str, dict[tuple[str, str], _SlotSums]] = field(default_factory=dict)
     """Sums of first attempts by stage, then by model and tier."""
     retries: dict[str, int] = field(default_factory=dict)
     """What later attempts cost, by stage."""
@@ -131,7 +131,7 @@ class Side:
     calls: int = 0
     unpriced: int = 0
     partial: int = 0
-    _by_names: dict[tuple[str | None, ...], _Cell] = field(default_factory=dict)
+    _by_names: dict[tuple[str | None, ...], _SlotSums] = field(default_factory=dict)
 
     def passing(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Pass entries on, each counted on this side before."""
@@ -173,10 +173,12 @@ class Side:
     def _add_to(by_stage: dict[str, int], stage: str | None, cost: int) -> None:
         by_stage[stage or UNNAMED] = by_stage.get(stage or UNNAMED, 0) + cost
 
-    def _cell(self, names: tuple[str | None, ...]) -> _Cell:
+    def _cell(self, names: tuple[str | None, ...]) -> _SlotSums:
         stage, service, model, tier = names
         cells = self.cells.setdefault(stage or UNNAMED, {})
-        cell = self._by_names[names] = cells.setdefault((f"{service}/{model}", tier or "standard"), _Cell())
+        cell = self._by_names[names] = cells.setdefault(
+            (f"{service}/{model}", tier or "standard"), _SlotSums()
+        )
         return cell
 
 
@@ -186,13 +188,13 @@ def explain(before: Iterable[Entry], after: Iterable[Entry]) -> Explanation:
     >>> explain([], []).parts
     ()
     """
-    first, second = Side(), Side()
+    first, second = ComparedSide(), ComparedSide()
     first.add_all(before)
     second.add_all(after)
     return difference(first, second)
 
 
-def difference(first: Side, second: Side) -> Explanation:
+def difference(first: ComparedSide, second: ComparedSide) -> Explanation:
     """Return why the second side cost more or less than the first."""
     sides = (first, second)
     stages = dict.fromkeys(name for s in sides for name in (*s.cells, *s.retries, *s.credits))
@@ -208,7 +210,7 @@ def difference(first: Side, second: Side) -> Explanation:
     )
 
 
-def _stage(stage: str, first: Side, second: Side) -> Iterable[Effect]:
+def _stage(stage: str, first: ComparedSide, second: ComparedSide) -> Iterable[Effect]:
     yield Effect(stage, "retries", Nanos(second.retries.get(stage, 0) - first.retries.get(stage, 0)))
     (credits_before, old), (credits_after, new) = (side.parted(stage) for side in (first, second))
     yield Effect(stage, "credits", Nanos(credits_after - credits_before))
@@ -217,15 +219,15 @@ def _stage(stage: str, first: Side, second: Side) -> Iterable[Effect]:
         yield Effect(stage, reason, Nanos(end - start))
 
 
-_Cells = Mapping[tuple[str, str], _Cell]
+_Cells = Mapping[tuple[str, str], _SlotSums]
 
 
 def _total(cells: _Cells) -> int:
     return sum(cell.cost for cell in cells.values())
 
 
-def _merged(cells: Iterable[_Cell]) -> _Cell:
-    whole = _Cell()
+def _merged(cells: Iterable[_SlotSums]) -> _SlotSums:
+    whole = _SlotSums()
     for cell in cells:
         whole.merge(cell)
     return whole
@@ -243,7 +245,7 @@ def _models(old: _Cells, new: _Cells) -> Fraction:
     return sum((cell.calls * _known(was.get(m), cell).per_call for m, cell in now.items()), Fraction(0))
 
 
-def _by_model(cells: _Cells) -> dict[str, _Cell]:
+def _by_model(cells: _Cells) -> dict[str, _SlotSums]:
     models = dict.fromkeys(model for model, _ in cells)
     return {model: _merged(cell for (name, _), cell in cells.items() if name == model) for model in models}
 
@@ -258,7 +260,7 @@ def _caching(old: _Cells, new: _Cells) -> Fraction:
     return sum((_with_caching(_known(old.get(key), cell), cell) for key, cell in new.items()), Fraction(0))
 
 
-def _with_caching(was: _Cell, now: _Cell) -> Fraction:
+def _with_caching(was: _SlotSums, now: _SlotSums) -> Fraction:
     rates = _Rates.of(was, now)
     share = _ratio(now.cached, now.input)
     tokens = _ratio(was.input * now.calls, was.calls)
@@ -272,7 +274,7 @@ def _size(old: _Cells, new: _Cells) -> Fraction:
     return sum((_with_size(_known(old.get(key), cell), cell) for key, cell in new.items()), Fraction(0))
 
 
-def _with_size(was: _Cell, now: _Cell) -> Fraction:
+def _with_size(was: _SlotSums, now: _SlotSums) -> Fraction:
     rates = _Rates.of(was, now)
     tokens = (now.input - now.cached) * rates.input + now.cached * rates.cached + now.output * rates.output
     if was.seconds > 0:
@@ -288,8 +290,8 @@ class _Rates(NamedTuple):
     output: Fraction
 
     @classmethod
-    def of(cls, was: _Cell, now: _Cell) -> _Rates:
-        def rate(cost: Callable[[_Cell], int], tokens: Callable[[_Cell], int]) -> Fraction:
+    def of(cls, was: _SlotSums, now: _SlotSums) -> _Rates:
+        def rate(cost: Callable[[_SlotSums], int], tokens: Callable[[_SlotSums], int]) -> Fraction:
             side = was if tokens(was) > 0 else now
             return _ratio(cost(side), tokens(side))
 
@@ -300,7 +302,7 @@ class _Rates(NamedTuple):
         )
 
 
-def _known(was: _Cell | None, now: _Cell) -> _Cell:
+def _known(was: _SlotSums | None, now: _SlotSums) -> _SlotSums:
     """Return the first side's cell, or the second's where the first has no calls to learn from."""
     return was if was is not None and was.calls > 0 else now
 

@@ -114,7 +114,7 @@ def forecast(history: Sequence[Day], period: Period, now: datetime) -> Forecast:
     today = now.astimezone(period.zone).date()
     spent = Nanos(sum(day.cost for day in history if period.first_day <= day.date < period.end_day))
     complete = _tamed(_since_first_cost([day for day in history if day.date < today])[-HISTORY_DAYS:])
-    means = _Means.of(complete) if complete else _Means.even(spent, period, today)
+    means = _DailyMeans.of(complete) if complete else _DailyMeans.even(spent, period, today)
     expected = _to_come(means, period, now)
     projected = Nanos(spent + sum(day.cost for day in expected))
     low, high = _interval(complete, means, len(expected), spent, projected)
@@ -139,7 +139,7 @@ def _tamed(days: Sequence[Day]) -> list[Day]:
     ]
 
 
-class _Means(NamedTuple):
+class _DailyMeans(NamedTuple):
     """What a day costs, on the whole and by weekday (Monday first)."""
 
     whole: float
@@ -147,7 +147,7 @@ class _Means(NamedTuple):
     by_weekday: bool
 
     @classmethod
-    def of(cls, days: Sequence[Day]) -> _Means:
+    def of(cls, days: Sequence[Day]) -> _DailyMeans:
         weights = _weights(len(days))
         whole = _mean([day.cost for day in days], weights, 0.0, 0.0)
         if len(days) < WEEKDAYS_FROM:
@@ -160,7 +160,7 @@ class _Means(NamedTuple):
         return cls(whole, tuple(weekdays), by_weekday=True)
 
     @classmethod
-    def even(cls, spent: Nanos, period: Period, today: date) -> _Means:
+    def even(cls, spent: Nanos, period: Period, today: date) -> _DailyMeans:
         begun = max((today - period.first_day).days + 1, 1)
         return cls(spent / begun, (spent / begun,) * 7, by_weekday=False)
 
@@ -179,7 +179,7 @@ def _mean(costs: Sequence[int], weights: Sequence[float], towards: float, pull: 
     return (sum(cost * w for cost, w in zip(costs, weights, strict=True)) + towards * pull) / weight
 
 
-def _to_come(means: _Means, period: Period, now: datetime) -> tuple[Day, ...]:
+def _to_come(means: _DailyMeans, period: Period, now: datetime) -> tuple[Day, ...]:
     """Return what the rest of today and each later day of the period should cost."""
     days = [day for day in period.days() if day.end > now]
     found = []
@@ -190,7 +190,7 @@ def _to_come(means: _Means, period: Period, now: datetime) -> tuple[Day, ...]:
 
 
 def _interval(
-    days: Sequence[Day], means: _Means, left: int, spent: Nanos, projected: Nanos
+    days: Sequence[Day], means: _DailyMeans, left: int, spent: Nanos, projected: Nanos
 ) -> tuple[Nanos | None, Nanos | None]:
     if not left:
         return spent, spent

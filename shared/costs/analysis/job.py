@@ -13,7 +13,7 @@ from .sums import UNNAMED
 
 
 @dataclass(slots=True)
-class Line:
+class JobLine:
     """What one stage, or one model, of a job came to.
 
     ``attempts`` is the highest attempt seen; ``models`` are ``service/model`` in order of first use.
@@ -42,8 +42,8 @@ class Receipt:
 
     job_id: str
     totals: Totals
-    by_stage: Mapping[str, Line]
-    by_model: Mapping[str, Line]
+    by_stage: Mapping[str, JobLine]
+    by_model: Mapping[str, JobLine]
     unpriced: Mapping[str, int]
     users: tuple[str, ...] = ()
     corrections: int = 0
@@ -57,17 +57,17 @@ def receipt(job_id: str, entries: Iterable[Entry]) -> Receipt:
     >>> receipt("job-1", []).totals.calls
     0
     """
-    whole = Line()
-    stages: dict[str, Line] = {}
-    models: dict[str, Line] = {}
+    whole = JobLine()
+    stages: dict[str, JobLine] = {}
+    models: dict[str, JobLine] = {}
     users: dict[str, None] = {}
     unpriced: dict[str, int] = {}
     times: list[datetime] = []
     corrections = 0
     for entry in sorted(entries, key=lambda e: (e.timestamp, e.id)):
         whole.add(entry)
-        stages.setdefault(entry.stage or UNNAMED, Line()).add(entry)
-        models.setdefault(model_of(entry), Line()).add(entry)
+        stages.setdefault(entry.stage or UNNAMED, JobLine()).add(entry)
+        models.setdefault(model_of(entry), JobLine()).add(entry)
         users.setdefault(entry.user_id)
         if entry.unpriced_delta:
             unpriced[model_of(entry)] = unpriced.get(model_of(entry), 0) + entry.unpriced_delta
@@ -88,16 +88,16 @@ def receipt_of_sums(job_id: str, groups: Iterable[Group]) -> Receipt:
 
     ``groups`` are its sums by stage, service, model and user. Times, attempts and corrections are not known.
     """
-    whole = Line()
-    stages: dict[str, Line] = {}
-    models: dict[str, Line] = {}
+    whole = JobLine()
+    stages: dict[str, JobLine] = {}
+    models: dict[str, JobLine] = {}
     unpriced: dict[str, int] = {}
     users: dict[str, None] = {}
     for (stage, service, model, user), totals in groups:
         name = f"{service}/{model}"
-        line = stages.setdefault(str(stage or UNNAMED), Line())
+        line = stages.setdefault(str(stage or UNNAMED), JobLine())
         line.models += [name] if name not in line.models else []
-        models.setdefault(name, Line(models=[name])).totals.merge(totals)
+        models.setdefault(name, JobLine(models=[name])).totals.merge(totals)
         for each in (whole, line):
             each.totals.merge(totals)
         unpriced[name] = unpriced.get(name, 0) + totals.unpriced_calls
@@ -108,8 +108,8 @@ def receipt_of_sums(job_id: str, groups: Iterable[Group]) -> Receipt:
 def _receipt(
     job_id: str,
     totals: Totals,
-    stages: Mapping[str, Line],
-    models: Mapping[str, Line],
+    stages: Mapping[str, JobLine],
+    models: Mapping[str, JobLine],
     unpriced: Mapping[str, int],
 ) -> Receipt:
     return Receipt(

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple, Protocol
 from ..model import Usage
 from ..money import Nanos, divide
 from ..pricing import arithmetic
-from ..pricing.catalogue import Steady
+from ..pricing.catalogue import PriceWindow
 from ..pricing.rates import Price, Rate
 from ..units import USAGE_FIELDS
 
@@ -38,12 +38,12 @@ class SteadyPrices(Protocol):
 
     def steady(
         self, service: str, model: str, at: datetime, tier: str | None = None, region: str | None = None
-    ) -> Steady:
+    ) -> PriceWindow:
         """Return the price that holds at an instant, and for how long."""
         ...
 
 
-class Priced(NamedTuple):
+class PricedCall(NamedTuple):
     """What pricing looks at of a call, and what it cost: many are kept, their entries are not."""
 
     at: datetime
@@ -52,7 +52,7 @@ class Priced(NamedTuple):
 
 
 @dataclass(slots=True)
-class Repriced:
+class RepricedTotals:
     """What calls that have a whole price elsewhere cost, and would cost there, in nano-dollars.
 
     ``calls`` is how many they are; ``audio_microseconds`` and ``tokens`` are what they used.
@@ -68,7 +68,7 @@ class Repriced:
 class LikeCalls:
     """Priced calls of one model, service tier and region, in the order of their instants."""
 
-    def __init__(self, calls: Iterable[Priced]) -> None:
+    def __init__(self, calls: Iterable[PricedCall]) -> None:
         ordered = sorted(calls, key=attrgetter("at"))
         self._usages = [call.usage for call in ordered]
         self._times = [call.at for call in ordered]
@@ -87,9 +87,9 @@ class LikeCalls:
 
     def repriced(
         self, prices: SteadyPrices, service: str, model: str, tier: str | None, region: str | None
-    ) -> Repriced:
+    ) -> RepricedTotals:
         """Return what the calls would cost elsewhere, each at the price of its own instant."""
-        result, start = Repriced(), 0
+        result, start = RepricedTotals(), 0
         while start < len(self._times):
             steady = prices.steady(service, model, self._times[start], tier, region)
             end = max(bisect_left(self._times, steady.until, start), start + 1)
@@ -98,7 +98,7 @@ class LikeCalls:
             start = end
         return result
 
-    def _add(self, result: Repriced, price: Price, start: int, end: int) -> None:
+    def _add(self, result: RepricedTotals, price: Price, start: int, end: int) -> None:
         """Add calls, ``end`` not among them, at a price; those that it does not cover are left out."""
         together = self._together(price, start, end)
         if together is not None:
@@ -111,7 +111,7 @@ class LikeCalls:
             if isinstance(found, arithmetic.Amounts) and not found.missing:
                 self._count(result, at, at + 1, sum(found.parts.values()))
 
-    def _count(self, result: Repriced, start: int, end: int, after: int) -> None:
+    def _count(self, result: RepricedTotals, start: int, end: int, after: int) -> None:
         result.calls += end - start
         result.before += self._costs[end] - self._costs[start]
         result.after += after

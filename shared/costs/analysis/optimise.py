@@ -31,12 +31,12 @@ from ..model import Charge, Entry, Unpriced, Usage
 from ..money import NANOS_PER_USD, ZERO, Nanos, percent
 from .caching import Cacheable, CachingFinder
 from .calls import NetCall, net_calls, net_jobs
-from .like_calls import LikeCalls, Priced, Repriced
+from .like_calls import LikeCalls, PricedCall, RepricedTotals
 from .options import (
     BATCH,
     PRIORITY,
     STANDARD,
-    Change,
+    ModelChange,
     OptionKind,
     Prices,
     Slot,
@@ -57,7 +57,7 @@ class Proposal:
     """
 
     slot: Slot
-    change: Change
+    change: ModelChange
     calls: int = 0
     before: Nanos = ZERO
     after: Nanos = ZERO
@@ -148,7 +148,7 @@ def find_savings(entries: Iterable[Entry], prices: Prices) -> Savings:
 _KindValues = tuple[str | None, str, str, str | None, str | None, bool, bool]
 
 
-class _Kind(NamedTuple):
+class _ChangeKey(NamedTuple):
     """What decides how a call may be changed."""
 
     stage: str | None
@@ -175,7 +175,7 @@ class SavingsFinder:
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
         self._options: dict[Slot, list[Proposal]] = {}
-        self._kept: dict[_KindValues, list[Priced]] = {}
+        self._kept: dict[_KindValues, list[PricedCall]] = {}
         self._retried: dict[Slot, int] = {}
         self._spent = self._calls = self._unpriced = self._partial = 0
 
@@ -197,15 +197,15 @@ class SavingsFinder:
         if kept is None:
             kept = self._kept[kind] = []
             self._consider(slot_of(entry), entry)
-        kept.append(Priced(entry.timestamp, entry.usage, cost))
+        kept.append(PricedCall(entry.timestamp, entry.usage, cost))
         if len(kept) == _AT_ONCE:
-            self._reprice(_Kind(*kind), self._kept.pop(kind))
+            self._reprice(_ChangeKey(*kind), self._kept.pop(kind))
 
     def _consider(self, slot: Slot, first: Entry) -> None:
         if slot not in self._options:
             self._options[slot] = [Proposal(slot, change) for change in changes(first, self._prices)]
 
-    def _reprice(self, kind: _Kind, calls: Sequence[Priced]) -> None:
+    def _reprice(self, kind: _ChangeKey, calls: Sequence[PricedCall]) -> None:
         alike, slot = LikeCalls(calls), kind.slot
         if kind.is_retry:
             self._retried[slot] = self._retried.get(slot, 0) + alike.cost
@@ -221,14 +221,16 @@ class SavingsFinder:
                 option.before_retried = Nanos(option.before_retried + alike.cost)
                 option.after_retried = Nanos(option.after_retried + repriced.after + untouched)
 
-    def _changed(self, change: Change, kind: _Kind, alike: LikeCalls, calls: Iterable[Priced]) -> Repriced:
+    def _changed(
+        self, change: ModelChange, kind: _ChangeKey, alike: LikeCalls, calls: Iterable[PricedCall]
+    ) -> RepricedTotals:
         """Return what calls of one kind would cost with a change; those it does not touch are left out."""
         if change.kind == "split":
             return _split(kind, calls, self._prices)
         if (change.kind == STANDARD and kind.tier not in PRIORITY) or (
             change.kind == BATCH and kind.is_interactive
         ):
-            return Repriced()
+            return RepricedTotals()
         tier = kind.tier if change.tier is None or kind.is_interactive else change.tier
         region = kind.region if change.service == kind.service else None
         return alike.repriced(self._prices, change.service, change.model, tier, region)
@@ -236,7 +238,7 @@ class SavingsFinder:
     def found(self) -> Savings:
         """Return what was found so far."""
         for kind, calls in self._kept.items():
-            self._reprice(_Kind(*kind), calls)
+            self._reprice(_ChangeKey(*kind), calls)
         self._kept.clear()
         by_slot = [_best_by_kind(options) for options in self._options.values()]
         hosted = [[option for option in options if option.change.kind != "local"] for options in by_slot]
@@ -255,7 +257,7 @@ class SavingsFinder:
 
 
 def _kind_of(entry: Entry) -> _KindValues:
-    """Return the values of a :class:`_Kind`, which takes longer to make than a call to look at."""
+    """Return the values of a :class:`_ChangeKey`, which takes longer to make than a call to look at."""
     return (
         entry.stage,
         entry.service,
@@ -267,9 +269,9 @@ def _kind_of(entry: Entry) -> _KindValues:
     )
 
 
-def _split(kind: _Kind, calls: Iterable[Priced], prices: Prices) -> Repriced:
+def _split(kind: _ChangeKey, calls: Iterable[PricedCall], prices: Prices) -> RepricedTotals:
     """Return what calls cost in pieces, where that is less; the others are left out."""
-    result = Repriced()
+    result = RepricedTotals()
     for at, usage, cost in calls:
         other = in_pieces(usage, partial(_charged, kind, prices, at))
         if other is not None:
@@ -280,7 +282,7 @@ def _split(kind: _Kind, calls: Iterable[Priced], prices: Prices) -> Repriced:
     return result
 
 
-def _charged(kind: _Kind, prices: Prices, at: datetime, usage: Usage) -> Charge | Unpriced:
+def _charged(kind: _ChangeKey, prices: Prices, at: datetime, usage: Usage) -> Charge | Unpriced:
     return prices.charge(kind.service, kind.model, usage, at, kind.tier, kind.region)
 
 

@@ -77,7 +77,7 @@ class Slot(NamedTuple):
         return f"{self.service}/{self.model}"
 
 
-class Change(NamedTuple):
+class ModelChange(NamedTuple):
     """What to do instead. ``tier`` is ``None`` where each call keeps its own."""
 
     kind: OptionKind
@@ -131,17 +131,17 @@ def slot_of(entry: Entry) -> Slot:
     return Slot(entry.stage, entry.service, entry.model)
 
 
-def changes(entry: Entry, prices: Prices) -> list[Change]:
+def changes(entry: Entry, prices: Prices) -> list[ModelChange]:
     """Return what could be done instead, in the slot whose first call is ``entry``."""
     service, model = entry.service, entry.model
-    found = [Change("batch", service, model, BATCH), Change("standard", service, model, STANDARD)]
+    found = [ModelChange("batch", service, model, BATCH), ModelChange("standard", service, model, STANDARD)]
     if is_text(entry.usage):
-        found.append(Change("split", service, model))
+        found.append(ModelChange("split", service, model))
     for other in prices.alternatives(entry.service, entry.model, entry.timestamp):
-        found.append(Change("model", other.service, other.model))
-        found.append(Change("model and batch", other.service, other.model, BATCH))
+        found.append(ModelChange("model", other.service, other.model))
+        found.append(ModelChange("model and batch", other.service, other.model, BATCH))
     engine = _local_engine(entry)
-    return [*found, Change("local", *engine)] if engine else found
+    return [*found, ModelChange("local", *engine)] if engine else found
 
 
 _LONG: Final = 100_000

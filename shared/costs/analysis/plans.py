@@ -61,7 +61,7 @@ class PlanMonth(NamedTuple):
         return "critical" if used >= 100 else "warning" if used >= warn_percent else "ok"
 
 
-class _Call(NamedTuple):
+class _PlanCall(NamedTuple):
     """A call with what corrects it; ``units`` are in millionths where they are seconds.
 
     ``rest`` is what it costs for other units, and ``billed`` tells that something of ``cost`` is for these.
@@ -74,11 +74,11 @@ class _Call(NamedTuple):
     rest: int = 0
     billed: bool = False
 
-    def plus(self, entry: Entry, unit: str) -> _Call:
+    def plus(self, entry: Entry, unit: str) -> _PlanCall:
         """Return it with an entry of it counted, which is the call itself or corrects it."""
         parts = entry.charge.parts if entry.charge else {}
         rest = sum(amount for part, amount in parts.items() if not _may_be_for(part, unit))
-        return _Call(
+        return _PlanCall(
             entry.counted_at,
             self.id,
             self.units + entry.sign * _units(entry, unit),
@@ -93,35 +93,35 @@ class _Call(NamedTuple):
         return (self.units, self.cost, self.rest) if self.billed else (self.units, self.cost + self.rest, 0)
 
 
-class _Stretch:
+class _PlanPeriod:
     """The calls of a plan in a part of a month: those with units that may be free, and what others cost."""
 
     def __init__(self) -> None:
         self.units = self.cost = self.rest = 0
 
 
-class _Sum:
+class _PlanTotal:
     """What was added up of one plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._totals = Totals()
-        self._calls: dict[str, _Call] = {}
-        self._stretches: dict[Part, _Stretch] = {}
+        self._calls: dict[str, _PlanCall] = {}
+        self._stretches: dict[Part, _PlanPeriod] = {}
 
     def add(self, entry: Entry) -> None:
         """Count a call, or what corrects one."""
         self._totals.add(entry)
         if self.plan.unit is not None:
             call = entry.corrects or entry.id
-            before = self._calls.get(call) or _Call(entry.counted_at, call)
+            before = self._calls.get(call) or _PlanCall(entry.counted_at, call)
             self._calls[call] = before.plus(entry, self.plan.unit)
 
     def add_sums(self, part: Part, totals: Totals) -> None:
         """Count calls to one model within a part of the month."""
         self._totals.merge(totals)
         if self.plan.unit is not None:
-            stretch = self._stretches.setdefault(part, _Stretch())
+            stretch = self._stretches.setdefault(part, _PlanPeriod())
             units = _units_in(totals, self.plan.unit)
             stretch.units += units
             if units:
@@ -215,21 +215,21 @@ def _units_in(totals: Totals, unit: str) -> int:
     return totals.units[unit] if unit in totals.units else int(getattr(totals, unit, 0))
 
 
-class _Sums:
+class _MonthPlans:
     """The plans that held on any day of a month: a call is of the first one that covers it."""
 
     def __init__(self, plans: Mapping[str, Plan], period: Period, names: Callable[[str, str], str]) -> None:
         self._names = names
         self._spans = {name: plan.span(period.zone) for name, plan in plans.items()}
         self._sums = {
-            name: _Sum(plan)
+            name: _PlanTotal(plan)
             for name, plan in plans.items()
             if (self._spans[name][0] or period.start) < period.end
             and (self._spans[name][1] or period.end) > period.start
         }
         self._known: dict[tuple[str, str, str], list[str]] = {}
 
-    def of(self, user: str, service: str, model: str, at: datetime) -> _Sum | None:
+    def of(self, user: str, service: str, model: str, at: datetime) -> _PlanTotal | None:
         """Return the sum of the plan that covers a call at an instant."""
         key = (user, service, model)
         known = self._known.get(key)
@@ -262,7 +262,7 @@ def plan_months(
     A call is of the first plan that covers it, and what corrects it goes with it. ``names`` gives the
     catalogue's name of a service and model.
     """
-    sums = _Sums(plans, period, names)
+    sums = _MonthPlans(plans, period, names)
     for entry in entries:
         mine = sums.of(entry.user_id, entry.service, entry.model, entry.counted_at)
         if mine is not None:
@@ -301,8 +301,8 @@ def _summed(
     found: Mapping[Part, Iterable[Group]],
     period: Period,
     names: Callable[[str, str], str],
-) -> _Sums:
-    sums = _Sums(plans, period, names)
+) -> _MonthPlans:
+    sums = _MonthPlans(plans, period, names)
     for part, groups in found.items():
         for group in groups:
             user, service, model = (str(value or "") for value in group.key)

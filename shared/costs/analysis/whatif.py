@@ -138,7 +138,7 @@ def _add(outcome: SwapEffect, call: NetCall, prices: Prices) -> None:
     outcome.after = Nanos(outcome.after + charge.total)
 
 
-class Made(NamedTuple):
+class ObservedChange(NamedTuple):
     """A change as calls show it: ``new`` instead of ``old`` in a stage (any, where ``None``), with a tier."""
 
     stage: str | None
@@ -158,7 +158,7 @@ class Made(NamedTuple):
         return is_call_of(entry, model) and self.stage in (None, entry.stage)
 
 
-class Effect(NamedTuple):
+class RepricingEffect(NamedTuple):
     """Calls of one way, and what they would have cost the other way, in nano-dollars.
 
     ``compared`` of the ``calls`` have a price on both sides; ``cost`` and ``otherwise`` are of those.
@@ -175,21 +175,21 @@ class Effect(NamedTuple):
         return Nanos(self.otherwise - self.cost)
 
 
-def promised(change: Made, entries: Iterable[Entry], prices: Prices) -> Effect:
+def promised(change: ObservedChange, entries: Iterable[Entry], prices: Prices) -> RepricingEffect:
     """Return what calls of before a change cost, and would have cost with it. ``entries`` come job by job."""
     swap = Swap(change.old, change.new, change.tier)
     return _effect(filter(change.is_before, entries), swap, prices)
 
 
-def since(change: Made, entries: Iterable[Entry], prices: Prices) -> Effect:
+def since(change: ObservedChange, entries: Iterable[Entry], prices: Prices) -> RepricingEffect:
     """Return what calls since a change cost, and would have without it. ``entries`` come job by job."""
     swap = Swap(change.new, change.old, "standard" if change.tier is not None else None)
     return _effect(filter(change.is_after, entries), swap, prices)
 
 
-def _effect(entries: Iterator[Entry], swap: Swap, prices: Prices) -> Effect:
+def _effect(entries: Iterator[Entry], swap: Swap, prices: Prices) -> RepricingEffect:
     outcomes = what_if(entries, [swap], prices).outcomes
-    return Effect(
+    return RepricingEffect(
         sum(each.calls for each in outcomes),
         sum(each.compared for each in outcomes),
         Nanos(sum(each.before for each in outcomes)),

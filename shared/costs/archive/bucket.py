@@ -21,8 +21,8 @@ from ..errors import CostError, WrongUsage
 from ..extras import install_command
 from ..replacing import CannotWrite, replacing
 from .duck import MissingExtra
-from .manifest import NAME, ArchiveAway, DamagedArchive
-from .places import OtherManifest, Stored
+from .manifest import NAME, ArchiveUnreachable, DamagedArchive
+from .places import OtherManifest, StoredManifest
 
 _PIECE: Final = 1 << 20
 _MISSING: Final = frozenset({"NoSuchKey", "404"})
@@ -46,7 +46,7 @@ class Bucket:
         self.location = f"s3://{name}/{prefix.strip('/')}".rstrip("/")
         self._name, self._prefix = name, f"{prefix.strip('/')}/".lstrip("/")
         self._cache = cache
-        with _told(self.location, ArchiveAway):
+        with _told(self.location, ArchiveUnreachable):
             self._client: Any = boto3.client("s3")
 
     @property
@@ -54,16 +54,16 @@ class Bucket:
         """The folder of copies here."""
         return self._cache
 
-    def manifest(self) -> Stored | None:
+    def manifest(self) -> StoredManifest | None:
         """Return the manifest.
 
         Raises:
-            ArchiveAway: it cannot be asked.
+            ArchiveUnreachable: it cannot be asked.
 
         """
-        with _told(self.location, ArchiveAway):
+        with _told(self.location, ArchiveUnreachable):
             found = self._get(NAME)
-            return None if found is None else Stored(found["Body"].read(), found["ETag"])
+            return None if found is None else StoredManifest(found["Body"].read(), found["ETag"])
 
     def _get(self, name: str) -> Any:  # boto3's answer, or ``None`` where there is no such object
         from botocore.exceptions import ClientError
@@ -75,7 +75,7 @@ class Bucket:
                 return None
             raise
 
-    def commit(self, document: bytes, before: Stored | None) -> None:
+    def commit(self, document: bytes, before: StoredManifest | None) -> None:
         """Put a manifest in the place of the one that was read, on condition.
 
         Raises:
@@ -103,13 +103,13 @@ class Bucket:
 
         Raises:
             DamagedArchive: it is not there.
-            ArchiveAway: it cannot be asked.
+            ArchiveUnreachable: it cannot be asked.
 
         """
         copy = self._cache / name
         if not copy.is_file():
             platform.secure_directory(copy.parent)
-            with _told(self.location, ArchiveAway), replacing(copy) as draft, draft.open("wb") as file:
+            with _told(self.location, ArchiveUnreachable), replacing(copy) as draft, draft.open("wb") as file:
                 shutil.copyfileobj(self._body(name), file, _PIECE)
         return copy
 
@@ -118,11 +118,11 @@ class Bucket:
 
         Raises:
             DamagedArchive: it is not there.
-            ArchiveAway: it cannot be asked.
+            ArchiveUnreachable: it cannot be asked.
 
         """
         digest, size = sha256(), 0
-        with _told(self.location, ArchiveAway):
+        with _told(self.location, ArchiveUnreachable):
             for piece in self._body(name).iter_chunks(_PIECE):
                 digest.update(piece)
                 size += len(piece)
@@ -140,10 +140,10 @@ class Bucket:
         """Return the names of the Parquet files under folders of months.
 
         Raises:
-            ArchiveAway: they cannot be listed.
+            ArchiveUnreachable: they cannot be listed.
 
         """
-        with _told(self.location, ArchiveAway):
+        with _told(self.location, ArchiveUnreachable):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._name, Prefix=f"{self._prefix}month="
             )

@@ -18,8 +18,8 @@ from .. import platform
 from ..errors import CostError, StorageUnavailable, WrongUsage
 from ..replacing import replacing
 from ..storage import CostStorage
-from .manifest import NAME, ArchiveAway, DamagedArchive, HeldLedger, Manifest
-from .places import LOCK_S, Folder, Place
+from .manifest import NAME, ArchiveUnreachable, DamagedArchive, HeldLedger, Manifest
+from .places import LOCK_S, ArchiveStorage, Folder
 
 Fingerprint = tuple[int, int, int]
 """How long a ledger is, and the CRC-32 of its first and its last 256 bytes."""
@@ -37,7 +37,7 @@ def fingerprint_of(content: bytes) -> Fingerprint:
 class KnownArchive(NamedTuple):
     """An archive, and its manifest as it was when this storage last saw it."""
 
-    place: Place
+    place: ArchiveStorage
     manifest: Manifest
 
 
@@ -62,7 +62,7 @@ class KnownArchives:
         self._held: dict[tuple[str, Fingerprint], tuple[KnownArchive, HeldLedger]] = {}
         self._seen: object = None
 
-    def place(self, location: str) -> Place:
+    def place(self, location: str) -> ArchiveStorage:
         """Return the place at a location; copies of what lies elsewhere are kept in this storage.
 
         Raises:
@@ -71,7 +71,7 @@ class KnownArchives:
         """
         return place_of(location, self.folder / _key(location))
 
-    def remember(self, place: Place, document: bytes) -> None:
+    def remember(self, place: ArchiveStorage, document: bytes) -> None:
         """Keep the manifest of an archive, durably.
 
         Raises:
@@ -137,7 +137,7 @@ class KnownArchives:
         return self._held.get((path, fingerprint))
 
     @contextmanager
-    def writing(self, place: Place) -> Iterator[Path]:
+    def writing(self, place: ArchiveStorage) -> Iterator[Path]:
         """Let one process of this storage write to an archive at a time.
 
         Gives the path of the file that says what it is about to store.
@@ -159,7 +159,7 @@ class KnownArchives:
         return self.folder / f"{_key(location)}.json"
 
 
-def place_of(location: str, cache: Path) -> Place:
+def place_of(location: str, cache: Path) -> ArchiveStorage:
     """Return the place at a location: a folder, or ``s3://bucket/prefix``.
 
     ``cache`` is a folder here for copies of what lies elsewhere.
@@ -205,7 +205,9 @@ def _fault(archive: KnownArchive) -> ArchiveFault | None:
 
 
 def _told(place: str, fault: CostError) -> ArchiveFault:
-    is_known = isinstance(fault, DamagedArchive | StorageUnavailable) and not isinstance(fault, ArchiveAway)
+    is_known = isinstance(fault, DamagedArchive | StorageUnavailable) and not isinstance(
+        fault, ArchiveUnreachable
+    )
     return ArchiveFault(place, str(fault), is_away=not is_known)
 
 

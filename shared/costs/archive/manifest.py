@@ -1,7 +1,7 @@
 """What an archive holds, as one JSON document that is written last.
 
->>> sums = Sums(rows=2, calls=2, unpriced_calls=0, partial_calls=0, cost=Nanos(4_500_000))
->>> part = Part("month=2026-08/part-0.parquet", "2026-08", 2, 900, "ab" * 32, sums, 0, 1, 1, 1)
+>>> sums = RowSums(rows=2, calls=2, unpriced_calls=0, partial_calls=0, cost=Nanos(4_500_000))
+>>> part = ParquetPart("month=2026-08/part-0.parquet", "2026-08", 2, 900, "ab" * 32, sums, 0, 1, 1, 1)
 >>> ledger = HeldLedger(1, "/out/job-1/cost_ledger.jsonl", 880, 880, 1, 2, "2026-09")
 >>> manifest = Manifest((part,), (ledger,))
 >>> Manifest.parsed(manifest.document(), "here") == manifest, manifest.sums_by_month()["2026-08"].cost
@@ -27,11 +27,11 @@ class DamagedArchive(CostError):
     """A file of an archive is not what it was, or is not there."""
 
 
-class ArchiveAway(DamagedArchive):
+class ArchiveUnreachable(DamagedArchive):
     """What an archive lies on cannot be asked: it may be whole."""
 
 
-class Sums(NamedTuple):
+class RowSums(NamedTuple):
     """Sums over rows: how many there are, what calls they come to, and their cost in nano-dollars."""
 
     rows: int = 0
@@ -40,9 +40,9 @@ class Sums(NamedTuple):
     partial_calls: int = 0
     cost: Nanos = ZERO
 
-    def plus(self, other: Sums) -> Sums:
+    def plus(self, other: RowSums) -> RowSums:
         """Return both together."""
-        return Sums(
+        return RowSums(
             self.rows + other.rows,
             self.calls + other.calls,
             self.unpriced_calls + other.unpriced_calls,
@@ -51,7 +51,7 @@ class Sums(NamedTuple):
         )
 
 
-class Part(NamedTuple):
+class ParquetPart(NamedTuple):
     """One Parquet file. Its ``name`` is relative to the archive, ``size`` is in bytes.
 
     ``earliest`` and ``latest`` are the first and the last of its timestamps, in microseconds since 1970 UTC;
@@ -63,7 +63,7 @@ class Part(NamedTuple):
     rows: int
     size: int
     sha256: str
-    sums: Sums
+    sums: RowSums
     earliest: int
     latest: int
     first_ledger: int
@@ -98,7 +98,7 @@ class HeldLedger(NamedTuple):
 class Manifest(NamedTuple):
     """All parts of an archive, and the ledgers whose entries they hold."""
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ParquetPart, ...] = ()
     ledgers: tuple[HeldLedger, ...] = ()
 
     @classmethod
@@ -138,19 +138,19 @@ class Manifest(NamedTuple):
             f"{{{','.join(f'{_dumps(name)}:{_lines(value)}' for name, value in members.items())}}}\n".encode()
         )
 
-    def sums_by_month(self) -> dict[str, Sums]:
+    def sums_by_month(self) -> dict[str, RowSums]:
         """Return the sums of each month, in the order of months."""
-        found: dict[str, Sums] = {}
+        found: dict[str, RowSums] = {}
         for part in sorted(self.parts, key=lambda part: part.month):
-            found[part.month] = found.get(part.month, Sums()).plus(part.sums)
+            found[part.month] = found.get(part.month, RowSums()).plus(part.sums)
         return found
 
-    def with_more(self, parts: Iterable[Part], ledgers: Iterable[HeldLedger]) -> Manifest:
+    def with_more(self, parts: Iterable[ParquetPart], ledgers: Iterable[HeldLedger]) -> Manifest:
         """Return this with further parts, and with ledgers of which more is known, by their numbers."""
         by_number = {each.number: each for each in (*self.ledgers, *ledgers)}
         return Manifest((*self.parts, *parts), tuple(by_number[number] for number in sorted(by_number)))
 
-    def overlapping(self, earliest: int, latest: int) -> list[Part]:
+    def overlapping(self, earliest: int, latest: int) -> list[ParquetPart]:
         """Return the parts with timestamps in a stretch of time, in microseconds since 1970."""
         return [part for part in self.parts if part.earliest <= latest and earliest <= part.latest]
 
@@ -170,18 +170,18 @@ def _lines(value: object) -> str:
     return f"{_dumps(value)}\n"
 
 
-def _stated(sums: Sums) -> dict[str, object]:
+def _stated(sums: RowSums) -> dict[str, object]:
     # An exact decimal: a reader that takes it as a float is right up to some million dollars.
     return {**sums._asdict(), "cost": json_number(sums.cost)}
 
 
-def _plain(part: Part) -> dict[str, object]:
+def _plain(part: ParquetPart) -> dict[str, object]:
     return {**part._asdict(), "sums": _stated(part.sums)}
 
 
-def _part(plain: Mapping[str, Any]) -> Part:
-    sums = Sums(**{**plain["sums"], "cost": _nanos(plain["sums"]["cost"])})
-    return Part(**{**plain, "sums": sums})
+def _part(plain: Mapping[str, Any]) -> ParquetPart:
+    sums = RowSums(**{**plain["sums"], "cost": _nanos(plain["sums"]["cost"])})
+    return ParquetPart(**{**plain, "sums": sums})
 
 
 def _nanos(text: str) -> Nanos:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from .. import platform
 from ..replacing import CannotWrite, replacing
-from .manifest import NAME, ArchiveAway, DamagedArchive
+from .manifest import NAME, ArchiveUnreachable, DamagedArchive
 
 LOCK_S: Final = 10.0
 """How long a writer of a manifest waits for another one, in seconds."""
@@ -25,14 +25,14 @@ class OtherManifest(CannotWrite):
     """Somebody else wrote a manifest since this one was read. Nothing was changed: begin again."""
 
 
-class Stored(NamedTuple):
+class StoredManifest(NamedTuple):
     """A manifest as it was read, and the mark by which it is known again."""
 
     document: bytes
     mark: str
 
 
-class Place(Protocol):
+class ArchiveStorage(Protocol):
     """Where the files of an archive are read and written. Names are relative, with slashes."""
 
     location: str
@@ -42,11 +42,11 @@ class Place(Protocol):
         """A folder here in which files are written that :meth:`put` takes."""
         ...
 
-    def manifest(self) -> Stored | None:
+    def manifest(self) -> StoredManifest | None:
         """Return the manifest; ``None`` where there is none."""
         ...
 
-    def commit(self, document: bytes, before: Stored | None) -> None:
+    def commit(self, document: bytes, before: StoredManifest | None) -> None:
         """Put a manifest in the place of the one that was read; raise ``OtherManifest`` where it is not."""
         ...
 
@@ -83,7 +83,7 @@ class Folder:
         """The archive's own folder: drafts have names that its readers pass over."""
         return self.root
 
-    def manifest(self) -> Stored | None:
+    def manifest(self) -> StoredManifest | None:
         """Return the manifest.
 
         Raises:
@@ -95,10 +95,12 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as fault:
-            raise ArchiveAway(f"{self.root / NAME}: cannot be read: {fault.strerror or fault}") from fault
-        return Stored(document, sha256(document).hexdigest())
+            raise ArchiveUnreachable(
+                f"{self.root / NAME}: cannot be read: {fault.strerror or fault}"
+            ) from fault
+        return StoredManifest(document, sha256(document).hexdigest())
 
-    def commit(self, document: bytes, before: Stored | None) -> None:
+    def commit(self, document: bytes, before: StoredManifest | None) -> None:
         """Put a manifest in the place of the one that was read, by renaming it, under a lock.
 
         Raises:

@@ -26,7 +26,7 @@ from ..money import Nanos
 from ..periods import Period
 from ..profile.plans import FlatRate, flat_rates
 from ..profile.tag_rules import TagRule, dimensions_of, rules_for
-from ..profile.types import Budget, Guard, Profile, Rolling
+from ..profile.types import Budget, Guard, Profile, RollingLimit
 from ..rollup import Dimension, JobRef, Measure, Query
 from .scopes import KINDS, SCOPES, CallScope, LimitKind, ModelName, covers
 
@@ -392,7 +392,7 @@ class _Owner(NamedTuple):
             of_all = Query(start=period.start, end=period.end, user_id=self.user_id)
         return self._made(kind, name, amount, period, of_all)
 
-    def _window(self, kind: LimitKind, window: Rolling, at: datetime) -> Limit:
+    def _window(self, kind: LimitKind, window: RollingLimit, at: datetime) -> Limit:
         period = periods.rolling(at, self.zone, window.length)
         # What is dated later than now, by a clock that is ahead, counts too.
         of_all = Query(start=period.start, user_id=self.user_id)

@@ -33,7 +33,7 @@ _TOKENS: Final = ("tokens_input", "tokens_output", "tokens_cached", "tokens_cach
 Place = tuple[str, tuple[int, ...]]
 
 
-class Sessions:
+class KnownSessions:
     """The sessions that this process has seen results of; with a file, those of its storage's others too."""
 
     def __init__(self, path: Path | None = None) -> None:
@@ -182,27 +182,27 @@ class Sessions:
             file.write(line)
 
 
-SESSIONS: Final = Sessions()
+SESSIONS: Final = KnownSessions()
 """Those of this process, where no tracker asks."""
 
-CURRENT: Final[ContextVar[Sessions]] = ContextVar("agent_sessions", default=SESSIONS)
+CURRENT: Final[ContextVar[KnownSessions]] = ContextVar("agent_sessions", default=SESSIONS)
 """Those against which results are held now."""
 
-_of_storage: dict[Path, Sessions] = {}
+_of_storage: dict[Path, KnownSessions] = {}
 
 
-def sessions_in(storage: Path) -> Sessions:
+def sessions_in(storage: Path) -> KnownSessions:
     """Return the sessions of a cost storage, the same ones for all of this process."""
     known = _of_storage.get(storage)
     return (
-        _of_storage.setdefault(storage, Sessions(storage / "agent-sessions.jsonl"))
+        _of_storage.setdefault(storage, KnownSessions(storage / "agent-sessions.jsonl"))
         if known is None
         else known
     )
 
 
 @contextmanager
-def held_against(sessions: Sessions) -> Iterator[None]:
+def held_against(sessions: KnownSessions) -> Iterator[None]:
     """Hold results that are read in this block against the given sessions."""
     before = CURRENT.set(sessions)
     try:

@@ -69,7 +69,7 @@ def _track_bedrock(response: Mapping[str, Any], report: Report, names: StreamNam
     return {**response, "stream": track_stream(response["stream"], report, full)}
 
 
-class _Tracked(StandIn):
+class _AnyTrackedStream(StandIn):
     """What both kinds of tracked stream share."""
 
     __slots__ = ("_cost_finalizer", "_cost_watch")
@@ -89,7 +89,7 @@ class _Tracked(StandIn):
         return type(self)(inner, self._cost_watch)
 
 
-class TrackedStream(_Tracked):
+class TrackedStream(_AnyTrackedStream):
     """Stands for a stream that is read with ``for``."""
 
     __slots__ = ()
@@ -143,7 +143,7 @@ class TrackedStream(_Tracked):
             self._cost_watch.finish(CLOSED)
 
 
-class TrackedAsyncStream(_Tracked):
+class TrackedAsyncStream(_AnyTrackedStream):
     """Stands for a stream that is read with ``async for``."""
 
     __slots__ = ()

@@ -20,7 +20,7 @@ TOKENS_PER_MINUTE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class DemoUser:
     """A user: time zone, jobs on a working day at first and at the end, and the monthly limit in USD."""
 
     user_id: str
@@ -51,7 +51,7 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class DemoStage:
     """A stage: its engines, how many minutes one call processes, and how often it has to be run again."""
 
     name: str
@@ -62,14 +62,14 @@ class Stage:
 
 
 PEOPLE: Final = (
-    Person(
+    DemoUser(
         "rpatel", "Asia/Kolkata", 6.0, 9.0, 36, (("subtitle", 0.6), ("summarize", 0.3), ("transcribe", 0.1))
     ),
-    Person("ana", "Europe/Berlin", 3.5, 5.0, 15, (("summarize", 0.7), ("subtitle", 0.3))),
-    Person("kim", "America/New_York", 2.0, 3.0, 5, (("transcribe", 0.5), ("summarize", 0.5))),
+    DemoUser("ana", "Europe/Berlin", 3.5, 5.0, 15, (("summarize", 0.7), ("subtitle", 0.3))),
+    DemoUser("kim", "America/New_York", 2.0, 3.0, 5, (("transcribe", 0.5), ("summarize", 0.5))),
 )
 
-ASR: Final = Stage(
+ASR: Final = DemoStage(
     "06_whisperx_asr",
     "transcription",
     (
@@ -79,7 +79,7 @@ ASR: Final = Stage(
     minutes_per_call=90,
     retried=0.02,
 )
-TRANSLATION: Final = Stage(
+TRANSLATION: Final = DemoStage(
     "10_translation",
     "translation",
     (
@@ -90,7 +90,7 @@ TRANSLATION: Final = Stage(
     minutes_per_call=6,
     retried=0.04,
 )
-SUMMARY: Final = Stage(
+SUMMARY: Final = DemoStage(
     "13_ai_summarization",
     "summary",
     (
@@ -101,7 +101,7 @@ SUMMARY: Final = Stage(
     minutes_per_call=6,
     retried=0.06,
 )
-POLISH: Final = Stage(
+POLISH: Final = DemoStage(
     "14_polish",
     "editing",
     (Engine("acme", "editor-2", 1.0, 1.0, prompt=600, output=1.0),),
@@ -134,7 +134,7 @@ SHARE_AT_WEEKENDS: Final = 0.15
 
 
 @dataclass(slots=True)
-class Job:
+class DemoJob:
     """A job directory to be: its id, the day it ran, and its entries in order."""
 
     job_id: str
@@ -143,10 +143,10 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DemoCall:
     """One call to be made: by which engine, on how much."""
 
-    stage: Stage
+    stage: DemoStage
     engine: Engine
     minutes: float
     attempt: int = 1
@@ -176,7 +176,7 @@ class Window:
         return [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
 
 
-class History:
+class DemoHistory:
     """Invents the jobs. Every random choice comes from one generator, in one order."""
 
     def __init__(self, catalogue: Catalogue, window: Window, seed: int) -> None:
@@ -185,7 +185,7 @@ class History:
         # Not for secrets: the point is that the same seed gives the same history.
         self._random = random.Random(seed)  # noqa: S311
 
-    def jobs(self) -> Iterator[Job]:
+    def jobs(self) -> Iterator[DemoJob]:
         """Yield the jobs, by day; those with no entry before now are left out."""
         for day in self._window.days():
             for person in PEOPLE:
@@ -195,21 +195,21 @@ class History:
                     if job.entries:
                         yield job
 
-    def _how_many(self, person: Person, day: date) -> int:
+    def _how_many(self, person: DemoUser, day: date) -> int:
         progress = self._window.progress(day)
         mean = person.jobs_at_first + (person.jobs_at_last - person.jobs_at_first) * progress
         mean *= SHARE_AT_WEEKENDS if day.weekday() >= 5 else 1.0
         drawn = max(0.0, self._random.gauss(mean, math.sqrt(mean) / 2))
         return max(round(drawn), int(self._is_special(person, day)))
 
-    def _is_special(self, person: Person, day: date) -> bool:
+    def _is_special(self, person: DemoUser, day: date) -> bool:
         ago = (self._window.last - day).days
         if person.user_id == "kim":
             return ago in UNPRICED_DAYS_AGO
         return person.user_id == "rpatel" and ago == RUNAWAY_DAYS_AGO
 
-    def _job(self, person: Person, day: date, number: int) -> Job:
-        job = Job(f"job-{day:%Y%m%d}-{person.user_id}-{number:04d}", day)
+    def _job(self, person: DemoUser, day: date, number: int) -> DemoJob:
+        job = DemoJob(f"job-{day:%Y%m%d}-{person.user_id}-{number:04d}", day)
         workflow = self._chosen(
             [name for name, _ in person.workflows], [share for _, share in person.workflows]
         )
@@ -227,12 +227,14 @@ class History:
             )
         return job
 
-    def _start(self, person: Person, day: date) -> datetime:
+    def _start(self, person: DemoUser, day: date) -> datetime:
         hour = min(max(self._random.gauss(13, 2.5), 7), 20)
         local = datetime.combine(day, time(), ZoneInfo(person.timezone))
         return local + timedelta(hours=hour)
 
-    def _calls(self, workflow: str, minutes: float, day: date, special: Person | None) -> Iterator[Call]:
+    def _calls(
+        self, workflow: str, minutes: float, day: date, special: DemoUser | None
+    ) -> Iterator[DemoCall]:
         for stage in WORKFLOWS[workflow]:
             engine = self._engine(stage, day)
             if special and stage.name.startswith("13_"):
@@ -241,17 +243,17 @@ class History:
             calls = math.ceil(minutes / stage.minutes_per_call)
             each = minutes / calls
             if self._random.random() < stage.retried:
-                yield Call(stage, engine, each)  # paid for, and then failed
-                yield from [Call(stage, engine, each, attempt=2)] * calls
+                yield DemoCall(stage, engine, each)  # paid for, and then failed
+                yield from [DemoCall(stage, engine, each, attempt=2)] * calls
             else:
-                yield from [Call(stage, engine, each)] * calls
+                yield from [DemoCall(stage, engine, each)] * calls
 
-    def _special_calls(self, stage: Stage, person: Person, minutes: float) -> list[Call]:
+    def _special_calls(self, stage: DemoStage, person: DemoUser, minutes: float) -> list[DemoCall]:
         if person.user_id == "kim":
-            return [Call(stage, UNPRICED, minutes)] * 2
-        return [Call(stage, RUNAWAY, minutes, attempt) for attempt in range(1, RUNAWAY_CALLS + 1)]
+            return [DemoCall(stage, UNPRICED, minutes)] * 2
+        return [DemoCall(stage, RUNAWAY, minutes, attempt) for attempt in range(1, RUNAWAY_CALLS + 1)]
 
-    def _engine(self, stage: Stage, day: date) -> Engine:
+    def _engine(self, stage: DemoStage, day: date) -> Engine:
         progress = self._window.progress(day)
         shares = [e.share_at_first + (e.share_at_last - e.share_at_first) * progress for e in stage.engines]
         return self._chosen(stage.engines, shares)
@@ -259,7 +261,7 @@ class History:
     def _chosen(self, choices: Sequence[T], weights: Sequence[float]) -> T:
         return self._random.choices(choices, weights)[0]
 
-    def _entry(self, job: Job, person: Person, call: Call, at: datetime) -> Entry:
+    def _entry(self, job: DemoJob, person: DemoUser, call: DemoCall, at: datetime) -> Entry:
         engine = call.engine
         usage = self._usage(engine, call.minutes)
         verdict = self._catalogue.charge(engine.service, engine.model, usage, at, engine.tier)
@@ -292,7 +294,7 @@ class History:
             tokens_output=round(max(60, spoken * engine.output * self._random.uniform(0.8, 1.2))),
         )
 
-    def _metadata(self, call: Call, language: str) -> dict[str, object]:
+    def _metadata(self, call: DemoCall, language: str) -> dict[str, object]:
         if call.engine.audio:
             return {"language": "en", "segments": round(call.minutes * 9)}
         if call.stage.operation == "translation":
@@ -304,7 +306,7 @@ class History:
         return f"{int(at.timestamp() * 1000):012x}{self._random.getrandbits(64):016x}"
 
 
-def corrected(jobs: Sequence[Job], now: datetime) -> None:
+def corrected(jobs: Sequence[DemoJob], now: datetime) -> None:
     """Append one reversal and one adjustment, as people would: both to entries that are some days old."""
     paid = [job for job in jobs if job.entries[-1].cost and job.entries[-1].stage == "14_polish"]
     if paid:

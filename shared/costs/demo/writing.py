@@ -15,13 +15,13 @@ from ..money import ZERO, Nanos
 from ..platform import create_file, secure_directory
 from ..pricing.catalogue import Catalogue
 from ..storage import LEDGER_NAME, CostStorage
-from .history import PEOPLE, History, Job, Window, corrected
+from .history import PEOPLE, DemoHistory, DemoJob, Window, corrected
 
 SEED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class DemoFiles:
     """What was written and where. ``damaged`` is the ledger with the line that does not count."""
 
     root: Path
@@ -33,7 +33,7 @@ class Sample:
     damaged: Path
 
 
-def write_sample(root: Path, now: datetime, seed: int = SEED) -> Sample:
+def write_sample(root: Path, now: datetime, seed: int = SEED) -> DemoFiles:
     """Write the sample history into ``root``, a directory that is empty or not there yet.
 
     Raises:
@@ -50,11 +50,11 @@ def write_sample(root: Path, now: datetime, seed: int = SEED) -> Sample:
     profile = _write_text(root / "profile.yaml", _profile())
     prices = _write_text(root / "prices.yaml", _prices(now))
     catalogue = Catalogue.load(storage, prices, {})
-    jobs = list(History(catalogue, Window.until(now), seed).jobs())
+    jobs = list(DemoHistory(catalogue, Window.until(now), seed).jobs())
     corrected(jobs, now)
     ledgers = [_write_job(root, job) for job in jobs]
     damaged = _damage(ledgers)
-    return Sample(
+    return DemoFiles(
         root,
         storage,
         profile,
@@ -65,7 +65,7 @@ def write_sample(root: Path, now: datetime, seed: int = SEED) -> Sample:
     )
 
 
-def _write_job(root: Path, job: Job) -> Path:
+def _write_job(root: Path, job: DemoJob) -> Path:
     folder = root / "out" / job.day.isoformat() / job.job_id
     folder.mkdir(mode=0o700, parents=True)
     return _write(folder / LEDGER_NAME, b"".join(encode(entry) for entry in job.entries))

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..archive.duck import connect, quoted, run
-from ..archive.manifest import ArchiveAway, DamagedArchive, Manifest, Part, Sums
-from ..archive.places import Place
+from ..archive.manifest import ArchiveUnreachable, DamagedArchive, Manifest, ParquetPart, RowSums
+from ..archive.places import ArchiveStorage
 from ..errors import BAD_NEWS, FINE, WrongUsage
 from .staging import PART, SUMS, sums_of
 
@@ -37,13 +37,13 @@ class ArchiveCheck(NamedTuple):
         return BAD_NEWS if self.faults else FINE
 
 
-def check_archive(place: Place, progress: Callable[[int, int], None]) -> ArchiveCheck:
+def check_archive(place: ArchiveStorage, progress: Callable[[int, int], None]) -> ArchiveCheck:
     """Read an archive back, every byte of it.
 
     Raises:
         WrongUsage: there is no archive.
         DamagedArchive: its manifest cannot be read.
-        ArchiveAway: what it lies on does not answer.
+        ArchiveUnreachable: what it lies on does not answer.
         MissingExtra: DuckDB is not installed.
 
     """
@@ -62,20 +62,23 @@ def check_archive(place: Place, progress: Callable[[int, int], None]) -> Archive
 
 
 def _checked(
-    place: Place, manifest: Manifest, database: DuckDBPyConnection, progress: Callable[[int, int], None]
+    place: ArchiveStorage,
+    manifest: Manifest,
+    database: DuckDBPyConnection,
+    progress: Callable[[int, int], None],
 ) -> Iterator[Fault]:
     for done, part in enumerate(manifest.parts):
         progress(done, len(manifest.parts))
         try:
             yield from _faults(place, part, database)
-        except ArchiveAway:
+        except ArchiveUnreachable:
             raise
         except DamagedArchive as fault:
             yield Fault(part.name, str(fault))
     progress(len(manifest.parts), len(manifest.parts))
 
 
-def _faults(place: Place, part: Part, database: DuckDBPyConnection) -> Iterator[Fault]:
+def _faults(place: ArchiveStorage, part: ParquetPart, database: DuckDBPyConnection) -> Iterator[Fault]:
     size, sha256 = place.digest(part.name)
     if (size, sha256) != (part.size, part.sha256):
         yield Fault(part.name, f"its {size:,} bytes are not the {part.size:,} that were written (SHA-256)")
@@ -92,17 +95,21 @@ def _faults(place: Place, part: Part, database: DuckDBPyConnection) -> Iterator[
         yield Fault(part.name, f"has {_told(sums)} where {_told(part.sums)} were written")
 
 
-def _read(database: DuckDBPyConnection, what: str, place: Place, part: Part) -> tuple[int, ...]:
+def _read(
+    database: DuckDBPyConnection, what: str, place: ArchiveStorage, part: ParquetPart
+) -> tuple[int, ...]:
     sql = f"SELECT {what} FROM ({PART})"  # noqa: S608 - our own text
     values = [part.month, str(place.file(part.name))]
     return run(database, lambda: database.execute(sql, values).fetchone()) or ()
 
 
-def _told(sums: Sums) -> str:
+def _told(sums: RowSums) -> str:
     return f"{sums.rows:,} entries for {sums.cost} nano-dollars"
 
 
-def _repeated(place: Place, parts: Iterable[Part], database: DuckDBPyConnection) -> Iterator[Fault]:
+def _repeated(
+    place: ArchiveStorage, parts: Iterable[ParquetPart], database: DuckDBPyConnection
+) -> Iterator[Fault]:
     """Yield the files with entries whose ids are in an earlier one too, or twice in the same."""
     names = {str(place.file(part.name)): part.name for part in parts}
     if not names:

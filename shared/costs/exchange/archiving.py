@@ -27,8 +27,8 @@ from typing import Final, NamedTuple
 
 from .. import platform
 from ..archive.known import KnownArchives
-from ..archive.manifest import HeldLedger, Manifest, Part
-from ..archive.places import OtherManifest, Place, Stored
+from ..archive.manifest import HeldLedger, Manifest, ParquetPart
+from ..archive.places import ArchiveStorage, OtherManifest, StoredManifest
 from ..ledger.lines import split
 from ..replacing import replacing
 from ..rollup import Query
@@ -46,14 +46,14 @@ Progress = Callable[[int, int], None]
 """Called with the number of ledgers that were read, and of all."""
 
 
-class Archived(NamedTuple):
+class ArchiveResult(NamedTuple):
     """What a run came to: the archive as it is now, the new parts, and the ledgers that could not be read.
 
     ``known`` is the number of entries that were read and that the archive had already.
     """
 
     manifest: Manifest
-    written: tuple[Part, ...] = ()
+    written: tuple[ParquetPart, ...] = ()
     known: int = 0
     unread: tuple[tuple[Path, str], ...] = ()
 
@@ -62,10 +62,10 @@ def archive(
     index: Store,
     calendar: Calendar,
     known: KnownArchives,
-    place: Place,
+    place: ArchiveStorage,
     before: str,
     progress: Progress = lambda _done, _all: None,
-) -> Archived:
+) -> ArchiveResult:
     """Bring an archive up to the ledgers, with all entries of months before ``before``.
 
     Raises:
@@ -83,7 +83,7 @@ def archive(
             stored = place.manifest()
             manifest = Manifest.parsed(stored.document, place.location) if stored else Manifest()
             clear(place, manifest, pending)
-            run = _Run(index, calendar, place, before, manifest)
+            run = _ArchiveRun(index, calendar, place, before, manifest)
             try:
                 archived = run.bring_up(stored, pending, progress)
             except OtherManifest:
@@ -96,7 +96,7 @@ def archive(
     raise AssertionError("the last try returns or raises")
 
 
-def clear(place: Place, manifest: Manifest, pending: Path) -> None:
+def clear(place: ArchiveStorage, manifest: Manifest, pending: Path) -> None:
     """Take away what a run stored or drafted that ended before its manifest was written."""
     with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
         left = json.loads(pending.read_bytes())
@@ -106,7 +106,7 @@ def clear(place: Place, manifest: Manifest, pending: Path) -> None:
     pending.unlink(missing_ok=True)
 
 
-class _Source(NamedTuple):
+class _LedgerSource(NamedTuple):
     """A ledger to be read from ``start`` on, and its number in the archive."""
 
     ledger: Readable
@@ -139,21 +139,21 @@ class _HeldBy:
         return None
 
 
-class _Run:
+class _ArchiveRun:
     """One try of archiving."""
 
     def __init__(
-        self, index: Store, calendar: Calendar, place: Place, before: str, manifest: Manifest
+        self, index: Store, calendar: Calendar, place: ArchiveStorage, before: str, manifest: Manifest
     ) -> None:
         self._index, self._calendar, self._place = index, calendar, place
         self._before, self._manifest = before, manifest
         self._unread: list[tuple[Path, str]] = []
 
-    def bring_up(self, stored: Stored | None, pending: Path, progress: Progress) -> Archived:
+    def bring_up(self, stored: StoredManifest | None, pending: Path, progress: Progress) -> ArchiveResult:
         """Write what is missing, and then the manifest that names it."""
         sources = list(self._sources())
         if not sources:
-            return Archived(self._manifest)
+            return ArchiveResult(self._manifest)
         with _drafts(self._place, pending) as folder:
             staging = Staging(folder, self._calendar, self._before)
             held = list(self._staged(staging, sources, progress))
@@ -170,30 +170,30 @@ class _Run:
                 self._place.commit(changed.document(), stored)
             pending.unlink()
         written = tuple(draft.part for draft in drafts)
-        return Archived(changed, written, writer.skipped, tuple(self._unread))
+        return ArchiveResult(changed, written, writer.skipped, tuple(self._unread))
 
     # --- which ledgers, and from where on
 
-    def _sources(self) -> Iterator[_Source]:
+    def _sources(self) -> Iterator[_LedgerSource]:
         """Yield the ledgers that may have lines that are not in the archive, by their numbers."""
         number = max((held.number for held in self._manifest.ledgers), default=0)
         held_by = _HeldBy(self._manifest)
-        new = list[_Source]()
+        new = list[_LedgerSource]()
         for ledger in self._index.readable(Query(end=self._calendar.begun_everywhere(self._before))):
             if ledger.gone is not None or not ledger.read_to:
                 continue
             held = held_by.file_of(ledger)
             if held is None:
                 number += 1
-                new.append(_Source(ledger, number, 0))
+                new.append(_LedgerSource(ledger, number, 0))
             elif held.size < ledger.read_to or (not held.is_whole and held.before < self._before):
-                yield _Source(ledger, held.number, held.rest)
+                yield _LedgerSource(ledger, held.number, held.rest)
         yield from new
 
     # --- reading
 
     def _staged(
-        self, staging: Staging, sources: Sequence[_Source], progress: Progress
+        self, staging: Staging, sources: Sequence[_LedgerSource], progress: Progress
     ) -> Iterator[HeldLedger]:
         for done, (ledger, number, start) in enumerate(sources):
             progress(done, len(sources))
@@ -217,7 +217,7 @@ class _Run:
 
 
 @contextmanager
-def _drafts(place: Place, pending: Path) -> Iterator[Path]:
+def _drafts(place: ArchiveStorage, pending: Path) -> Iterator[Path]:
     """Give a private folder; it goes with what is in it, at the next run at the latest."""
     folder = place.drafts / f"_drafts-{secrets.token_hex(8)}"
     _note(pending, folder, [])

@@ -19,7 +19,7 @@ from ..periods import between, month, parse_month
 from ..profile.types import Profile
 
 
-class _Year(NamedTuple):
+class _ZoneYear(NamedTuple):
     """The days of a zone around a year: when each begins, as UTC text, and the names of it and its month."""
 
     begins: list[str]
@@ -32,7 +32,7 @@ class Calendar:
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self._zones: dict[str, ZoneInfo] = {}
-        self._years: dict[tuple[str, str], _Year] = {}
+        self._years: dict[tuple[str, str], _ZoneYear] = {}
 
     def day_and_month(self, user_id: str, at: str) -> tuple[str, str]:
         """Return the names of the local day and the billing month of an instant as ledgers have it."""
@@ -45,14 +45,14 @@ class Calendar:
             year = self._years[key] = self._made(zone, int(at[:4]))
         return year.days[max(bisect_right(year.begins, at) - 1, 0)]
 
-    def _made(self, zone: ZoneInfo, year: int) -> _Year:
+    def _made(self, zone: ZoneInfo, year: int) -> _ZoneYear:
         # Zones differ from UTC by less than a day; years 1 and 9999 have no day before and after.
         first = date(max(year, 2) - 1, 12, 30)
         last = date(min(year, 9997) + 1, 1, 2)
         days = between(first, last, zone).days()
         begins = [instant_text(day.start) for day in days]
         names = [(day.name, month(day.start, zone, self._profile.billing_day).name) for day in days]
-        return _Year(begins, names)
+        return _ZoneYear(begins, names)
 
     def open_month(self, now: datetime) -> str:
         """Return the first month that is not over for some user."""

@@ -268,7 +268,7 @@ _BATCH: Final = 200
 def _batches_of(path: Path, dialect: Dialect) -> Iterator[Records | NotUnderstood]:
     """Yield the header of a CSV alone, then its records."""
     lines = islice(lines_of(path), dialect.lead, None)
-    reader, checked = csv.reader(lines, delimiter=dialect.delimiter), _Checked(dialect)
+    reader, checked = csv.reader(lines, delimiter=dialect.delimiter), _HeaderCheck(dialect)
     with _long_cells():
         for batch in _read_together(reader):
             if isinstance(batch, csv.Error):  # of one row: those after it are read
@@ -311,7 +311,7 @@ def _read_together(reader: Any) -> Iterator[tuple[list[int], list[list[str]]] | 
             yield fault
 
 
-class _Checked:
+class _HeaderCheck:
     """Checks records against the header, which is the first that it is given."""
 
     def __init__(self, dialect: Dialect) -> None:

@@ -10,7 +10,7 @@ from ..capture.adapters.gemini import generate_counts
 from ..capture.adapters.langchain import usage_counts
 from ..capture.fields import Fields, UnreadableCount
 from .files import documents_of, is_lines, json_lines, listed
-from .rows import CannotRead, Foreign, Item, NotUnderstood
+from .rows import CannotRead, ForeignRow, Item, NotUnderstood
 
 _OF_ALL: Final = ("user_id", "user", "job_id", "service", "provider", "currency", "project", "workflow")
 """What a document may say once for all of its rows."""
@@ -30,7 +30,7 @@ def rows_of(path: Path, key: str) -> Iterator[Item]:
     """
     for common, where, row in _listed(path, key):
         if isinstance(row, Mapping):
-            yield Foreign(where, common | flat(row), said=common | _said(row))
+            yield ForeignRow(where, common | flat(row), said=common | _said(row))
         elif isinstance(row, NotUnderstood):
             yield row
         else:

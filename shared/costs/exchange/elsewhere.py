@@ -31,7 +31,7 @@ _TAKEN_BACK: Final = b'"kind":"reversal"'
 _REFUND_OF: Final = b'"refund_of":'
 
 
-class Told(NamedTuple):
+class StatedCall(NamedTuple):
     """What a row says of its call: the response's id, where it states one, and when it was made.
 
     Of a row that takes something back it is what :func:`response_of` makes of that id.
@@ -41,7 +41,7 @@ class Told(NamedTuple):
     at: datetime
 
 
-def recorded_elsewhere(index: Store, calls: Iterable[Told], source: str) -> set[str]:
+def recorded_elsewhere(index: Store, calls: Iterable[StatedCall], source: str) -> set[str]:
     """Return those of the responses' ids whose calls count already, other than from ``source`` itself.
 
     ``source`` is the ``imported_from`` of the import that asks. A call that was taken back does not count,

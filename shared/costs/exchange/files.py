@@ -36,7 +36,7 @@ HEAD_BYTES: Final = 65_536
 """How much of a file tells what it is."""
 
 
-class _Bounded(io.RawIOBase):
+class _SizedFile(io.RawIOBase):
     """A file up to the size that it had when it was opened: one that grows has an end, too."""
 
     def __init__(self, file: io.FileIO, size: int) -> None:
@@ -56,7 +56,7 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
-class _Unpacked(io.RawIOBase):
+class _GunzippedFile(io.RawIOBase):
     """The content of a file that gzip packed; one that is damaged or cut off is an :class:`OSError`."""
 
     def __init__(self, packed: io.BufferedIOBase) -> None:
@@ -79,7 +79,7 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
-class _Recoded(io.RawIOBase):
+class _Utf8Text(io.RawIOBase):
     """Text in UTF-16, as UTF-8."""
 
     def __init__(self, text: io.BufferedIOBase, encoding: str) -> None:
@@ -126,12 +126,12 @@ def opened(path: Path) -> io.BufferedReader:
         file = io.FileIO(path, "r", opener=_without_waiting)
     except OSError as error:
         raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
-    content: io.RawIOBase = _Bounded(file, os.fstat(file.fileno()).st_size)
+    content: io.RawIOBase = _SizedFile(file, os.fstat(file.fileno()).st_size)
     head = _head(file.fileno())
     if head[:2] == b"\x1f\x8b":
-        content = _Unpacked(io.BufferedReader(content, _BUFFER))
+        content = _GunzippedFile(io.BufferedReader(content, _BUFFER))
     elif encoding := utf_16_of(head):
-        content = _Recoded(io.BufferedReader(content, _BUFFER), encoding)
+        content = _Utf8Text(io.BufferedReader(content, _BUFFER), encoding)
     return io.BufferedReader(content, _BUFFER)
 
 

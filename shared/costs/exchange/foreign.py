@@ -150,7 +150,7 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
-class Understood:
+class ForeignCall:
     """A foreign row as a call, with what it cost where it says so.
 
     ``parts`` is the stated cost by kind (input and output apart, or ``stated`` for the whole);
@@ -174,7 +174,7 @@ class Understood:
     kind: Kind = "usage"
 
 
-def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
+def understand(values: Mapping[str, object], defaults: Defaults) -> ForeignCall:
     """Return what a foreign row means.
 
     Raises:
@@ -186,7 +186,7 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
     >>> found.call.service, found.call.usage.tokens_total, dict(found.parts), found.unused
     ('openai', 1200, {'stated': 4500000}, ('mood',))
     """
-    stated = _Stated(_by_field(values))
+    stated = _StatedValues(_by_field(values))
     when = _when(stated)
     names = [str(when), *(stated.text(name) or "" for name in ("model", "service"))]
     if any(map(_TOTALS.fullmatch, names if names[1] else [*names, stated.text("operation") or ""])):
@@ -201,7 +201,7 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
     kind, stated = _of_kind(stated)
     parts = _parts(stated)
     model = stated.text("model") or defaults.model or (UNKNOWN if parts is not None else None)
-    return Understood(
+    return ForeignCall(
         call=_call(stated, model, at, defaults),
         at=at,
         user_id=user_name(stated.text("user_id") or defaults.user_id),
@@ -216,7 +216,7 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> Understood:
     )
 
 
-def _of_kind(stated: _Stated) -> tuple[Kind, _Stated]:
+def _of_kind(stated: _StatedValues) -> tuple[Kind, _StatedValues]:
     """Return whether a row is a call, takes one back, or is a credit, and its values above zero.
 
     Raises:
@@ -237,14 +237,14 @@ def _of_kind(stated: _Stated) -> tuple[Kind, _Stated]:
             )
     if below.keys() <= _AMOUNTS:
         rest = {name: value for name, value in stated.values.items() if name not in _QUANTITIES}
-        return "adjustment", _Stated(rest | below)
-    return "reversal", _Stated(stated.values | below)
+        return "adjustment", _StatedValues(rest | below)
+    return "reversal", _StatedValues(stated.values | below)
 
 
 _NUMBERS: Final = _AMOUNTS | _QUANTITIES
 
 
-def _when(stated: _Stated) -> object:
+def _when(stated: _StatedValues) -> object:
     """Return when a row says that it was; a time of the day is that of the date beside it."""
     when = stated.required("timestamp")
     if _CLOCK.fullmatch(str(when).strip()) and (day := stated.values.get("date")):
@@ -431,7 +431,7 @@ def _says_something(value: object) -> bool:
     return value is not None and (not isinstance(value, str) or value.strip().lower() not in _NOTHING)
 
 
-class _Stated:
+class _StatedValues:
     """The values of a row under our names for them."""
 
     def __init__(self, values: dict[str, object]) -> None:
@@ -522,7 +522,7 @@ def _dotted(value: object) -> str:
     return value.dotted if isinstance(value, LocalNumber) else str(value).strip()
 
 
-def _call(stated: _Stated, model: str | None, at: datetime, defaults: Defaults) -> Call:
+def _call(stated: _StatedValues, model: str | None, at: datetime, defaults: Defaults) -> Call:
     if not model:
         looked_for = ", ".join(NAMES["model"])
         raise ValueError(f"says no model (looked for {looked_for}) and no cost; give a model with --model")
@@ -550,7 +550,7 @@ _RESPONSE: Final = re.compile(r"(?:chatcmpl-|resp_|msg_)[\w-]{8,}")
 """The id of a response of OpenAI's or Anthropic's, by which a call that was recorded live is known."""
 
 
-def _metadata(stated: _Stated) -> dict[str, object]:
+def _metadata(stated: _StatedValues) -> dict[str, object]:
     """Return what a row keeps beside its fields, as it may be stored; a text is read as JSON."""
     told = stated.get("metadata")
     if isinstance(told, str):
@@ -563,7 +563,7 @@ def _metadata(stated: _Stated) -> dict[str, object]:
     return redact({str(key): float(v) if isinstance(v, Decimal) else v for key, v in told.items()})
 
 
-def _service(stated: _Stated, model: str, defaults: Defaults) -> str:
+def _service(stated: _StatedValues, model: str, defaults: Defaults) -> str:
     service = stated.text("service") or defaults.service or service_in_name(model) or infer_service(model)
     if model == UNKNOWN:
         return service or UNKNOWN
@@ -572,7 +572,7 @@ def _service(stated: _Stated, model: str, defaults: Defaults) -> str:
     return service
 
 
-def _counts(stated: _Stated) -> dict[str, Any]:
+def _counts(stated: _StatedValues) -> dict[str, Any]:
     counts: dict[str, Any] = {name: count for name in _COUNTS if (count := stated.count(name))}
     beside = {ours: stated.count(theirs) or 0 for ours, theirs in _BESIDE.items()}
     if sum(beside.values()):
@@ -590,7 +590,7 @@ def _counts(stated: _Stated) -> dict[str, Any]:
 _BESIDE: Final = {"tokens_cached": "cache_read", "tokens_cache_write": "cache_creation"}
 
 
-def _parts(stated: _Stated) -> dict[str, Nanos] | None:
+def _parts(stated: _StatedValues) -> dict[str, Nanos] | None:
     currency = stated.text("currency")
     if currency and currency.upper().rstrip("S").replace(" ", "") not in _US_DOLLAR:
         raise ValueError(f"is in {currency}, and only amounts in USD can be imported")
@@ -605,7 +605,7 @@ def _parts(stated: _Stated) -> dict[str, Nanos] | None:
 _US_DOLLAR: Final = frozenset({"USD", "US$", "$", "USDOLLAR"})
 
 
-def _amount(stated: _Stated, name: str) -> Nanos | None:
+def _amount(stated: _StatedValues, name: str) -> Nanos | None:
     number = stated.number(name)
     if number is None:
         return None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..archive.known import KnownArchive
-from ..archive.manifest import HeldLedger, Part
+from ..archive.manifest import HeldLedger, ParquetPart
 from ..errors import CostError
 from ..ledger.cells import Cells, cells_of_line
 from ..ledger.line import decode
@@ -26,10 +26,10 @@ from ..store.gone import Extent, recognised
 from ..store.journal import opened
 from ..store.queries import Readable
 from ..store.store import Store
-from .source import Missed
+from .source import MissedLedger
 
 
-class _Rest(NamedTuple):
+class _UnarchivedLedger(NamedTuple):
     """A ledger of which lines from ``start`` on may not be in the archive."""
 
     ledger: Readable
@@ -37,7 +37,7 @@ class _Rest(NamedTuple):
 
 
 @dataclass(slots=True)
-class History:
+class StoredHistory:
     """The entries of one storage. ``missed`` fills while they are read.
 
     ``parts`` are those of the archive; of these the rows of ``ledgers`` are this storage's, ``None`` for all.
@@ -45,22 +45,22 @@ class History:
 
     index: Store
     archive: KnownArchive | None
-    parts: Sequence[Part]
+    parts: Sequence[ParquetPart]
     ledgers: frozenset[int] | None
-    missed: list[Missed] = field(default_factory=list)
-    _rest: list[_Rest] = field(default_factory=list)
+    missed: list[MissedLedger] = field(default_factory=list)
+    _rest: list[_UnarchivedLedger] = field(default_factory=list)
 
     @classmethod
-    def of(cls, index: Store, archive: KnownArchive | None) -> History:
+    def of(cls, index: Store, archive: KnownArchive | None) -> StoredHistory:
         """Return the entries of a storage, as many as possible from one of its archives."""
         held = {} if archive is None else _by_path(archive)
-        rest, mine = list[_Rest](), set[int]()
+        rest, mine = list[_UnarchivedLedger](), set[int]()
         for ledger in index.readable(Query()):
             found = _held(ledger, held.get(str(ledger.job.ledger), ()))
             if found is not None:
                 mine.add(found.number)
             if found is None or (ledger.gone is None and found.rest < (ledger.read_to or 0)):
-                rest.append(_Rest(ledger, 0 if found is None else found.rest))
+                rest.append(_UnarchivedLedger(ledger, 0 if found is None else found.rest))
         if archive is None:
             return cls(index, None, (), None, _rest=rest)
         every = {each.number for each in archive.manifest.ledgers} <= mine
@@ -80,7 +80,7 @@ class History:
         """Return those that may have timestamps in a stretch of time, in microseconds since 1970."""
         return self._paths([p for p in self.parts if p.earliest <= latest and earliest <= p.latest])
 
-    def _paths(self, parts: Sequence[Part]) -> list[str]:
+    def _paths(self, parts: Sequence[ParquetPart]) -> list[str]:
         return [] if self.archive is None else [str(self.archive.place.file(part.name)) for part in parts]
 
     def entries(self) -> Iterator[Entry]:
@@ -112,7 +112,7 @@ class History:
             self._miss(ledger.job.ledger, fault)
 
     def _miss(self, ledger: Path, fault: OSError) -> None:
-        self.missed.append(Missed(ledger, fault.strerror or str(fault)))
+        self.missed.append(MissedLedger(ledger, fault.strerror or str(fault)))
 
 
 def _by_path(archive: KnownArchive) -> dict[str, list[HeldLedger]]:

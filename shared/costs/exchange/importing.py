@@ -34,11 +34,11 @@ from ..platform import host_name
 from ..pricing.catalogue import Catalogue
 from ..storage import LEDGER_NAME, CostStorage
 from .delimited import LocalNumber
-from .elsewhere import Told, response_of
-from .foreign import Defaults, Understood, known_name, plain_value, understand
+from .elsewhere import StatedCall, response_of
+from .foreign import Defaults, ForeignCall, known_name, plain_value, understand
 from .imports import Import
-from .revisions import FREE, Account, recorded_anew
-from .rows import Foreign, NotUnderstood
+from .revisions import FREE, RecordedCall, recorded_anew
+from .rows import ForeignRow, NotUnderstood
 
 MAX_REFUSALS: Final = 100
 """How many rows that were not understood are kept with their reasons; the others are counted."""
@@ -59,7 +59,7 @@ _OTHER_CALL: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ImportSource:
     """What is imported: the file, its format, a name for where it comes from, and what rows leave out.
 
     A stated cost of zero beside usage is not believed, unless the model is listed as free or
@@ -141,7 +141,7 @@ class Tally:
             self.priced += 1
 
 
-class _Row(NamedTuple):
+class _ImportRow(NamedTuple):
     """An entry, where it stands, what its row says, and the ids that it had in earlier versions.
 
     These told rows by how they are written.
@@ -158,7 +158,7 @@ class _Row(NamedTuple):
         return self.entry.id, *self.former_ids
 
 
-class Recorded(Protocol):
+class LedgerAccess(Protocol):
     """Where entries go and where they are known from: the ledgers, behind a narrow door."""
 
     def known(self, entry_ids: Sequence[str]) -> Container[str]:
@@ -169,11 +169,11 @@ class Recorded(Protocol):
         """Return what keeps another import from recording the same calls meanwhile."""
         ...
 
-    def elsewhere(self, calls: Iterable[Told], source: str) -> set[str]:
+    def elsewhere(self, calls: Iterable[StatedCall], source: str) -> set[str]:
         """Return the responses' ids among these whose calls were recorded other than from ``source``."""
         ...
 
-    def account(self, entry_id: str) -> Account | None:
+    def account(self, entry_id: str) -> RecordedCall | None:
         """Return what was recorded of a call; ``None`` where nothing was, or its ledger cannot be read."""
         ...
 
@@ -190,10 +190,10 @@ class Recorded(Protocol):
 class Importer:
     """Imports from one source into one cost storage."""
 
-    source: Source
+    source: ImportSource
     storage: CostStorage
     catalogue: Catalogue
-    recorded: Recorded
+    recorded: LedgerAccess
     dry_run: bool = False
     progress: Callable[[int], None] = lambda _rows: None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -216,7 +216,7 @@ class Importer:
         self.progress(tally.rows)
         return tally
 
-    def _take(self, chunk: Sequence[_Row], fresh: dict[str, bytes], tally: Tally) -> None:
+    def _take(self, chunk: Sequence[_ImportRow], fresh: dict[str, bytes], tally: Tally) -> None:
         elsewhere = self._elsewhere(chunk)
         known = self.recorded.known([*dict.fromkeys(entry_id for row in chunk for entry_id in row.ids)])
         for row in chunk:
@@ -252,13 +252,13 @@ class Importer:
             return iter(())
         return recorded_anew(entry, self.ledger(entry), self.recorded.account, settled, self.now)
 
-    def _elsewhere(self, chunk: Sequence[_Row]) -> set[str]:
+    def _elsewhere(self, chunk: Sequence[_ImportRow]) -> set[str]:
         """Return the responses' ids of a chunk's foreign rows whose calls were recorded otherwise."""
         entries = (row.entry for row in chunk)
-        rows = (Told(response_of(each), each.timestamp) for each in entries if _is_foreign(each))
+        rows = (StatedCall(response_of(each), each.timestamp) for each in entries if _is_foreign(each))
         return self.recorded.elsewhere(rows, self.source.format.name)
 
-    def _entries(self, tally: Tally) -> Iterator[_Row]:
+    def _entries(self, tally: Tally) -> Iterator[_ImportRow]:
         copies: Counter[bytes] = Counter()
         for item in self.source.format.read(self.source.path):
             tally.rows += 1
@@ -267,20 +267,20 @@ class Importer:
             try:
                 entry = self._entry(item, copies, tally)
             except (ValueError, TypeError) as error:
-                tally.refuse(item.row if isinstance(item, Foreign) else f"row {tally.rows}", str(error))
+                tally.refuse(item.row if isinstance(item, ForeignRow) else f"row {tally.rows}", str(error))
             else:
                 if entry is not None:
                     yield entry
 
     def _entry(
-        self, item: Foreign | Entry | NotUnderstood, copies: Counter[bytes], tally: Tally
-    ) -> _Row | None:
+        self, item: ForeignRow | Entry | NotUnderstood, copies: Counter[bytes], tally: Tally
+    ) -> _ImportRow | None:
         if isinstance(item, NotUnderstood):
             tally.refuse(item.row, item.why)
             return None
         if isinstance(item, Entry):
             encode(item)  # what the ledger would not take is refused here, before it counts as added
-            return _Row(item)
+            return _ImportRow(item)
         found = understand(item.values, self.source.defaults)
         found = replace(found, sum_of=item.sum_of or found.sum_of, billed=item.billed)
         said = item.values if item.said is None else item.said
@@ -299,9 +299,9 @@ class Importer:
         if item.formerly is not None:  # numbered, so that no two rows were alike
             formers = content_of(item.formerly), former_content_of(item.formerly)
             ids = [entry_id(None, each, 1) for each in formers]
-        return _Row(entry, tuple(ids), item.row, content)
+        return _ImportRow(entry, tuple(ids), item.row, content)
 
-    def _made(self, found: Understood, entry_id: str) -> Entry:
+    def _made(self, found: ForeignCall, entry_id: str) -> Entry:
         call, is_call = found.call, found.kind == "usage"
         costs = self._costs(found)
         if not is_call and costs.charge is None:
@@ -336,7 +336,7 @@ class Importer:
             metadata=self._metadata(found),
         )
 
-    def _costs(self, found: Understood) -> _Costs:
+    def _costs(self, found: ForeignCall) -> _Costs:
         """Return what a row costs: as it states, by a bill or by its tool's estimate, else by our prices."""
         usage, priced = self._priced(found)
         summed = usage != found.call.usage
@@ -350,7 +350,7 @@ class Importer:
             return _Costs(usage, None)
         return _Costs(usage, priced._replace(missing=NO_UNITS), priced.missing, estimated=summed)
 
-    def _priced(self, found: Understood) -> tuple[Usage, Charge | None]:
+    def _priced(self, found: ForeignCall) -> tuple[Usage, Charge | None]:
         """Return our charge for a row's usage, and that usage.
 
         A sum is no single request, so none of it pays the rate of large ones. Where that makes a
@@ -364,20 +364,20 @@ class Importer:
                 return several, apart
         return usage, charge
 
-    def _charge(self, found: Understood, usage: Usage) -> Charge | None:
+    def _charge(self, found: ForeignCall, usage: Usage) -> Charge | None:
         call = found.call
         verdict = self.catalogue.charge(
             call.service, call.model, usage, found.at, call.service_tier, call.region
         )
         return verdict if isinstance(verdict, Charge) else None
 
-    def _is_doubtful_zero(self, found: Understood) -> bool:
+    def _is_doubtful_zero(self, found: ForeignCall) -> bool:
         if found.parts is None or any(found.parts.values()) or found.call.usage == Usage():
             return False
         _, charge = self._priced(found)
         return charge is None or charge.total > 0
 
-    def _metadata(self, found: Understood) -> dict[str, object]:
+    def _metadata(self, found: ForeignCall) -> dict[str, object]:
         told: dict[str, object] = {"imported_from": self.source.format.name, **found.call.metadata}
         if found.sum_of:
             told["sum_of"] = found.sum_of
@@ -397,7 +397,7 @@ class Importer:
         return self.storage.root / "imported" / self.source.name / folder_name(entry.job_id) / LEDGER_NAME
 
 
-def _chunks(rows: Iterable[_Row]) -> Iterator[Sequence[_Row]]:
+def _chunks(rows: Iterable[_ImportRow]) -> Iterator[Sequence[_ImportRow]]:
     """Yield what is looked up and written together."""
     left = iter(rows)
     while chunk := list(islice(left, _FEW)):
@@ -410,14 +410,14 @@ def _negative(charge: Charge) -> Charge:
     return Charge({part: Nanos(-amount) for part, amount in charge.parts.items()}, charge.priced_by)
 
 
-def _own_id(row: Understood, content: bytes) -> str | None:
+def _own_id(row: ForeignCall, content: bytes) -> str | None:
     """Return what a row calls itself; what takes a call back may have that call's id, and so may the next."""
     if row.kind == "usage" or row.row_id is None or len(row.row_id) < _UNIQUE_FROM:
         return row.row_id
     return f"{row.row_id}/{content.hex()}"
 
 
-def _is_of_one_response(row: Understood) -> bool:
+def _is_of_one_response(row: ForeignCall) -> bool:
     """Whether a row is about one call that has an id: said again in the same words, it is the same call."""
     request_id = row.call.request_id
     return request_id is not None and row.sum_of is None and not comes_again(request_id)

@@ -36,7 +36,7 @@ Needed = Callable[[Path], str | None]
 """Says what a ledger is still needed for; ``None`` where for nothing."""
 
 
-class Stayed(NamedTuple):
+class SkippedLedger(NamedTuple):
     """A ledger that was not packed away or put back, and why."""
 
     ledger: Path
@@ -48,23 +48,23 @@ class PackingResult(NamedTuple):
 
     ledgers: tuple[Path, ...]
     size: int
-    stayed: tuple[Stayed, ...]
+    stayed: tuple[SkippedLedger, ...]
 
 
 def pack(
     index: Store, archive: KnownArchive, progress: Progress, needed: Needed = lambda _: None
 ) -> PackingResult:
     """Remove the ledgers that an archive holds whole, once each was read back from it byte by byte."""
-    packing = _Packing(index)
+    packing = _PackingRun(index)
     here = [held for held in archive.manifest.ledgers if held.is_whole and os.path.lexists(held.path)]
     waiting = list[tuple[HeldLedger, bytes]]()
     for done, (held, content) in enumerate(restored(archive, here)):
         progress(done, len(here))
         path = Path(held.path)
         if isinstance(content, CostError):
-            packing.stayed.append(Stayed(path, str(content)))
+            packing.stayed.append(SkippedLedger(path, str(content)))
         elif (why := needed(path) or packing.differs(path, content)) is not None:
-            packing.stayed.append(Stayed(path, why))
+            packing.stayed.append(SkippedLedger(path, why))
         else:
             waiting.append((held, content))
         if len(waiting) >= BATCH:
@@ -75,12 +75,12 @@ def pack(
     return packing.result()
 
 
-class _Packing:
+class _PackingRun:
     def __init__(self, index: Store) -> None:
         self._index = index
         self._gone: list[Path] = []
         self._size = 0
-        self.stayed: list[Stayed] = []
+        self.stayed: list[SkippedLedger] = []
 
     def result(self) -> PackingResult:
         """Return what was done."""
@@ -105,7 +105,7 @@ class _Packing:
                 self._gone.append(path)
                 self._size += len(content)
             else:
-                self.stayed.append(Stayed(path, why))
+                self.stayed.append(SkippedLedger(path, why))
         self._index.catch_up_all()
 
     def _removed(self, path: Path, content: bytes) -> str | None:
@@ -139,7 +139,7 @@ def _difference(file: platform.SecureFile, content: bytes) -> str | None:
 def unpack(index: Store, ledgers: Iterable[Path], progress: Progress) -> PackingResult:
     """Put ledgers back where they were; those whose path names a file now are left alone."""
     chosen = list(dict.fromkeys(ledgers))
-    back, stayed, size = list[Path](), list[Stayed](), 0
+    back, stayed, size = list[Path](), list[SkippedLedger](), 0
     for done, (path, content) in enumerate(index.packed(chosen)):
         progress(done, len(chosen))
         why = str(content) if isinstance(content, CostError) else _put_back(path, content)
@@ -147,7 +147,7 @@ def unpack(index: Store, ledgers: Iterable[Path], progress: Progress) -> Packing
             back.append(path)
             size += len(content) if isinstance(content, bytes) else 0
         else:
-            stayed.append(Stayed(path, why))
+            stayed.append(SkippedLedger(path, why))
     progress(len(chosen), len(chosen))
     index.add(back)
     index.catch_up_all()

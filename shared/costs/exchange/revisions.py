@@ -24,7 +24,7 @@ FREE: Final = "free"
 """What is settled, beside fields of entries: that a stated cost of zero beside usage is one."""
 
 
-class Account(NamedTuple):
+class RecordedCall(NamedTuple):
     """A call that was recorded, with its corrections, and the ledger in which it is."""
 
     ledger: Path
@@ -34,7 +34,7 @@ class Account(NamedTuple):
 def recorded_anew(
     entry: Entry,
     ledger: Path,
-    account: Callable[[str], Account | None],
+    account: Callable[[str], RecordedCall | None],
     settled: Collection[str],
     now: datetime,
 ) -> Iterator[tuple[Path, Entry]]:
@@ -43,7 +43,7 @@ def recorded_anew(
     Nothing, where it is that already as far as ``settled`` goes (names of fields, and :data:`FREE`), where
     its ledger cannot be read, or where somebody else took it back.
     """
-    accounts: list[Account] = []
+    accounts: list[RecordedCall] = []
     while (found := account(_later_id(entry.id, len(accounts)))) is not None:
         accounts.append(found)
     last = accounts[-1].corrected if accounts else None

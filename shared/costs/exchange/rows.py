@@ -19,7 +19,7 @@ SumOf = Literal["day", "month"]
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class ForeignRow:
     """A row of another tool's history. ``row`` tells people where it is.
 
     ``values`` are as they stand there, or under our names where the format's reader translated them; then
@@ -44,5 +44,5 @@ class NotUnderstood:
     why: str
 
 
-Item = Foreign | Entry | NotUnderstood
+Item = ForeignRow | Entry | NotUnderstood
 """What a reader finds: a foreign row, a complete entry of one of our own exports, or neither."""

@@ -18,8 +18,8 @@ from ..model import Entry
 from ..rollup import Query
 from ..storage import CostStorage
 from ..store.store import Store
-from .elsewhere import Told, recorded_elsewhere
-from .revisions import Account
+from .elsewhere import StatedCall, recorded_elsewhere
+from .revisions import RecordedCall
 
 BATCH: Final = 2_000
 """So many entries wait in memory before they are written: a ledger is synced once for all of its own."""
@@ -50,7 +50,7 @@ def alone(storage: CostStorage) -> AbstractContextManager[object]:
         ) from None
 
 
-class Shelf:
+class BatchWriter:
     """Writes entries into ledgers in batches, each batch of a ledger whole and synced."""
 
     def __init__(self, index: Store) -> None:
@@ -72,11 +72,11 @@ class Shelf:
         self._corrections.clear()  # until now others may have written some
         return alone(self._index.storage)
 
-    def elsewhere(self, calls: Iterable[Told], source: str) -> set[str]:
+    def elsewhere(self, calls: Iterable[StatedCall], source: str) -> set[str]:
         """Return the responses' ids among these whose calls were recorded other than from ``source``."""
         return recorded_elsewhere(self._index, calls, source)
 
-    def account(self, entry_id: str) -> Account | None:
+    def account(self, entry_id: str) -> RecordedCall | None:
         """Return what was recorded of a call; ``None`` where nothing was, or its ledger cannot be read."""
         location = self._index.find(entry_id)
         with suppress(OSError, DamagedLine):
@@ -84,7 +84,7 @@ class Shelf:
                 corrections = self._corrections.get(location.ledger)
                 if corrections is None:
                     corrections = self._corrections[location.ledger] = self._corrections_in(location.ledger)
-                return Account(location.ledger, Corrected.of(entry, corrections.get(entry_id, ())))
+                return RecordedCall(location.ledger, Corrected.of(entry, corrections.get(entry_id, ())))
         return None
 
     def _corrections_in(self, ledger: Path) -> dict[str, list[Entry]]:

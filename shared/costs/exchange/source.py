@@ -14,7 +14,7 @@ from ..rollup import Query
 from ..store.store import Store
 
 
-class Source(Protocol):
+class EntrySource(Protocol):
     """Entries, one after the other: as such, or as the cells of a table where that is all it takes."""
 
     def entries(self) -> Iterator[Entry]:
@@ -41,7 +41,7 @@ class Listed:
         return map(cells_of, self.given)
 
 
-class Missed(NamedTuple):
+class MissedLedger(NamedTuple):
     """A ledger that could not be read, so that its entries are missing, and why."""
 
     ledger: Path
@@ -49,12 +49,12 @@ class Missed(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Indexed:
+class IndexedEntries:
     """The entries of the ledgers that match a query. ``missed`` fills while they are read."""
 
     index: Store
     query: Query
-    missed: list[Missed] = field(default_factory=list)
+    missed: list[MissedLedger] = field(default_factory=list)
 
     def entries(self) -> Iterator[Entry]:
         """Return the entries."""
@@ -67,7 +67,7 @@ class Indexed:
         return self._cells_of_lines()
 
     def _miss(self, ledger: Path, fault: OSError) -> None:
-        self.missed.append(Missed(ledger, fault.strerror or str(fault)))
+        self.missed.append(MissedLedger(ledger, fault.strerror or str(fault)))
 
     def _cells_of_lines(self) -> Iterator[Cells]:
         for line in self.index.lines(self.query, self._miss):

@@ -20,10 +20,10 @@ from ..archive.duck import MissingExtra, connect
 from ..errors import CostError, WrongUsage
 from ..extras import install_command
 from .calendar import Calendar
-from .exports import Context
-from .history import History
+from .exports import ExportContext
+from .history import StoredHistory
 from .views import ENTRIES
-from .warehouse import QUERIED, STORED, Answer, BadQuery, load_rest, require_select, told_apart
+from .warehouse import QUERIED, STORED, BadQuery, QueryResult, load_rest, require_select, told_apart
 
 PREFIX: Final = "spark://"
 
@@ -37,8 +37,8 @@ class NoCluster(CostError):
 
 @contextmanager
 def ask_spark(
-    sql: str, address: str, history: History, context: Context, calendar: Calendar
-) -> Iterator[Answer]:
+    sql: str, address: str, history: StoredHistory, context: ExportContext, calendar: Calendar
+) -> Iterator[QueryResult]:
     """Run one SELECT over a view ``entries`` on a Spark Connect server, and give its result.
 
     ``address`` is ``spark://HOST:PORT``.
@@ -59,7 +59,7 @@ def ask_spark(
         with _told(address):
             result = spark.sql(sql)
             names = told_apart(result.columns)
-            yield Answer(names, _rows(result, address))
+            yield QueryResult(names, _rows(result, address))
 
 
 @contextmanager
@@ -83,7 +83,9 @@ def _session(address: str) -> Iterator[Any]:  # Spark's own type is not known wi
         spark.stop()
 
 
-def _prepare(spark: Any, database: Any, history: History) -> None:  # Spark's session, DuckDB's connection
+def _prepare(
+    spark: Any, database: Any, history: StoredHistory
+) -> None:  # Spark's session, DuckDB's connection
     """Make the view ``entries`` of the session."""
     # Arrow has times with a zone, as Parquet has: so both sides are of one type.
     zoned = ("timestamp", "period_at")
@@ -120,7 +122,7 @@ def _sent(spark: Any, rows: Any, *, or_none: bool) -> Iterator[Any]:  # Spark's 
         yield spark.createDataFrame(pieces.schema.empty_table())
 
 
-def _addresses(history: History) -> list[str]:
+def _addresses(history: StoredHistory) -> list[str]:
     """Return where a cluster finds the parts of the archive."""
     if history.archive is None:
         return []

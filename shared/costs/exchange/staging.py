@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from ..archive.duck import TYPES, connect, quoted, run
-from ..archive.manifest import Part, Sums
+from ..archive.manifest import ParquetPart, RowSums
 from ..archive.places import digest_of
 from ..errors import CostError
 from ..ledger.cells import Cells, cells_of, usual_cells
@@ -60,7 +60,7 @@ SUMS: Final = (
     "count(*), coalesce(sum(sign), 0), coalesce(sum(unpriced_delta), 0), "
     "coalesce(sum(partial_delta), 0), coalesce(sum(cost_usd) * 1000000000, 0)"
 )
-"""The columns of :class:`Sums` over entries of a part, as SQL."""
+"""The columns of :class:`RowSums` over entries of a part, as SQL."""
 
 PART: Final = entries_of("FROM read_parquet(?, hive_partitioning = false)")
 """The entries of a part, as SQL with one parameter: its path."""
@@ -74,7 +74,7 @@ class NotArchived(CostError):
 
 
 @dataclass(slots=True)
-class _Table:
+class _MonthRows:
     """Rows of one month, as text in a file."""
 
     month: str
@@ -94,9 +94,9 @@ class Staging:
 
     def __init__(self, folder: Path, calendar: Calendar, before: str) -> None:
         self.folder = folder
-        self.tables: list[_Table] = []
+        self.tables: list[_MonthRows] = []
         self._calendar, self._before = calendar, before
-        self._open: dict[str, tuple[_Table, Any]] = {}
+        self._open: dict[str, tuple[_MonthRows, Any]] = {}
         self._earliest, self._latest = "~", ""
 
     @property
@@ -140,9 +140,9 @@ class Staging:
                 del self._open[month]
         return rest
 
-    def _new(self, month: str) -> tuple[_Table, Any]:
+    def _new(self, month: str) -> tuple[_MonthRows, Any]:
         path = self.folder / f"{len(self.tables)}.csv"
-        table = _Table(month, path, path.open("w", encoding="utf-8", newline=""))
+        table = _MonthRows(month, path, path.open("w", encoding="utf-8", newline=""))
         self.tables.append(table)
         self._open[month] = table, table.write
         return self._open[month]
@@ -190,11 +190,11 @@ _FRACTIONAL: Final = re.compile(rb'(?:_seconds|billable_units)":([0-9.]+)').find
 class Draft(NamedTuple):
     """A part that is written, and where it lies."""
 
-    part: Part
+    part: ParquetPart
     path: Path
 
 
-class Elsewhere(NamedTuple):
+class DuplicateLine(NamedTuple):
     """A ledger with a line that the archive has of another ledger: the first one begins at ``offset``."""
 
     ledger: int
@@ -207,7 +207,7 @@ class PartWriter:
     def __init__(self, staging: Staging, known: Sequence[Path]) -> None:
         self._staging = staging
         self._known = [str(path) for path in known]
-        self.elsewhere: list[Elsewhere] = []
+        self.elsewhere: list[DuplicateLine] = []
         self.skipped = 0
 
     def drafts(self) -> Iterator[Draft]:
@@ -236,9 +236,9 @@ class PartWriter:
             load = "INSERT INTO known SELECT id, ledger FROM read_parquet(?, hive_partitioning = false)"
             run(database, partial(database.execute, load, [self._known]))
 
-    def _written(self, database: DuckDBPyConnection, table: _Table) -> Iterator[Draft]:
+    def _written(self, database: DuckDBPyConnection, table: _MonthRows) -> Iterator[Draft]:
         database.execute(f"CREATE OR REPLACE VIEW staged AS FROM {_scan(table.path)}")
-        skipped = self._skipped(database) if self._known else Sums()
+        skipped = self._skipped(database) if self._known else RowSums()
         if skipped.rows < table.rows:
             paths = self._copied(database, table.path)
             drafts = [Draft(_part(database, path, table.month), path) for path in paths]
@@ -256,11 +256,11 @@ class PartWriter:
         self.skipped += skipped.rows
         yield from drafts
 
-    def _skipped(self, database: DuckDBPyConnection) -> Sums:
+    def _skipped(self, database: DuckDBPyConnection) -> RowSums:
         """Return the sums of the rows that the archive has, and note those that it has of other ledgers."""
         of_others = """SELECT s.ledger, min(s.ledger_offset) FROM staged s JOIN known k ON k.id = s.id
             WHERE k.ledger != s.ledger GROUP BY 1"""
-        self.elsewhere += [Elsewhere(*row) for row in run(database, database.execute(of_others).fetchall)]
+        self.elsewhere += [DuplicateLine(*row) for row in run(database, database.execute(of_others).fetchall)]
         rows = entries_of("FROM staged s SEMI JOIN known k ON k.id = s.id")
         return sums_of(database.execute(f"SELECT {SUMS} FROM ({rows})").fetchone() or ())  # noqa: S608 - our own text
 
@@ -296,7 +296,7 @@ def _scan(path: Path) -> str:
     )
 
 
-def _part(database: DuckDBPyConnection, path: Path, month: str) -> Part:
+def _part(database: DuckDBPyConnection, path: Path, month: str) -> ParquetPart:
     """Return what stands in a file that was written, as it is read back."""
     ends = "min(epoch_us(timestamp)), max(epoch_us(timestamp)), min(ledger), max(ledger)"
     sql = f"SELECT {SUMS}, {ends} FROM ({PART})"  # noqa: S608 - our own text
@@ -304,10 +304,10 @@ def _part(database: DuckDBPyConnection, path: Path, month: str) -> Part:
     path.chmod(0o600)
     size, sha256 = digest_of(path)
     name = f"month={month}/part-{secrets.token_hex(12)}.parquet"
-    return Part(name, month, row[0], size, sha256, sums_of(row), *row[len(Sums._fields) :])
+    return ParquetPart(name, month, row[0], size, sha256, sums_of(row), *row[len(RowSums._fields) :])
 
 
-def sums_of(row: Sequence[Any]) -> Sums:
+def sums_of(row: Sequence[Any]) -> RowSums:
     """Return the sums that a query of :data:`SUMS` gave."""
-    rows, calls, unpriced, partly, cost = map(int, row[: len(Sums._fields)])
-    return Sums(rows, calls, unpriced, partly, Nanos(cost))
+    rows, calls, unpriced, partly, cost = map(int, row[: len(RowSums._fields)])
+    return RowSums(rows, calls, unpriced, partly, Nanos(cost))

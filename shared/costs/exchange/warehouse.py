@@ -23,8 +23,8 @@ from ..ledger.cells import Cells
 from ..ledger.columns import COLUMN_NAMES, COLUMNS, ColumnKind
 from ..profile.types import Profile
 from .calendar import Calendar
-from .exports import Context, counted
-from .source import Source
+from .exports import ExportContext, counted
+from .source import EntrySource
 from .views import DELTAS, entries_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Warehouse:
 
 
 @contextmanager
-def staged(source: Source, folder: Path, context: Context) -> Iterator[Warehouse]:
+def staged(source: EntrySource, folder: Path, context: ExportContext) -> Iterator[Warehouse]:
     """Give a database with a view ``entries`` over a private copy in ``folder``, to be read once.
 
     Raises:
@@ -87,7 +87,7 @@ def _scan(copy: Path, types: Mapping[ColumnKind, str], further: Mapping[str, str
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """What a SELECT gave. ``rows`` are read once, and fetched in batches. No two ``columns`` are alike.
 
     Values are text, numbers (``Decimal`` for amounts), booleans, times, ``None``, or lists and
@@ -101,11 +101,11 @@ class Answer:
 @contextmanager
 def ask(
     sql: str,
-    source: Source,
-    context: Context,
+    source: EntrySource,
+    context: ExportContext,
     calendar: Calendar | None = None,
-    archived: Archived | None = None,
-) -> Iterator[Answer]:
+    archived: ParquetEntries | None = None,
+) -> Iterator[QueryResult]:
     """Run one SELECT over a table ``entries`` and give its result, for as long as the block lasts.
 
     ``calendar`` gives the billing days and months, without one in UTC. ``archived`` are entries in Parquet
@@ -119,7 +119,7 @@ def ask(
             the rows raises it too: some faults lie in a later one.
 
     >>> from shared.costs.exchange.source import Listed
-    >>> with ask("SELECT 0.1 + 0.2 AS exact", Listed([]), Context()) as answer:
+    >>> with ask("SELECT 0.1 + 0.2 AS exact", Listed([]), ExportContext()) as answer:
     ...     list(answer.rows)
     [(Decimal('0.3'),)]
     """
@@ -148,7 +148,7 @@ _PLAIN_TYPES: Final = TYPES | {"instant": "TIMESTAMP"}
 """Without a zone, DuckDB needs no further library for times."""
 
 
-class Archived(Protocol):
+class ParquetEntries(Protocol):
     """Entries in Parquet: those of ``ledgers``, where that is not ``None``."""
 
     @property
@@ -168,10 +168,10 @@ class Archived(Protocol):
 def load_rest(
     database: DuckDBPyConnection,
     private: Path,
-    source: Source,
-    context: Context,
+    source: EntrySource,
+    context: ExportContext,
     calendar: Calendar | None,
-    archived: Archived | None,
+    archived: ParquetEntries | None,
 ) -> None:
     """Make a table ``rest`` of the entries of a source that are not archived, and one of ``ledgers``."""
     copy, days = private / "entries.csv", calendar or Calendar(Profile())
@@ -198,7 +198,7 @@ def _with_billing(cells: Cells, calendar: Calendar) -> Cells:
 _USER, _TIMESTAMP, _PERIOD = map(COLUMN_NAMES.index, ("user_id", "timestamp", "period_at"))
 
 
-def _stored(archived: Archived | None) -> str:
+def _stored(archived: ParquetEntries | None) -> str:
     """Return the rows as SQL: the rest, and what is in Parquet."""
     files = archived.files() if archived is not None else []
     if archived is None or not files:
@@ -231,7 +231,7 @@ def require_select(database: DuckDBPyConnection, sql: str) -> None:
         raise BadQuery("a query is one SELECT over the table entries; nothing can be changed by it")
 
 
-def _shut(database: DuckDBPyConnection, private: str, archived: Archived | None) -> None:
+def _shut(database: DuckDBPyConnection, private: str, archived: ParquetEntries | None) -> None:
     """Take from the connection what reaches beyond the entries, for good."""
     database.execute(f"SET temp_directory = '{quoted(private)}'")
     if archived is not None:
@@ -241,7 +241,7 @@ def _shut(database: DuckDBPyConnection, private: str, archived: Archived | None)
     database.execute("SET lock_configuration = true")
 
 
-def _answer(database: DuckDBPyConnection, sql: str) -> Answer:
+def _answer(database: DuckDBPyConnection, sql: str) -> QueryResult:
     import duckdb
 
     try:
@@ -249,7 +249,7 @@ def _answer(database: DuckDBPyConnection, sql: str) -> Answer:
     except duckdb.Error as error:
         raise BadQuery(f"{error}\nentries has the columns {', '.join(QUERIED)}") from None
     names = [str(column[0]) for column in result.description or ()]
-    return Answer(told_apart(names), _fetched(database))
+    return QueryResult(told_apart(names), _fetched(database))
 
 
 def told_apart(names: Sequence[str]) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class AddressRefused(StorageUnavailable):
     """The shared database has no address that may be used."""
 
 
-class Address(NamedTuple):
+class DatabaseAddress(NamedTuple):
     """How to reach the database. ``source`` is what may be shown of it: ``env:NAME`` or ``file:PATH``."""
 
     source: str
@@ -51,7 +51,9 @@ class Address(NamedTuple):
         return text
 
 
-def read_address(settings: SharedBudget, environ: Mapping[str, str], beside: Path | None = None) -> Address:
+def read_address(
+    settings: SharedBudget, environ: Mapping[str, str], beside: Path | None = None
+) -> DatabaseAddress:
     """Return the address that a profile points to; a relative file lies ``beside`` it.
 
     Without a mode of its own, a connection that leaves this machine is made with ``sslmode=require``.
@@ -63,7 +65,7 @@ def read_address(settings: SharedBudget, environ: Mapping[str, str], beside: Pat
     """
     kind, _, name = settings.url.partition(":")
     text = _from_environment(name, environ) if kind == "env" else _from_file(name, beside)
-    return Address(settings.url, _with_tls(_parsed(text, settings.url), settings.url, environ))
+    return DatabaseAddress(settings.url, _with_tls(_parsed(text, settings.url), settings.url, environ))
 
 
 def _from_environment(name: str, environ: Mapping[str, str]) -> str:

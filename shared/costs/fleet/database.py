@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from ..errors import CostError, StorageBusy, StorageUnavailable
 from ..forks import lock_of
-from .address import Address, missing_driver
+from .address import DatabaseAddress, missing_driver
 
 if TYPE_CHECKING:
     from psycopg import Connection, Cursor
@@ -61,7 +61,7 @@ class SharedBusy(StorageBusy):
     """Others held the shared database for longer than this caller may wait."""
 
 
-class Db:
+class Transaction:
     """One open transaction. Statements have ``?`` for their values, as those for SQLite have."""
 
     def __init__(self, connection: Connection[Any]) -> None:
@@ -81,27 +81,27 @@ class Db:
                     copy.write_row(row)
 
 
-class _Outcome(NamedTuple):
+class _Settlement(NamedTuple):
     result: Any = None
     fault: BaseException | None = None
 
 
-_Job = tuple["Callable[[Db], Any]", "SimpleQueue[_Outcome]"]
+_Job = tuple["Callable[[Transaction], Any]", "SimpleQueue[_Settlement]"]
 
 
 class SharedDatabase:
     """One connection, made when it is first needed. Safe to use from threads and after a fork."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: DatabaseAddress) -> None:
         self.address = address
-        self._line = _Line(address)
+        self._line = _ConnectionThread(address)
         self._lock = lock_of(self, "_lock")
         self._down: tuple[float, str] = (0.0, "")
 
     def __del__(self) -> None:
         self._line.abandon()
 
-    def run(self, action: Callable[[Db], T], wait_s: float) -> T:
+    def run(self, action: Callable[[Transaction], T], wait_s: float) -> T:
         """Return what an action gives in one transaction, within ``wait_s`` seconds.
 
         The action may be called again where the transaction was rolled back. Where this raises, it may have
@@ -115,7 +115,7 @@ class SharedDatabase:
         until, why = self._down
         if time.monotonic() < until:
             raise SharedUnavailable(why)
-        answers: SimpleQueue[_Outcome] = SimpleQueue()
+        answers: SimpleQueue[_Settlement] = SimpleQueue()
         line = self._mine()
         try:
             line.ask(action, answers)
@@ -133,18 +133,18 @@ class SharedDatabase:
         """Close the connection; the next use makes a new one."""
         self._give_up(self._line)
 
-    def _mine(self) -> _Line:
+    def _mine(self) -> _ConnectionThread:
         with self._lock:
             if self._line.owner != os.getpid():  # a connection of the parent is the parent's alone
                 self._line.forget()
-                self._line, self._down = _Line(self.address), (0.0, "")
+                self._line, self._down = _ConnectionThread(self.address), (0.0, "")
             return self._line
 
-    def _give_up(self, line: _Line) -> None:
+    def _give_up(self, line: _ConnectionThread) -> None:
         """Let a connection go; what is still under way in it ends by itself, and closes it."""
         with self._lock:
             if self._line is line:
-                self._line = _Line(self.address)
+                self._line = _ConnectionThread(self.address)
         line.abandon()
 
     def _gone(self, why: str) -> SharedUnavailable:
@@ -173,10 +173,10 @@ class SharedDatabase:
         return self._gone("; ".join([why, *_remedies(fault)]))
 
 
-class _Line:
+class _ConnectionThread:
     """A connection, and the thread that alone uses it, one transaction after another."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: DatabaseAddress) -> None:
         self.owner = os.getpid()
         self._address = address
         self._connection: Connection[Any] | None = None
@@ -184,7 +184,7 @@ class _Line:
         self._lock = threading.Lock()
         self._works = False
 
-    def ask(self, action: Callable[[Db], Any], answers: SimpleQueue[_Outcome]) -> None:
+    def ask(self, action: Callable[[Transaction], Any], answers: SimpleQueue[_Settlement]) -> None:
         """Have an action done; its outcome is put where it is waited for."""
         self._jobs.put((action, answers))
         with self._lock:
@@ -200,13 +200,13 @@ class _Line:
         while (job := self._jobs.get()) is not None:
             action, answers = job
             try:
-                answers.put(_Outcome(self._done(action)))
+                answers.put(_Settlement(self._done(action)))
             except BaseException as fault:  # whatever it is, who waits gets it
-                answers.put(_Outcome(fault=fault))
+                answers.put(_Settlement(fault=fault))
             del job, action, answers
         self._close()
 
-    def _done(self, action: Callable[[Db], T]) -> T:
+    def _done(self, action: Callable[[Transaction], T]) -> T:
         from psycopg import errors
 
         for _ in range(_TRIES - 1):
@@ -216,7 +216,7 @@ class _Line:
                 continue
         return self._once(action)
 
-    def _once(self, action: Callable[[Db], T]) -> T:
+    def _once(self, action: Callable[[Transaction], T]) -> T:
         import psycopg
 
         kept, begun = self._connection, False
@@ -225,7 +225,7 @@ class _Line:
             with connection.transaction():
                 connection.execute(_SETTINGS)
                 begun = True
-                return action(Db(connection))
+                return action(Transaction(connection))
         except psycopg.OperationalError:
             if begun or kept is None:
                 raise

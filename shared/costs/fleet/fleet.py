@@ -22,14 +22,14 @@ from ..store.presence import presence_in
 from . import schema
 from .address import read_address
 from .agent import Agent
-from .database import Db, SharedDatabase
+from .database import SharedDatabase, Transaction
 from .holds import SharedHolds
 from .leases import Term
-from .member import Member
+from .member import TradingMember
 from .publishing import all_published, publish, publish_content, published, unpublished, waiting_bytes
-from .standing import Standing, open_leases, release, standing
+from .standing import FleetStanding, open_leases, release, standing
 from .sums import SharedSums
-from .trading import Answer, Ledgers
+from .trading import Ledgers, TradeResult
 
 if TYPE_CHECKING:
     from ..store.store import Store
@@ -41,7 +41,7 @@ LOCK_NAME: Final = "shared.lock"
 """The file in the cost storage that a process locks while it trades."""
 
 
-class Seen(NamedTuple):
+class DatabaseView(NamedTuple):
     """How the database looks from here. ``clock_s`` is by how many seconds its clock is ahead of ours."""
 
     uid: str
@@ -50,7 +50,7 @@ class Seen(NamedTuple):
     clock_s: float
 
 
-class Published(NamedTuple):
+class PublishResult(NamedTuple):
     """How many entries were new, and which ledgers are not published whole, with the bytes that are left."""
 
     entries: int
@@ -62,7 +62,7 @@ class Published(NamedTuple):
         return sum(self.left.values())
 
 
-class Here(NamedTuple):
+class ThisHost(NamedTuple):
     """What a fleet needs to know of this host.
 
     ``store`` gives the sums of its ledgers, ``profile`` what is in force.
@@ -86,7 +86,7 @@ class Fleet:
 
     """
 
-    def __init__(self, settings: SharedBudget, here: Here) -> None:
+    def __init__(self, settings: SharedBudget, here: ThisHost) -> None:
         self.settings = settings
         self._here = here
 
@@ -113,16 +113,16 @@ class Fleet:
         return SharedHolds(here.store(), presence, here.clock, lambda: self.member)
 
     @cached_property
-    def member(self) -> Member:
+    def member(self) -> TradingMember:
         """This host in the fleet."""
         here = self._here
         lock, ledgers = here.storage.root / LOCK_NAME, Ledgers(self._spent, self._has_all, here.profile)
-        return Member(self.database, self.holds, lock, self.settings.lease_s, here.names, ledgers)
+        return TradingMember(self.database, self.holds, lock, self.settings.lease_s, here.names, ledgers)
 
     def _spent(self, limit: Limit) -> int:
         return read_spendings([limit], self._here.store(), self._here.names)[0].spent
 
-    def _has_all(self, db: Db, number: int) -> bool:
+    def _has_all(self, db: Transaction, number: int) -> bool:
         behind = unpublished(db, number, self._here.store().looked_at())
         return not waiting_bytes(published(db, number, behind), behind)
 
@@ -142,7 +142,7 @@ class Fleet:
         """Make the tables, or bring them to this version; return the version before, 0 for none."""
         return self.database.run(schema.init, COMMAND_S)
 
-    def check(self) -> Seen:
+    def check(self) -> DatabaseView:
         """Return how the database looks from here.
 
         Raises:
@@ -150,17 +150,19 @@ class Fleet:
 
         """
 
-        def look(db: Db) -> Seen:
+        def look(db: Transaction) -> DatabaseView:
             uid = schema.check(db)
             row = db.execute("SELECT current_setting('server_version'), clock_timestamp()").fetchone()
             assert row is not None  # one row always
             encrypted = db.connection.pgconn.ssl_in_use
             ahead = (row[1] - self._here.clock()).total_seconds()
-            return Seen(uid, str(row[0]), "with TLS" if encrypted else "on this machine, without TLS", ahead)
+            return DatabaseView(
+                uid, str(row[0]), "with TLS" if encrypted else "on this machine, without TLS", ahead
+            )
 
         return self.database.run(look, COMMAND_S)
 
-    def standing(self) -> Standing:
+    def standing(self) -> FleetStanding:
         """Return how the fleet stands."""
         term, names, profile = self.member.term(), self._here.names, self._here.profile()
         host = term.host if term is not None else None
@@ -175,11 +177,11 @@ class Fleet:
         """Let a host that is gone count no more than it published, on somebody's word; return its name."""
         return self.database.run(lambda db: release(db, host), COMMAND_S)
 
-    def renew(self, *, lower: bool = False, rests: bool = False) -> Answer:
+    def renew(self, *, lower: bool = False, rests: bool = False) -> TradeResult:
         """Let this host's leases hold on; with ``lower`` give back what of them is not used."""
         return self.member.renew(lower=lower, rests=rests)
 
-    def publish(self, ledgers: Iterable[Path] | None = None) -> Published:
+    def publish(self, ledgers: Iterable[Path] | None = None) -> PublishResult:
         """Publish what is new in some ledgers of this host, or in all, also those that were packed away.
 
         Raises:
@@ -200,24 +202,24 @@ class Fleet:
         if ledgers is not None:
             if entries:
                 self._outbox.run(lambda db: _note_published(db, number), COMMAND_S)
-            return Published(entries)
+            return PublishResult(entries)
         packed = self._publish_packed(number)
         waiting = self._outbox.run(lambda db: _note_outbox(db, number, behind, packed.left), COMMAND_S)
-        return Published(entries + packed.entries, waiting)
+        return PublishResult(entries + packed.entries, waiting)
 
-    def _publish_packed(self, number: int) -> Published:
+    def _publish_packed(self, number: int) -> PublishResult:
         """Publish ledgers in an archive that the database has not, as after it went back in time."""
         store = self._here.store()
         packed = {(os.fsencode(path), *mark): path for path, mark in store.packed_away()}
         if not packed:
-            return Published(0)
+            return PublishResult(0)
         missing = packed.keys() - self._outbox.run(lambda db: all_published(db, number), COMMAND_S)
         entries, left = 0, {packed[each]: each[1] for each in missing}
         for path, content in store.packed(list(left)):
             if isinstance(content, bytes) and (os.fsencode(path), *fingerprint_of(content)) in missing:
                 entries += self._publish_content(number, os.fsencode(path), content)
                 left.pop(path, None)
-        return Published(entries, left)
+        return PublishResult(entries, left)
 
     def _publish_content(self, number: int, place: bytes, content: bytes) -> int:
         entries, row = 0, None
@@ -254,7 +256,9 @@ class Fleet:
                     self.__dict__[name].close()
 
 
-def _note_outbox(db: Db, number: int, behind: Sequence[Path], packed: Mapping[Path, int]) -> dict[Path, int]:
+def _note_outbox(
+    db: Transaction, number: int, behind: Sequence[Path], packed: Mapping[Path, int]
+) -> dict[Path, int]:
     """Tell the others how far a host has published what was behind, and return what is left."""
     left = {**waiting_bytes(published(db, number, behind), behind), **packed}
     waiting = sum(left.values())
@@ -262,7 +266,7 @@ def _note_outbox(db: Db, number: int, behind: Sequence[Path], packed: Mapping[Pa
     return left
 
 
-def _number_of(db: Db, term: Term) -> int | None:
+def _number_of(db: Transaction, term: Term) -> int | None:
     schema.require(db)
     found = db.execute(
         "SELECT id FROM hosts WHERE uid = ? AND (SELECT uid FROM fleet) = ?", (term.host, term.fleet)
@@ -270,7 +274,7 @@ def _number_of(db: Db, term: Term) -> int | None:
     return None if found is None else int(found[0])
 
 
-def _note_published(db: Db, number: int) -> None:
+def _note_published(db: Transaction, number: int) -> None:
     db.execute("UPDATE hosts SET published = now() WHERE id = ?", (number,))
 
 
@@ -278,7 +282,7 @@ _FLEETS: Final[dict[tuple[Path, SharedBudget], Fleet]] = {}
 """One a storage and database for as long as the process lives, however many trackers it makes."""
 
 
-def fleet_of(settings: SharedBudget, here: Here) -> Fleet:
+def fleet_of(settings: SharedBudget, here: ThisHost) -> Fleet:
     """Return this process's fleet of a cost storage: the same object for all that ask."""
     return _FLEETS.setdefault((here.storage.root, settings), Fleet(settings, here))
 

@@ -19,7 +19,7 @@ from ..store.presence import Presence
 from ..store.state import Tables
 from . import leases
 from .leases import LeasedTurn, Want, key_of
-from .member import Member
+from .member import TradingMember
 
 if TYPE_CHECKING:
     import sqlite3
@@ -46,7 +46,7 @@ class SharedHolds(LocalHolds):
         ledgers: Store,
         presence: Presence,
         clock: Callable[[], datetime],
-        member: Callable[[], Member],
+        member: Callable[[], TradingMember],
     ) -> None:
         super().__init__(ledgers, presence, clock)
         self._member = member

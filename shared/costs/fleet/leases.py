@@ -81,7 +81,7 @@ class Term(NamedTuple):
         return time.time() < self.ends_at and self.began_up <= up_s() < self.ends_up
 
 
-class Fellow(NamedTuple):
+class OtherHost(NamedTuple):
     """Another host that takes part, and the ``version`` of its last exchange, as the database said.
 
     A database that is brought back to an older state does not know who has joined or traded since then: so
@@ -190,12 +190,12 @@ def replace_leases(db: sqlite3.Connection, new: Iterable[Lease]) -> None:
         db.executemany(f"INSERT INTO leases VALUES ({_marks(rows[0])})", rows)
 
 
-def fellows(db: sqlite3.Connection) -> list[Fellow]:
+def fellows(db: sqlite3.Connection) -> list[OtherHost]:
     """Return the other hosts that take part."""
-    return [Fellow(*row) for row in db.execute("SELECT * FROM fellows ORDER BY host")]
+    return [OtherHost(*row) for row in db.execute("SELECT * FROM fellows ORDER BY host")]
 
 
-def replace_fellows(db: sqlite3.Connection, new: Iterable[Fellow]) -> None:
+def replace_fellows(db: sqlite3.Connection, new: Iterable[OtherHost]) -> None:
     """Put who takes part, as the shared database says, in the place of what is here."""
     db.execute("DELETE FROM fellows")
     db.executemany("INSERT INTO fellows VALUES (?, ?, ?)", new)

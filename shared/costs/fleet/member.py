@@ -18,10 +18,10 @@ from ..patience import allowed
 from ..platform import FILE_MODE, host_name
 from . import leases as book
 from . import schema
-from .database import Db, SharedDatabase, SharedUnavailable
+from .database import SharedDatabase, SharedUnavailable, Transaction
 from .leases import Lease, Term, Want, instant, key_of, limit_of, up_s
 from .standing import counting
-from .trading import Answer, Key, Ledgers, Offer, OtherFleet, next_token, trade
+from .trading import Key, Ledgers, OtherFleet, TradeOffer, TradeResult, next_token, trade
 
 if TYPE_CHECKING:
     from ..store.holds import LocalHolds, LocalTurn
@@ -33,7 +33,7 @@ TURN_S: Final = 5.0
 """How long it waits for its turn at the holds, in seconds."""
 
 
-class Member:
+class TradingMember:
     """The one who trades for this host; one process of it at a time. Safe to use from threads.
 
     Args:
@@ -64,7 +64,7 @@ class Member:
 
     # --- what others ask of it
 
-    def grow(self, wants: Sequence[Want]) -> Answer | None:
+    def grow(self, wants: Sequence[Want]) -> TradeResult | None:
         """Get more of limits; ``None`` where another process got it meanwhile.
 
         Raises:
@@ -99,7 +99,7 @@ class Member:
         with self._alone():
             self._exchange((), {key for want in wants if (key := key_of(want.limit))})
 
-    def renew(self, *, lower: bool = False, rests: bool = False) -> Answer:
+    def renew(self, *, lower: bool = False, rests: bool = False) -> TradeResult:
         """Let the leases hold on; with ``lower`` give back what is neither spent nor held.
 
         Raises:
@@ -135,7 +135,7 @@ class Member:
 
     def _exchange(
         self, wants: Sequence[Want], lower: Collection[Key] | None, *, rests: bool = False
-    ) -> Answer:
+    ) -> TradeResult:
         """Trade once; ``lower`` names the leases that go down to what is used, ``None`` all."""
         for _ in range(2):
             offer = self.local.in_turn(lambda turn: self._offer(turn, wants, lower, rests=rests), TURN_S)
@@ -162,7 +162,7 @@ class Member:
 
     def _offer(
         self, turn: LocalTurn, wants: Sequence[Want], lower: Collection[Key] | None, *, rests: bool
-    ) -> Offer | None:
+    ) -> TradeOffer | None:
         """Write down that an exchange is under way, and what goes down; ``None`` before the first one."""
         term = book.term(turn.db)
         if term is None:
@@ -171,7 +171,7 @@ class Member:
         book.put_term(turn.db, term._replace(pending=token))
         lowered = self._lowered(turn, lower)
         held = book.leases(turn.db)
-        return Offer(
+        return TradeOffer(
             term=term,
             token=token,
             name=host_name()[:64] or "unnamed",
@@ -208,7 +208,7 @@ class Member:
             for lease, stand in zip(found, stands, strict=True)
         ]
 
-    def _traded(self, db: Db, offer: Offer) -> Answer:
+    def _traded(self, db: Transaction, offer: TradeOffer) -> TradeResult:
         return trade(db, offer, self._names, self._ledgers)
 
     def _meet(self, fleet: str) -> None:
@@ -220,7 +220,7 @@ class Member:
         """Tell whether a limit was lowered since its lease was granted: too much may be left of it."""
         return any(key_of(want.limit) == lease.key and want.limit.amount < lease.amount for want in wants)
 
-    def _refuse_to_wait(self, answer: Answer) -> None:
+    def _refuse_to_wait(self, answer: TradeResult) -> None:
         if answer.waits_for:
             hosts = ", ".join(answer.waits_for)
             is_certain = isinf(answer.waits_s)
@@ -231,11 +231,11 @@ class Member:
                 f"or {least}; see cost-dashboard shared"
             )
 
-    def _alone(self) -> _Alone:
-        return _Alone(self._lock)
+    def _alone(self) -> _OneAtATime:
+        return _OneAtATime(self._lock)
 
 
-class _Alone:
+class _OneAtATime:
     """One process of the host, and one thread of it, at a time."""
 
     def __init__(self, path: Path) -> None:
@@ -263,7 +263,7 @@ def _covers(held: dict[Key, Lease], want: Want) -> bool:
     return want.used - want.lost + lease.lost + want.need <= lease.granted
 
 
-def _adopt(turn: LocalTurn, offer: Offer, term: Term, answer: Answer) -> None:
+def _adopt(turn: LocalTurn, offer: TradeOffer, term: Term, answer: TradeResult) -> None:
     """Write down what the answer to an exchange says, unless a later one is there."""
     here = book.term(turn.db)
     if here is None or here.fleet != term.fleet or here.version >= term.version:

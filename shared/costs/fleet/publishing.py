@@ -34,7 +34,7 @@ from ..store.tables import (
     LedgerRow,
     dim_of,
 )
-from .database import Db
+from .database import Transaction
 
 BATCH: Final = 10_000
 """How many entries go in one transaction."""
@@ -47,7 +47,7 @@ _ENTRY: Final = ("id", "ledger", "dim", "at", "calls", "cost", "tokens_input", "
 _CELL: Final = ("bucket", "ledger", "dim", "host", *SUM_COLUMNS)
 
 
-class Piece(NamedTuple):
+class LedgerPiece(NamedTuple):
     """The lines of one ledger that come next, and its row after them; ``read`` counts damaged ones too."""
 
     row: LedgerRow
@@ -73,7 +73,7 @@ def waiting_bytes(published: dict[bytes, LedgerRow], ledgers: Iterable[Path]) ->
     return {ledger: size for ledger, size in left.items() if size > 0}
 
 
-def unpublished(db: Db, host: int, ledgers: Mapping[Path, LedgerRow]) -> list[Path]:
+def unpublished(db: Transaction, host: int, ledgers: Mapping[Path, LedgerRow]) -> list[Path]:
     """Return those of a host's ledgers that are not published whole, by what was known at the last look."""
     rows = db.execute(
         'SELECT place, "offset", head, tail FROM ledgers WHERE host = ? AND gone IS NULL', (host,)
@@ -86,7 +86,7 @@ def unpublished(db: Db, host: int, ledgers: Mapping[Path, LedgerRow]) -> list[Pa
     ]
 
 
-def published(db: Db, host: int, ledgers: Sequence[Path]) -> dict[bytes, LedgerRow]:
+def published(db: Transaction, host: int, ledgers: Sequence[Path]) -> dict[bytes, LedgerRow]:
     """Return those of a host's ledgers that were published, and how far."""
     rows = db.execute(
         """SELECT id, place, job_id, "offset", head, tail FROM ledgers
@@ -103,14 +103,14 @@ Known = tuple[bytes, int, int, int]
 """A ledger that was published: its place, how far, and the CRC-32 of its beginning and its end there."""
 
 
-def all_published(db: Db, host: int) -> set[Known]:
+def all_published(db: Transaction, host: int) -> set[Known]:
     """Return all ledgers of a host that were published, also those that lie there no more, and how far."""
     rows = db.execute('SELECT place, "offset", head, tail FROM ledgers WHERE host = ?', (host,))
     return {(bytes(place), *rest) for place, *rest in rows}
 
 
 def publish_content(
-    db: Db, host: int, place: bytes, content: bytes, begun: LedgerRow | None, most: int = BATCH
+    db: Transaction, host: int, place: bytes, content: bytes, begun: LedgerRow | None, most: int = BATCH
 ) -> tuple[LedgerRow, int]:
     """Publish the next lines of a ledger that lies in an archive.
 
@@ -128,14 +128,14 @@ def publish_content(
             lines.append(counted(decode(raw)))
     _, head, tail = fingerprint_of(content[:end])
     row = row._replace(offset=end, head=head, tail=tail)
-    return row, _add(db, host, [Piece(row, lines)])
+    return row, _add(db, host, [LedgerPiece(row, lines)])
 
 
-def publish(db: Db, host: int, ledgers: Sequence[Path], most: int = BATCH) -> Outbox:
+def publish(db: Transaction, host: int, ledgers: Sequence[Path], most: int = BATCH) -> Outbox:
     """Publish what is new in some ledgers, at most ``most`` entries; one process of a host at a time."""
     db.execute("SELECT pg_advisory_xact_lock(?, ?)", (_LOCK, host))
     name = str(_one(db, "SELECT name FROM hosts WHERE id = ?", host))
-    known, pieces, left = published(db, host, ledgers), list[Piece](), most
+    known, pieces, left = published(db, host, ledgers), list[LedgerPiece](), most
     for number, ledger in enumerate(ledgers):
         piece = _next(db, host, name, known, os.fsencode(ledger), left)
         if piece is not None:
@@ -147,8 +147,8 @@ def publish(db: Db, host: int, ledgers: Sequence[Path], most: int = BATCH) -> Ou
 
 
 def _next(
-    db: Db, host: int, name: str, known: dict[bytes, LedgerRow], place: bytes, most: int
-) -> Piece | None:
+    db: Transaction, host: int, name: str, known: dict[bytes, LedgerRow], place: bytes, most: int
+) -> LedgerPiece | None:
     """Return what comes next in a ledger; ``None`` where there is nothing."""
     row = known.get(place)
     try:
@@ -164,7 +164,7 @@ def _next(
             if end == row.offset:
                 return None
             head, tail = fingerprint(file, end)
-            return Piece(row._replace(offset=end, head=head, tail=tail), lines, read)
+            return LedgerPiece(row._replace(offset=end, head=head, tail=tail), lines, read)
     except OSError:
         return None  # it cannot be read: it stays where it is, and is tried again
 
@@ -178,7 +178,7 @@ def _read(file: SecureFile, start: int, most: int) -> tuple[list[Counted], int, 
     return lines, read, end
 
 
-def _made(db: Db, host: int, name: str, place: bytes, gone: str | None = None) -> LedgerRow:
+def _made(db: Transaction, host: int, name: str, place: bytes, gone: str | None = None) -> LedgerRow:
     job_id = _text(job_of(place))
     path = os.fsencode(f"{name}:") + place
     number = _one(
@@ -190,7 +190,7 @@ def _made(db: Db, host: int, name: str, place: bytes, gone: str | None = None) -
     return LedgerRow(int(str(number)), place, job_id, 0)
 
 
-def _add(db: Db, host: int, pieces: Sequence[Piece]) -> int:
+def _add(db: Transaction, host: int, pieces: Sequence[LedgerPiece]) -> int:
     """Add lines to the entries and the sums; return how many were new."""
     if not pieces:
         return 0
@@ -205,7 +205,7 @@ def _add(db: Db, host: int, pieces: Sequence[Piece]) -> int:
     return len(new)
 
 
-def _dim_numbers(db: Db, dims: Iterable[Dim]) -> dict[Dim, int]:
+def _dim_numbers(db: Transaction, dims: Iterable[Dim]) -> dict[Dim, int]:
     """Return the numbers of dimensions; those that are new get one."""
     keys = {_key(dim): dim for dim in dims}
     if not keys:
@@ -229,7 +229,7 @@ def _key(dim: Dim) -> str:
     return blake2b(json.dumps(dim).encode(), digest_size=16).hexdigest()
 
 
-def _put_entries(db: Db, pieces: Sequence[Piece], numbers: dict[Dim, int]) -> set[str]:
+def _put_entries(db: Transaction, pieces: Sequence[LedgerPiece], numbers: dict[Dim, int]) -> set[str]:
     """Add the entries whose ids are new; return those."""
     db.execute("CREATE TEMP TABLE incoming (LIKE entries) ON COMMIT DROP")
     rows: dict[str, tuple[object, ...]] = {}
@@ -246,7 +246,9 @@ def _put_entries(db: Db, pieces: Sequence[Piece], numbers: dict[Dim, int]) -> se
     return {str(row[0]) for row in found}
 
 
-def _put_sums(db: Db, host: int, pieces: Sequence[Piece], numbers: dict[Dim, int], new: set[str]) -> None:
+def _put_sums(
+    db: Transaction, host: int, pieces: Sequence[LedgerPiece], numbers: dict[Dim, int], new: set[str]
+) -> None:
     cells, units = list[tuple[object, ...]](), list[tuple[object, ...]]()
     days, spend = dict[tuple[int, ...], list[int]](), dict[tuple[str, int, int], int]()
     activity = set[tuple[int, str, int]]()
@@ -272,7 +274,7 @@ def _put_sums(db: Db, host: int, pieces: Sequence[Piece], numbers: dict[Dim, int
     _merge(db, "activity", ("day", "user_id", "ledger"), 3, list(activity), ())
 
 
-def _folded(piece: Piece, new: set[str]) -> Fold:
+def _folded(piece: LedgerPiece, new: set[str]) -> Fold:
     """Return the sums of the lines whose ids are new; of two lines with one id the first one counts."""
     fold = Fold()
     for line in piece.lines:
@@ -283,7 +285,7 @@ def _folded(piece: Piece, new: set[str]) -> Fold:
 
 
 def _merge(
-    db: Db,
+    db: Transaction,
     table: str,
     columns: Sequence[str],
     keys: int,
@@ -310,7 +312,7 @@ def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _one(db: Db, statement: str, *values: object) -> object:
+def _one(db: Transaction, statement: str, *values: object) -> object:
     row = db.execute(statement, values).fetchone()
     assert row is not None  # a row that must be there
     return row[0]

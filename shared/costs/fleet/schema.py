@@ -21,7 +21,7 @@ import secrets
 from typing import Final
 
 from ..store.tables import DIM_COLUMNS, SUM_COLUMNS
-from .database import GRANT, SCHEMA, WRITABLE, Db, SharedUnavailable
+from .database import GRANT, SCHEMA, WRITABLE, SharedUnavailable, Transaction
 
 _SUMS: Final = ", ".join(f"{name} bigint NOT NULL" for name in SUM_COLUMNS)
 _DIMS: Final = ", ".join(f"{name} text NOT NULL" for name in DIM_COLUMNS)
@@ -85,7 +85,7 @@ SERVER: Final = "pg_postmaster_start_time()::text || ' ' || 'cost_ledger.fleet':
 restored backup it is another one. The tables cannot know which of them it was."""
 
 
-def init(db: Db) -> int:
+def init(db: Transaction) -> int:
     """Make the tables, or bring them to this version; return the version that was there, 0 for none.
 
     May run at several hosts at once.
@@ -116,7 +116,7 @@ def init(db: Db) -> int:
     return before
 
 
-def check(db: Db) -> str:
+def check(db: Transaction) -> str:
     """Return which database this is, where its tables can be used by this version, and written from here.
 
     Raises:
@@ -150,7 +150,7 @@ _MAY_WRITE: Final = " AND ".join(
 )
 
 
-def require(db: Db) -> None:
+def require(db: Transaction) -> None:
     """Refuse to use tables that only newer programs understand: they may be made while this one runs.
 
     Raises:
@@ -164,7 +164,7 @@ def require(db: Db) -> None:
         )
 
 
-def _require_every_letter(db: Db) -> None:
+def _require_every_letter(db: Transaction) -> None:
     """Refuse a database in whose encoding some names of users and jobs cannot be written."""
     row = db.execute("SELECT current_setting('server_encoding')").fetchone()
     if row is not None and row[0] not in _EVERY_LETTER:
@@ -178,6 +178,6 @@ _EVERY_LETTER: Final = ("UTF8", "SQL_ASCII")
 """The encodings of databases that keep any text; the second one keeps bytes as they are sent."""
 
 
-def _version(db: Db) -> int:
+def _version(db: Transaction) -> int:
     row = db.execute("SELECT max(version) FROM versions").fetchone()
     return int(row[0] or 0) if row else 0

@@ -22,7 +22,7 @@ from ..budgets.scopes import ModelName
 from ..errors import WrongUsage
 from ..profile.tag_rules import TagRule
 from ..profile.types import Profile
-from .database import Db
+from .database import Transaction
 from .leases import Lease, key_of, limit_of
 from .schema import require
 from .sums import by_host
@@ -33,7 +33,7 @@ MARGIN_S: Final = 60
 """For so long after its lease a host may still use it, where clocks run unevenly; then it can be released."""
 
 
-class Member(NamedTuple):
+class FleetHost(NamedTuple):
     """A host of a fleet: *live* while its lease holds, *at rest* once it gave back what it did not need.
 
     Otherwise it is *late*: what it may have spent counts, and what it has not published is in no total.
@@ -54,33 +54,33 @@ class Member(NamedTuple):
     differs: tuple[str, ...] = ()
 
 
-class Standing(NamedTuple):
+class FleetStanding(NamedTuple):
     """All hosts. ``since`` is when the server was last found started anew.
 
     ``went_back`` is the host that proved that the database had gone back to an older state; empty for none.
     """
 
-    members: tuple[Member, ...]
+    members: tuple[FleetHost, ...]
     since: datetime
     went_back: str
 
     @property
-    def late(self) -> tuple[Member, ...]:
+    def late(self) -> tuple[FleetHost, ...]:
         """The hosts that should have reported."""
         return tuple(each for each in self.members if each.state == "late")
 
     @property
-    def unreported(self) -> tuple[Member, ...]:
+    def unreported(self) -> tuple[FleetHost, ...]:
         """The hosts that have said nothing since the server was started anew."""
         return tuple(each for each in self.members if not each.reported)
 
     @property
-    def differing(self) -> tuple[Member, ...]:
+    def differing(self) -> tuple[FleetHost, ...]:
         """The hosts that count calls otherwise than this one."""
         return tuple(each for each in self.members if each.differs)
 
 
-def standing(db: Db, names: ModelName, profile: Profile, host: str | None) -> Standing:
+def standing(db: Transaction, names: ModelName, profile: Profile, host: str | None) -> FleetStanding:
     """Return how the fleet stands, as seen from a host with this profile.
 
     Raises:
@@ -97,7 +97,7 @@ def standing(db: Db, names: ModelName, profile: Profile, host: str | None) -> St
         h.epoch >= f.epoch, h.counting FROM hosts h, fleet f ORDER BY h.name, h.id"""
     )
     members = tuple(
-        Member(
+        FleetHost(
             name,
             uid,
             "at rest" if rests else "live" if holds else "late",
@@ -110,10 +110,10 @@ def standing(db: Db, names: ModelName, profile: Profile, host: str | None) -> St
         )
         for number, name, uid, rests, holds, seen, published, waiting, reported, counted in rows
     )
-    return Standing(members, row[0], row[1])
+    return FleetStanding(members, row[0], row[1])
 
 
-def _open_by_host(db: Db, names: ModelName, rules: Sequence[TagRule]) -> dict[int, int]:
+def _open_by_host(db: Transaction, names: ModelName, rules: Sequence[TagRule]) -> dict[int, int]:
     """Return how much more each host may spend of its tightest lease in dollars that holds now."""
     found: dict[int, int] = {}
     rows = db.execute(
@@ -131,7 +131,7 @@ def _open_by_host(db: Db, names: ModelName, rules: Sequence[TagRule]) -> dict[in
     return {host: max(0, amount) for host, amount in found.items()}
 
 
-def open_leases(db: Db, limits: Iterable[Limit], names: ModelName) -> dict[Scope, int]:
+def open_leases(db: Transaction, limits: Iterable[Limit], names: ModelName) -> dict[Scope, int]:
     """Return how much hosts may spend of limits beyond what they published, in the measure of each."""
     found: dict[Scope, int] = {}
     for limit in limits:
@@ -144,7 +144,7 @@ def open_leases(db: Db, limits: Iterable[Limit], names: ModelName) -> dict[Scope
     return found
 
 
-def release(db: Db, name: str) -> str:
+def release(db: Transaction, name: str) -> str:
     """Let a host that is gone count no more than it published; return its name.
 
     For whoever knows that nothing else was spent there. Should the host come back, it is granted anew.

@@ -17,7 +17,7 @@ from ..profile.plans import FlatRate
 from ..rollup import Dimension, Group, JobRef, Query
 from ..store import queries
 from ..store.queries import Span, Sql
-from .database import Db
+from .database import Transaction
 from .schema import require
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _OF_RATES: Final[tuple[Dimension, ...]] = ("user_id", "service", "model")
 _MEASURED: Final = {"cost": "cost", "calls": "calls", "tokens": "tokens_input + tokens_output"}
 
 
-def by_host(db: Db, limit: Limit, names: ModelName) -> dict[int, int]:
+def by_host(db: Transaction, limit: Limit, names: ModelName) -> dict[int, int]:
     """Return what each host has published of what a limit bounds, in its measure.
 
     What flat rates cover is no part of it.
@@ -49,7 +49,7 @@ def by_host(db: Db, limit: Limit, names: ModelName) -> dict[int, int]:
     return sums
 
 
-def _covered_by_host(db: Db, limit: Limit, names: ModelName) -> dict[int, int]:
+def _covered_by_host(db: Transaction, limit: Limit, names: ModelName) -> dict[int, int]:
     """Return what the flat rates of a limit cover of each host's calls, at list price."""
     if not limit.flat or limit.query.start is None or limit.query.end is None:
         return {}
@@ -63,7 +63,7 @@ def _covered_by_host(db: Db, limit: Limit, names: ModelName) -> dict[int, int]:
 
 
 def _sums_by_host(
-    db: Db, limit: Limit, query: Query, names: ModelName, rates: Sequence[FlatRate] = ()
+    db: Transaction, limit: Limit, query: Query, names: ModelName, rates: Sequence[FlatRate] = ()
 ) -> dict[int, int]:
     """Return what each host has published that counts against a limit; with ``rates`` what those cover."""
     by = tuple(dict.fromkeys((*_OF_RATES, *limit.by))) if rates else limit.by
@@ -169,7 +169,7 @@ class SharedSums:
 
     def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         # The statements are those for SQLite, and all that they need of a connection is `execute`.
-        def asked(db: Db) -> T:
+        def asked(db: Transaction) -> T:
             require(db)
             return question(cast("sqlite3.Connection", db))
 

@@ -12,7 +12,7 @@ After a restart the server may have gone back to an older state (a backup, a rep
 which grants are missing that hosts have. So from then on nothing is granted until each known host has said
 what it has, or has had time to. What a host spent since that older state is known to nobody else: where one
 has proven that the database went back, those that were at work, or have traded since by what it remembers
-(:class:`.Fellow`), are waited for however long it takes, until somebody releases them.
+(:class:`.OtherHost`), are waited for however long it takes, until somebody releases them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from ..budgets.limits import Limit
 from ..budgets.scopes import ModelName
 from ..errors import StorageUnavailable
 from ..profile.types import Profile
-from .database import Db
-from .leases import Fellow, Lease, Term, Want, key_of
+from .database import Transaction
+from .leases import Lease, OtherHost, Term, Want, key_of
 from .schema import SERVER, require
 from .sums import by_host
 
@@ -53,18 +53,18 @@ class HostCopied(StorageUnavailable):
     """Another cost storage takes part under this one's name."""
 
 
-class Seen(NamedTuple):
+class LimitView(NamedTuple):
     """What was found out about a limit that was asked for: what others have, and what became of our own.
 
     ``lost`` and ``spent`` are as ``Lease.lost`` and ``Lease.seen``.
     """
 
-    elsewhere: Elsewhere
+    elsewhere: OthersShare
     lost: int
     spent: int
 
 
-class Elsewhere(NamedTuple):
+class OthersShare(NamedTuple):
     """What the other hosts have of a limit, in its measure."""
 
     spent: int = 0
@@ -73,7 +73,7 @@ class Elsewhere(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class TradeOffer:
     """What a host says and asks. ``lowered`` is what it gives back: to how much each lease went down.
 
     ``fellows`` are the hosts that take part by what the database said last.
@@ -87,14 +87,14 @@ class Offer:
     name: str
     lease_s: int
     leases: Sequence[Lease] = ()
-    fellows: Sequence[Fellow] = ()
+    fellows: Sequence[OtherHost] = ()
     lowered: Sequence[tuple[Key, int]] = ()
     wants: Sequence[Want] = ()
     rests: bool = False
     counting: Mapping[str, str] = field(default_factory=dict)
 
 
-class Answer(NamedTuple):
+class TradeResult(NamedTuple):
     """What the host has now. ``denied`` are the wants that were not granted.
 
     ``waits_for`` are hosts that have not reported since the server was started anew: until they do, or for
@@ -105,7 +105,7 @@ class Answer(NamedTuple):
     number: int
     version: int
     leases: list[Lease]
-    fellows: list[Fellow]
+    fellows: list[OtherHost]
     denied: list[Want]
     waits_for: tuple[str, ...] = ()
     waits_s: float = 0.0
@@ -126,11 +126,11 @@ class Ledgers(NamedTuple):
     """
 
     spent: Callable[[Limit], int]
-    has_all: Callable[[Db, int], bool]
+    has_all: Callable[[Transaction, int], bool]
     profile: Callable[[], Profile]
 
 
-def trade(db: Db, offer: Offer, names: ModelName, ledgers: Ledgers) -> Answer:
+def trade(db: Transaction, offer: TradeOffer, names: ModelName, ledgers: Ledgers) -> TradeResult:
     """Carry out what a host offers and wants, and return what it has then.
 
     Raises:
@@ -171,7 +171,7 @@ def trade(db: Db, offer: Offer, names: ModelName, ledgers: Ledgers) -> Answer:
             *(json.dumps(dict(offer.counting)), host.number),
         )
     )
-    return Answer(
+    return TradeResult(
         host.number,
         version,
         _leases(db, host.number, offer, seen),
@@ -182,7 +182,7 @@ def trade(db: Db, offer: Offer, names: ModelName, ledgers: Ledgers) -> Answer:
     )
 
 
-def _arrived(db: Db, offer: Offer, epoch: int) -> _Host:
+def _arrived(db: Transaction, offer: TradeOffer, epoch: int) -> _Host:
     """Return the host as the database knows it, locked; it is added where it is not known."""
     term = offer.term
     row = db.execute(
@@ -207,7 +207,7 @@ def _arrived(db: Db, offer: Offer, epoch: int) -> _Host:
     return _Host(number, is_behind, has_reported=reported >= epoch)
 
 
-def _is_ours(token: str, offer: Offer) -> bool:
+def _is_ours(token: str, offer: TradeOffer) -> bool:
     """Tell whether a token is that of the host's last exchange, or of one after it that was not answered.
 
     One that was given up and comes late finds the token of a later one: it is not carried out any more.
@@ -217,7 +217,7 @@ def _is_ours(token: str, offer: Offer) -> bool:
     return token == offer.term.token or (other == attempt and int(earlier) < int(number))
 
 
-def _new_epoch(db: Db, before: int, host: int, behind: str) -> int:
+def _new_epoch(db: Transaction, before: int, host: int, behind: str) -> int:
     """Note that the server was started anew: what was granted before may be missing here.
 
     That it went back once before holds on while another host that was at work then has not reported.
@@ -241,7 +241,7 @@ def _new_epoch(db: Db, before: int, host: int, behind: str) -> int:
     )
 
 
-def _restate(db: Db, host: int, leases: Iterable[Lease]) -> None:
+def _restate(db: Transaction, host: int, leases: Iterable[Lease]) -> None:
     """Let the leases of a host be at least what it says that it has."""
     for lease in leases:
         db.execute(
@@ -252,7 +252,7 @@ def _restate(db: Db, host: int, leases: Iterable[Lease]) -> None:
         )
 
 
-def _recall(db: Db, epoch: int, offer: Offer) -> None:
+def _recall(db: Transaction, epoch: int, offer: TradeOffer) -> None:
     """Have those waited for that have traded since the state that came back, by what a host remembers."""
     for each in offer.fellows:
         db.execute(
@@ -263,15 +263,15 @@ def _recall(db: Db, epoch: int, offer: Offer) -> None:
         )
 
 
-def _fellows(db: Db, host: int) -> list[Fellow]:
+def _fellows(db: Transaction, host: int) -> list[OtherHost]:
     """Return the other hosts, but those that have not been seen for longer than a backup is of use."""
     rows = db.execute(
         "SELECT uid, name, version FROM hosts WHERE id <> ? AND seen > now() - interval '35 days'", (host,)
     )
-    return [Fellow(*row) for row in rows]
+    return [OtherHost(*row) for row in rows]
 
 
-def _unreported(db: Db, epoch: int, host: int) -> list[tuple[str, float]]:
+def _unreported(db: Transaction, epoch: int, host: int) -> list[tuple[str, float]]:
     """Return the hosts that may have more than the database knows, and for how many seconds still.
 
     One that was at rest has the longest lease's time, one that was at work twice that. Those that joined
@@ -290,10 +290,10 @@ def _unreported(db: Db, epoch: int, host: int) -> list[tuple[str, float]]:
 
 
 def _granted(
-    db: Db, host: int, wants: Sequence[Want], names: ModelName, ledgers: Ledgers, *, may_grant: bool
-) -> tuple[dict[Key, Seen], list[Want]]:
+    db: Transaction, host: int, wants: Sequence[Want], names: ModelName, ledgers: Ledgers, *, may_grant: bool
+) -> tuple[dict[Key, LimitView], list[Want]]:
     """Grant what is free of each limit; return what was found out about them, and what was denied."""
-    seen, denied = dict[Key, Seen](), list[Want]()
+    seen, denied = dict[Key, LimitView](), list[Want]()
     keyed = {key: want for want in wants if (key := key_of(want.limit))}
     for key, want in sorted(keyed.items(), key=lambda each: each[0]):  # in one order for all: no deadlocks
         db.execute("INSERT INTO scopes VALUES (?) ON CONFLICT DO NOTHING", (key[0],))
@@ -304,7 +304,7 @@ def _granted(
         least = max(want.lost, want.seen - want.spent)
         if lost < least and not (ledgers.has_all(db, host) and by_host(db, want.limit, names) == published):
             lost = least  # what is published meanwhile, and was not when the sum was made, makes it look less
-        seen[key] = Seen(elsewhere, lost, want.spent + lost)
+        seen[key] = LimitView(elsewhere, lost, want.spent + lost)
         used = want.used - want.lost + lost
         free = want.limit.amount - sum(elsewhere) - used - want.need
         if free < 0 or not may_grant:
@@ -326,7 +326,7 @@ def _lost(want: Want, published: int, ledgers: Ledgers) -> int:
     return max(0, published - max(want.spent, ledgers.spent(want.limit))) if lost else 0
 
 
-def _grant(db: Db, host: int, key: Key, want: Want, granted: int) -> None:
+def _grant(db: Transaction, host: int, key: Key, want: Want, granted: int) -> None:
     period = want.limit.period.name if want.limit.period else ""
     db.execute(
         """INSERT INTO leases (scope, starts, ends, host, period, granted, amount)
@@ -336,7 +336,7 @@ def _grant(db: Db, host: int, key: Key, want: Want, granted: int) -> None:
     )
 
 
-def _elsewhere(db: Db, host: int, key: Key, published: dict[int, int]) -> Elsewhere:
+def _elsewhere(db: Transaction, host: int, key: Key, published: dict[int, int]) -> OthersShare:
     """Return what other hosts have of a limit: what they published, and what they may have spent beyond it.
 
     Where hosts have a period that only overlaps this one (another time zone), all that they were granted of
@@ -354,10 +354,10 @@ def _elsewhere(db: Db, host: int, key: Key, published: dict[int, int]) -> Elsewh
         open_ = max(0, granted - (published.get(other, 0) if is_same else 0))
         leased += open_ if is_here else 0
         orphaned += 0 if is_here else open_
-    return Elsewhere(sum(n for other, n in published.items() if other != host), leased, orphaned)
+    return OthersShare(sum(n for other, n in published.items() if other != host), leased, orphaned)
 
 
-def _leases(db: Db, host: int, offer: Offer, seen: dict[Key, Seen]) -> list[Lease]:
+def _leases(db: Transaction, host: int, offer: TradeOffer, seen: dict[Key, LimitView]) -> list[Lease]:
     """Return the leases of a host as they are now."""
     before = {lease.key: lease for lease in offer.leases}
     rows = db.execute(
@@ -382,7 +382,7 @@ def _leases(db: Db, host: int, offer: Offer, seen: dict[Key, Seen]) -> list[Leas
     return found
 
 
-def _one(db: Db, statement: str, *values: object) -> int:
+def _one(db: Transaction, statement: str, *values: object) -> int:
     row = db.execute(statement, values).fetchone()
     assert row is not None  # what was just written
     return int(row[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import CostError
 from ..workspace import Workspace
-from .message import Letters
+from .message import StoredMessages
 from .sender import Sender, deliver_from, run
 
 
@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
         return 0
     with Workspace(root) as workspace:
         try:
-            letters = Letters(workspace.storage)
+            letters = StoredMessages(workspace.storage)
             sender = Sender(workspace.notices, os.environ, deliver_from(letters))
             run(workspace.storage, sender, workspace.clock)
             if root.is_dir():

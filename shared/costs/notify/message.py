@@ -162,7 +162,7 @@ def is_letter(key: str) -> bool:
     return key.startswith(KEY)
 
 
-class Letters:
+class StoredMessages:
     """The messages that are kept in one cost storage, readable by its owner alone."""
 
     def __init__(self, storage: CostStorage) -> None:

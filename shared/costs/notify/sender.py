@@ -25,7 +25,7 @@ from ..storage import CostStorage
 from ..workspace import Clock
 from .addresses import Address, addresses_of, budget_for
 from .channel import send
-from .message import Letters, digest, is_letter
+from .message import StoredMessages, digest, is_letter
 from .queue import KEPT, Attempt, due_at, note
 
 LINGER: Final = timedelta(minutes=3)
@@ -52,7 +52,7 @@ def name_of(notices: Sequence[Notice]) -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def deliver_from(letters: Letters) -> Deliver:
+def deliver_from(letters: StoredMessages) -> Deliver:
     """Return what sends alerts as one message, and a report, which is alone, as it is kept."""
 
     def deliver(address: Address, notices: Sequence[Notice]) -> str:
@@ -65,7 +65,7 @@ def deliver_from(letters: Letters) -> Deliver:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class SendPass:
     """What one pass did. ``next_at`` is when the next delivery is due, ``None`` when none waits.
 
     ``faults`` says of each address that failed why.
@@ -77,7 +77,7 @@ class Pass:
 
 
 @dataclass(slots=True)
-class _Batch:
+class _DeliveryBatch:
     address: Address
     due: list[Queued] = field(default_factory=list)
 
@@ -90,7 +90,7 @@ class Sender:
     environ: Mapping[str, str]
     deliver: Deliver = deliver_digest
 
-    def deliver_due(self, now: datetime, *, at_once: bool = False) -> Pass:
+    def deliver_due(self, now: datetime, *, at_once: bool = False) -> SendPass:
         """Send everything that is due, each address getting one message of all alerts, and its reports.
 
         With ``at_once``, what waits for a later retry is sent too.
@@ -108,19 +108,19 @@ class Sender:
                 faults.append((batch.address.name, fault))
             else:
                 sent += len(batch.due)
-        return Pass(sent, self._tidy(now), tuple(faults))
+        return SendPass(sent, self._tidy(now), tuple(faults))
 
     def next_due(self) -> datetime | None:
         """Return when the next delivery is due; ``None`` when none waits."""
         return min((due for _, _, due in self._open()), default=None)
 
-    def _due(self, now: datetime, *, at_once: bool) -> list[_Batch]:
-        batches: dict[tuple[str, str], _Batch] = {}
+    def _due(self, now: datetime, *, at_once: bool) -> list[_DeliveryBatch]:
+        batches: dict[tuple[str, str], _DeliveryBatch] = {}
         for queued, address, due in self._open():
             if at_once or due <= now:
                 key = queued.notice.key
                 apart = key if is_letter(key) else ""
-                batches.setdefault((address.fingerprint, apart), _Batch(address)).due.append(queued)
+                batches.setdefault((address.fingerprint, apart), _DeliveryBatch(address)).due.append(queued)
         return list(batches.values())
 
     def _tidy(self, now: datetime) -> datetime | None:

@@ -174,7 +174,7 @@ def _fits(name: str, patterns: Iterable[str]) -> bool:
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
-class SameAs(NamedTuple):
+class PricedAs(NamedTuple):
     """At which other service's prices a service sells: which of its models, by patterns of their names."""
 
     service: str
@@ -205,7 +205,9 @@ class PriceBook:
         self.aliases: Mapping[str, str] = plain["aliases"]
         self.avoided: Mapping[str, str] = plain.get("avoided", {})  # what was remembered earlier has none
         self.local_services: frozenset[str] = frozenset(plain["local_services"])
-        self.same_as: Mapping[str, tuple[SameAs, ...]] = {k: _same_as(v) for k, v in plain["same_as"].items()}
+        self.same_as: Mapping[str, tuple[PricedAs, ...]] = {
+            k: _same_as(v) for k, v in plain["same_as"].items()
+        }
         self.surcharges: tuple[Surcharge, ...] = tuple(map(_surcharge, plain.get("surcharges", ())))
         self.fees: tuple[Fee, ...] = tuple(map(_fee, plain.get("fees", ())))
         self.addons: tuple[Addon, ...] = tuple(map(_addon, plain.get("addons", ())))
@@ -277,10 +279,10 @@ class PriceBook:
         return date.fromisoformat(text) if text else None
 
 
-def _same_as(plain: str | Iterable[Mapping[str, Any]]) -> tuple[SameAs, ...]:
+def _same_as(plain: str | Iterable[Mapping[str, Any]]) -> tuple[PricedAs, ...]:
     if isinstance(plain, str):  # what was remembered earlier names the service alone
-        return (SameAs(plain, (), ()),)
-    return tuple(SameAs(one["service"], tuple(one["only"]), tuple(one["except"])) for one in plain)
+        return (PricedAs(plain, (), ()),)
+    return tuple(PricedAs(one["service"], tuple(one["only"]), tuple(one["except"])) for one in plain)
 
 
 def _fee(plain: Mapping[str, Any]) -> Fee:

@@ -27,7 +27,7 @@ from ..model import UNKNOWN, Charge, PricedBy, Unpriced, Usage
 from ..units import without_features
 from . import arithmetic
 from .book import PriceBook
-from .composition import Ingredients, compose, fills, rules_of
+from .composition import PriceSources, compose, fills, rules_of
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
 from .names import normalize_service
@@ -37,7 +37,7 @@ from .sources import CATALOGUE, PROFILE, own_book, user_book
 
 if TYPE_CHECKING:
     from ..storage import CostStorage
-    from .description import Alternative, PricedModel
+    from .description import CheaperModel, PricedModel
 
 _STANDARD: Final = frozenset({"", "standard", "default", "auto", "standard_only", "on_demand", "on-demand"})
 _NAMELESS: Final = "an answer of {} names no model, and none was given: say which with model=..."
@@ -45,7 +45,7 @@ _EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
-class Steady(NamedTuple):
+class PriceWindow(NamedTuple):
     """What holds for one name, tier and region from ``since`` to before ``until``.
 
     ``quote`` is ``None`` where there is no price in all that time.
@@ -79,8 +79,8 @@ class Catalogue:
         self.genai = genai
         self.memory = memory or Memory(None)
         self._offers = Offers(own, overrides, genai, aliases or {})
-        self._known: dict[_Key, Steady] = {}
-        self._stretches: dict[_Key, list[Steady]] = {}
+        self._known: dict[_Key, PriceWindow] = {}
+        self._stretches: dict[_Key, list[PriceWindow]] = {}
         self.place = "prices.yaml beside your profile (cost-dashboard init writes both)"
         """Where a price that is missing would be added, for people."""
 
@@ -174,7 +174,7 @@ class Catalogue:
 
     def steady(
         self, service: str, model: str, at: datetime, tier: str | None = None, region: str | None = None
-    ) -> Steady:
+    ) -> PriceWindow:
         """Return the price that holds at the instant ``at``, and for how long before and after it holds."""
         key = (service, model, tier, region)
         known = self._known.get(key)
@@ -285,7 +285,7 @@ class Catalogue:
         quote = self.quote(service, model, at, tier, region)
         return (quote.reason,) if isinstance(quote, Unpriced) else explain(quote.price, usage)
 
-    def alternatives(self, service: str, model: str, at: datetime) -> list[Alternative]:
+    def alternatives(self, service: str, model: str, at: datetime) -> list[CheaperModel]:
         """Return cheaper models of the same class that are offered at ``at``, the cheapest first."""
         from .description import alternatives  # not needed to price a call
 
@@ -363,8 +363,8 @@ class Catalogue:
                 return other
         return None
 
-    def _ingredients(self, offer: Offer, base: Offer | None) -> Ingredients:
-        return Ingredients(
+    def _ingredients(self, offer: Offer, base: Offer | None) -> PriceSources:
+        return PriceSources(
             offer.prices,
             offer.service,
             self.own,
@@ -387,7 +387,7 @@ class Catalogue:
                 edges |= {rule.since or _EVER, rule.until or _NEVER}
         since = max((edge for edge in edges if edge <= at), default=_EVER)
         until = min((edge for edge in edges if edge > at), default=_NEVER)
-        self._known[key] = Steady(since, until, quote)
+        self._known[key] = PriceWindow(since, until, quote)
 
     def _prices_of_the_week(
         self, service: str, model: str, at: datetime, tier: str | None, region: str | None

@@ -44,7 +44,7 @@ class UsedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CatalogueFinding:
     """One thing to know about prices; ``remedy`` says what to do about it.
 
     ``in_use`` is false where it is about a model that no ledger has.
@@ -59,7 +59,7 @@ class Finding:
 
 def check(
     catalogue: Catalogue, used: Iterable[UsedModel], now: datetime, peers: Sequence[Peer] = ()
-) -> list[Finding]:
+) -> list[CatalogueFinding]:
     """Return all findings: about the models in use first, then about the sources, then about other models.
 
     Where the sources disagree is told of every model in use and of all that the project's and the
@@ -80,7 +80,7 @@ def check(
     ]
 
 
-def unpriced(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Finding]:
+def unpriced(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[CatalogueFinding]:
     """Yield the models with unpriced calls, and whether there is a price for them by now."""
     for model in used:
         if not model.unpriced_calls:
@@ -89,13 +89,15 @@ def unpriced(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Findin
         calls = f"{model.unpriced_calls:,} of {model.calls:,} calls have no price"
         reason = _reason(catalogue, model)
         if reason is None:
-            yield Finding("repriceable", name, f"{calls}; there is one now", "run cost-dashboard reprice")
+            yield CatalogueFinding(
+                "repriceable", name, f"{calls}; there is one now", "run cost-dashboard reprice"
+            )
         else:
             fault, _, remedy = reason.partition(": ")
-            yield Finding("unpriced", name, f"{calls}: {fault}", remedy)
+            yield CatalogueFinding("unpriced", name, f"{calls}: {fault}", remedy)
 
 
-def partial(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Finding]:
+def partial(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[CatalogueFinding]:
     """Yield the models with calls of which a unit had no price, and whether there is one by now."""
     for model in used:
         call = model.partial_example
@@ -107,12 +109,16 @@ def partial(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Finding
         missing = call.unpriced_units if isinstance(found, Unpriced) else found.missing
         if missing:
             units = ", ".join(sorted(missing))
-            yield Finding("partial", name, f"{calls}: {units}", f"add their prices to {catalogue.place}")
+            yield CatalogueFinding(
+                "partial", name, f"{calls}: {units}", f"add their prices to {catalogue.place}"
+            )
         else:
-            yield Finding("repriceable", name, f"{calls}; there are prices now", "run cost-dashboard reprice")
+            yield CatalogueFinding(
+                "repriceable", name, f"{calls}; there are prices now", "run cost-dashboard reprice"
+            )
 
 
-def bills(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Finding]:
+def bills(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[CatalogueFinding]:
     """Yield the models whose provider bills more than a cent and 1 % apart from our own arithmetic."""
     for model in used:
         apart = abs(model.billed - model.computed)
@@ -121,7 +127,7 @@ def bills(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Finding]:
         name = catalogue.name(model.service, model.model)
         billed, computed = (format_usd(Nanos(amount)) for amount in (model.billed, model.computed))
         text = f"its provider billed {billed}, and our arithmetic makes {computed} of the same calls"
-        yield Finding("bill", name, text, f"see cost-dashboard prices show {name}")
+        yield CatalogueFinding("bill", name, text, f"see cost-dashboard prices show {name}")
 
 
 _CENT: Final = 10_000_000
@@ -136,14 +142,14 @@ def _reason(catalogue: Catalogue, model: UsedModel) -> str | None:
     return found.reason if isinstance(found, Unpriced) else None
 
 
-def unverified(catalogue: Catalogue, used: Iterable[UsedModel], now: datetime) -> Iterator[Finding]:
+def unverified(catalogue: Catalogue, used: Iterable[UsedModel], now: datetime) -> Iterator[CatalogueFinding]:
     """Yield the models in use whose price its own source is not sure of."""
     for model in used:
         quote = catalogue.quote(model.service, model.model, now)
         if isinstance(quote, Unpriced) or not quote.priced_by.unverified:
             continue
         by, note = quote.priced_by, quote.price.note or "its source is not sure of it"
-        yield Finding(
+        yield CatalogueFinding(
             "unverified",
             by.model,
             f"the price of {by.source} is not verified: {note}",
@@ -153,7 +159,7 @@ def unverified(catalogue: Catalogue, used: Iterable[UsedModel], now: datetime) -
 
 def differences(
     catalogue: Catalogue, names: Iterable[str], now: datetime, peers: Sequence[Peer] = ()
-) -> Iterator[Finding]:
+) -> Iterator[CatalogueFinding]:
     """Yield what the sources disagree on at ``now``, for the models called ``provider/model``.
 
     Every rate is compared: the ordinary ones, those of larger requests and those of each service tier.
@@ -171,7 +177,9 @@ def differences(
         for who, theirs in _others(catalogue, base, offers, now, peers):
             if disagreement := _disagreement(ours, theirs):
                 text = f"{base.source} says {disagreement[0]}, {who} says {disagreement[1]}"
-                yield Finding("differs", base.name, text, f"see cost-dashboard prices show {base.name}")
+                yield CatalogueFinding(
+                    "differs", base.name, text, f"see cost-dashboard prices show {base.name}"
+                )
 
 
 _Key = tuple[str, int, str]
@@ -304,7 +312,9 @@ def _rate_in_words(key: _Key, rate: Rate | None) -> str:
     return f"{usd} per {UNITS[part].words}{large}{f' ({tier})' if tier else ''}"
 
 
-def stale(catalogue: Catalogue, now: datetime, after_days: int = STALE_AFTER_DAYS) -> Iterator[Finding]:
+def stale(
+    catalogue: Catalogue, now: datetime, after_days: int = STALE_AFTER_DAYS
+) -> Iterator[CatalogueFinding]:
     """Yield the price files whose sources were last looked at more than ``after_days`` days ago."""
     books = [(book, "the project's catalogue") for book in (catalogue.own,)]
     books += [(book, "prices.yaml") for book in (catalogue.overrides,) if book is not None]
@@ -312,7 +322,7 @@ def stale(catalogue: Catalogue, now: datetime, after_days: int = STALE_AFTER_DAY
         checked = book.checked
         age = (now.date() - checked).days if checked else 0
         if checked and age > after_days:
-            yield Finding(
+            yield CatalogueFinding(
                 "stale",
                 what,
                 f"its sources were last looked at on {checked}, {age} days ago",

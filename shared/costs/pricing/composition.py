@@ -35,7 +35,7 @@ _TOOLS: Final = frozenset(
 """Units of tools that a seller runs beside a model."""
 
 
-class Composed(NamedTuple):
+class ComposedPrice(NamedTuple):
     """A price, and which books had a part in it beside the source itself."""
 
     price: Price
@@ -44,7 +44,7 @@ class Composed(NamedTuple):
     by_list: bool = False
 
 
-class Ingredients(NamedTuple):
+class PriceSources(NamedTuple):
     """All that a price is put together from.
 
     ``prices`` is what the source says. ``base`` is the list price of the same model that fills in what the
@@ -62,7 +62,7 @@ class Ingredients(NamedTuple):
     features: tuple[str, ...] = ()
 
 
-def compose(of: Ingredients, at: datetime, tier: str | None, region: str | None) -> Composed | None:
+def compose(of: PriceSources, at: datetime, tier: str | None, region: str | None) -> ComposedPrice | None:
     """Return the price that holds at the instant ``at`` under a tier, in a region; ``None`` without one."""
     found = _users(of, at, tier) if of.users else _listed(of, of.prices, at, tier)
     if found is None:
@@ -77,10 +77,10 @@ def compose(of: Ingredients, at: datetime, tier: str | None, region: str | None)
                 by_own, by_user = by_own or ours, by_user or not ours
     if of.user is not None and not of.users and (rule_ := _agreed(of, at)) is not None:
         price, by_user = rule_.applied(price), True
-    return Composed(price, by_own, by_user, by_list)
+    return ComposedPrice(price, by_own, by_user, by_list)
 
 
-def rules_of(of: Ingredients, tier: str | None) -> list[Discount | Surcharge | Fee | Addon]:
+def rules_of(of: PriceSources, tier: str | None) -> list[Discount | Surcharge | Fee | Addon]:
     """Return every rule that may bear on the price at some date: for telling when it changes."""
     provider = of.prices.name.partition("/")[0]
     rules: list[Discount | Surcharge | Fee | Addon] = []
@@ -94,7 +94,7 @@ def rules_of(of: Ingredients, tier: str | None) -> list[Discount | Surcharge | F
     return rules
 
 
-def _listed(of: Ingredients, prices: PriceList, at: datetime, tier: str | None) -> Composed | None:
+def _listed(of: PriceSources, prices: PriceList, at: datetime, tier: str | None) -> ComposedPrice | None:
     """Return the list price: the model's own for the tier, or the standard one by the provider's rule."""
     price, rule = prices.at(at, tier), None
     if price is None and tier is not None and of.own is not None:
@@ -109,10 +109,10 @@ def _listed(of: Ingredients, prices: PriceList, at: datetime, tier: str | None) 
         price = price.without(_TOOLS)
     price, fee_of_user = _with_fees(of, of.user, price, at)
     price, fee_of_own = _with_fees(of, of.own, price, at)
-    return Composed(price, by_own or rule is not None or fee_of_own, by_user or fee_of_user)
+    return ComposedPrice(price, by_own or rule is not None or fee_of_own, by_user or fee_of_user)
 
 
-def _with_fees(of: Ingredients, book: PriceBook | None, price: Price, at: datetime) -> tuple[Price, bool]:
+def _with_fees(of: PriceSources, book: PriceBook | None, price: Price, at: datetime) -> tuple[Price, bool]:
     """Return the price with a book's fees for what it does not name itself, and whether there are any."""
     fees = [] if book is None or price.free else [fee for fee in _about(book.fees, of) if fee.holds(at)]
     for fee in fees:
@@ -121,7 +121,7 @@ def _with_fees(of: Ingredients, book: PriceBook | None, price: Price, at: dateti
 
 
 def _with_features(
-    of: Ingredients, prices: PriceList, price: Price, at: datetime, tier: str | None
+    of: PriceSources, prices: PriceList, price: Price, at: datetime, tier: str | None
 ) -> tuple[Price, bool, bool]:
     """Return the price with what was asked for on top, and whether our book and the user's had a part in it.
 
@@ -136,7 +136,7 @@ def _with_features(
     return price, by_own, by_user
 
 
-def _addons(of: Ingredients, prices: PriceList, feature: str) -> Iterator[tuple[Addon, bool]]:
+def _addons(of: PriceSources, prices: PriceList, feature: str) -> Iterator[tuple[Addon, bool]]:
     """Yield what prices a feature, and whether that is of the project's own book: the user's comes first."""
     names = (prices.name, f"{of.service}/{prices.name.partition('/')[2]}")
     for book, ours in ((of.user, False), (of.own, True)):
@@ -145,7 +145,7 @@ def _addons(of: Ingredients, prices: PriceList, feature: str) -> Iterator[tuple[
                 yield addon, ours
 
 
-def _users(of: Ingredients, at: datetime, tier: str | None) -> Composed | None:
+def _users(of: PriceSources, at: datetime, tier: str | None) -> ComposedPrice | None:
     """Return the user's own price, with the list's rates for what it does not name."""
     mine = of.prices.at(at, tier)
     standard = of.prices.at(at)
@@ -161,7 +161,7 @@ def _users(of: Ingredients, at: datetime, tier: str | None) -> Composed | None:
         if listed is not None and (filled := _filled(mine, listed.price)) is not mine:
             by_own = listed.by_own
     price, by_ours, by_user = _with_features(of, of.prices, filled, at, tier)
-    return Composed(price, by_own or by_ours, by_user, filled is not mine)
+    return ComposedPrice(price, by_own or by_ours, by_user, filled is not mine)
 
 
 def fills(price: Price) -> bool:
@@ -190,13 +190,13 @@ def _merged(mine: Rates, listed: Rates) -> Rates:
     return {**listed, **mine}
 
 
-def _about(rules: Iterable[_Rule], of: Ingredients) -> list[_Rule]:
+def _about(rules: Iterable[_Rule], of: PriceSources) -> list[_Rule]:
     """Return the rules that are about the model, as the service that is called sells it."""
     name = f"{of.service}/{of.prices.name.partition('/')[2]}"
     return [rule for rule in rules if rule.covers(name)]
 
 
-def _agreed(of: Ingredients, at: datetime) -> Discount | None:
+def _agreed(of: PriceSources, at: datetime) -> Discount | None:
     """Return the discount that the user agreed with the service that was called, or with the model's own."""
     if of.user is None:
         return None

@@ -88,7 +88,7 @@ class PricedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Alternative:
+class CheaperModel:
     """A cheaper model of the same class. ``ratio`` is its price over the other's, for the reference usage."""
 
     service: str
@@ -258,7 +258,7 @@ _FRACTIONAL: Final = {
 """What is counted in millionths, in words, and the unit of its written rate."""
 
 
-def alternatives(catalogue: Catalogue, service: str, model: str, at: datetime) -> list[Alternative]:
+def alternatives(catalogue: Catalogue, service: str, model: str, at: datetime) -> list[CheaperModel]:
     """Return what :meth:`Catalogue.alternatives` promises."""
     name = catalogue.name(service, model)
     kind = catalogue.class_of(name)
@@ -278,7 +278,7 @@ def alternatives(catalogue: Catalogue, service: str, model: str, at: datetime) -
             and charge.priced_by.model != name
             and charge.total < own.total
         ):
-            found.append(Alternative(other_service, other, member, kind, charge.total / own.total))
+            found.append(CheaperModel(other_service, other, member, kind, charge.total / own.total))
     return sorted(found, key=lambda alternative: (alternative.ratio, alternative.name))
 
 

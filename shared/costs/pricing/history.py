@@ -15,7 +15,7 @@ from ..units import last_feature
 from . import arithmetic
 from .book import PriceBook
 from .catalogue import Catalogue, normal_region, normal_tier
-from .composition import Ingredients, compose
+from .composition import PriceSources, compose
 from .genai import SOURCE as GENAI
 from .genai import GenaiPrices
 from .names import normalize_service
@@ -43,7 +43,7 @@ class PriceHistory:
         self._catalogue = catalogue
         self._books: dict[tuple[str, str], PriceBook | None] = {}
         self._genai: dict[str, GenaiPrices] = {}
-        self._editions: dict[tuple[str, str, str], Ingredients | None] = {}
+        self._editions: dict[tuple[str, str, str], PriceSources | None] = {}
 
     def amounts(
         self,
@@ -71,13 +71,13 @@ class PriceHistory:
         region = call.region or named
         return self.amounts(by, service, call.usage, call.timestamp, call.service_tier, region)
 
-    def _edition(self, by: PricedBy) -> Ingredients | None:
+    def _edition(self, by: PricedBy) -> PriceSources | None:
         key = (by.source, by.version, by.model)
         if key not in self._editions:
             self._editions[key] = self._find(by)
         return self._editions[key]
 
-    def _find(self, by: PricedBy) -> Ingredients | None:
+    def _find(self, by: PricedBy) -> PriceSources | None:
         """Return what the price was put together from, as the version of the source tells."""
         version, *extras = by.version.split("+")
         others = dict(extra.split(":", 1) for extra in extras if ":" in extra)
@@ -98,7 +98,7 @@ class PriceHistory:
             base = self._base(listed, others[listed], model)
             if base is None and not features:  # a feature alone may be of the list
                 return None
-        return Ingredients(prices, "", own, user, base, users, features)
+        return PriceSources(prices, "", own, user, base, users, features)
 
     def _base(self, source: str, version: str, name: str) -> PriceList | None:
         """Return the list price that filled in what the user's own left out, whatever its source calls it."""

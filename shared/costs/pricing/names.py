@@ -311,7 +311,7 @@ def _without_path(text: str) -> str:
     return text
 
 
-class Spellings(NamedTuple):
+class ModelSpellings(NamedTuple):
     """What a model's name in a call can stand for: names, the best first, and a region, if it states one.
 
     ``routed`` tells that a router picked the host by a mark in the name, so that its price may be another.
@@ -338,11 +338,11 @@ _CLAUDE: Final = re.compile(
 _DEEPGRAM: Final = re.compile(r"(?:(\d)-)?([a-z]+)-(nova|enhanced|base|whisper)(?:-(\d))?")
 
 
-def spellings(service: str, name: str) -> Spellings:
+def spellings(service: str, name: str) -> ModelSpellings:
     """Return the names under which a service's model may be listed, by the name that a call gives it.
 
     >>> spellings("aws", "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0")
-    Spellings(names=('amazon.nova-lite-v1:0',), region='eu-west-1', routed=False)
+    ModelSpellings(names=('amazon.nova-lite-v1:0',), region='eu-west-1', routed=False)
     >>> spellings("anthropic", "claude-opus-4-8[1m]").names
     ('claude-opus-4-8[1m]', 'claude-opus-4-8', 'claude-4-8-opus')
     """
@@ -366,7 +366,7 @@ def spellings(service: str, name: str) -> Spellings:
     if match := _FINE_TUNED.fullmatch(text):
         names += [text := match[1], *_undated(text)]
     names += _others(service, text)
-    return Spellings(tuple(dict.fromkeys(names)), region, bool(routed))
+    return ModelSpellings(tuple(dict.fromkeys(names)), region, bool(routed))
 
 
 def _addressed(text: str) -> tuple[list[str], str, str | None]:

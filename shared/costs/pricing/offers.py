@@ -49,7 +49,7 @@ class Offer(NamedTuple):
     features: tuple[str, ...] = ()
 
 
-class _Wanted(NamedTuple):
+class _PriceRequest(NamedTuple):
     """What a call asks for: the service, the names (service, model) to look for, and what its name says."""
 
     service: str
@@ -142,7 +142,7 @@ class Offers:
                 vague = wanted.routed or (bool(family) and prices.name != exact)
                 yield Offer(book.source, book.version, prices, wanted.service, name, vague, wanted.region)
 
-    def _wanted(self, service: str, model: str) -> _Wanted:
+    def _wanted(self, service: str, model: str) -> _PriceRequest:
         """Return the service, and the names (service, model) to look for, the best first."""
         given = model.strip().lower()
         wanted = normalize_service(service)
@@ -165,9 +165,9 @@ class Offers:
         names += [self._split(target, wanted) for target in others if target is not None]
         for same in self._own.same_as.get(wanted, ()):
             names += [(same.service, name) for name in spelled.names if same.covers(name)]
-        return _Wanted(wanted, list(dict.fromkeys(names)), spelled.region, spelled.routed)
+        return _PriceRequest(wanted, list(dict.fromkeys(names)), spelled.region, spelled.routed)
 
-    def _names_no_profile(self, wanted: _Wanted, prices: PriceList) -> bool:
+    def _names_no_profile(self, wanted: _PriceRequest, prices: PriceList) -> bool:
         """Whether Bedrock may bill less than this: a regional profile's price, and no profile is named."""
         _, regional, model = prices.name.partition("aws/regional.")
         if not regional or self._genai is None or _PROFILE.match(wanted.names[0][1]) or wanted.region:

@@ -112,7 +112,7 @@ class NewPrice(NamedTuple):
 
 
 @dataclass(slots=True)
-class Sums:
+class RepricingSums:
     """How many calls are corrected, how many of them had no price, and what they cost: nano-dollars."""
 
     calls: int = 0
@@ -134,7 +134,7 @@ class Repricing:
     identify: Identify
     wrong_too: bool = False
     examined: int = 0
-    changes: dict[NewPrice, Sums] = field(default_factory=dict)
+    changes: dict[NewPrice, RepricingSums] = field(default_factory=dict)
     unpriced: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -170,7 +170,7 @@ class Repricing:
     def _count(self, call: Entry, made: Sequence[Entry], correction: Entry) -> None:
         assert correction.charge is not None  # an adjustment always carries the price it was made by
         by = correction.charge.priced_by
-        sums = self.changes.setdefault(NewPrice(by.model, by.source, by.version), Sums())
+        sums = self.changes.setdefault(NewPrice(by.model, by.source, by.version), RepricingSums())
         before = call.cost + sum(each.cost for each in made)
         sums.calls += 1
         sums.resolved += correction.resolves_unpriced

@@ -53,7 +53,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PriceChange:
     """How the price of one model would change. ``before`` and ``after`` are rates in words, in order."""
 
     kind: Literal["added", "removed", "changed"]
@@ -112,7 +112,7 @@ def _by_name(plain: Iterable[Mapping[str, Any]]) -> dict[str, PriceList]:
     return {prices.name: prices for prices in map(from_plain, plain)}
 
 
-def changes(old: Mapping[str, PriceList], new: Mapping[str, PriceList]) -> list[Change]:
+def changes(old: Mapping[str, PriceList], new: Mapping[str, PriceList]) -> list[PriceChange]:
     """Return how prices differ between two sets of them, by name."""
     found = []
     for name in sorted({*old, *new}):
@@ -120,7 +120,7 @@ def changes(old: Mapping[str, PriceList], new: Mapping[str, PriceList]) -> list[
         if before != after:
             kind: Literal["added", "removed", "changed"]
             kind = "added" if name not in old else "removed" if name not in new else "changed"
-            found.append(Change(kind, name, before, after))
+            found.append(PriceChange(kind, name, before, after))
     return found
 
 

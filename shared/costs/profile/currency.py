@@ -2,7 +2,7 @@
 
 >>> euro = Currency("EUR", (("2026-10-01", 850_000_000), ("2026-11-01", 860_000_000)))
 >>> euro.rate_on(date(2026, 10, 31)), euro.rate_on(date(2026, 9, 30))
-(Rate(since='2026-10-01', billionths=850000000), None)
+(CurrencyRate(since='2026-10-01', billionths=850000000), None)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LEAST: Final = 0.000001
 _MOST: Final = 1_000_000
 
 
-class Rate(NamedTuple):
+class CurrencyRate(NamedTuple):
     """What a US dollar is worth from a day on (ISO 8601), in billionths of the other currency's unit."""
 
     since: str
@@ -37,7 +37,7 @@ class Rate(NamedTuple):
     def convert(self, nanos: int) -> int:
         """Return an amount of nano-dollars in billionths of the unit, rounded half to even.
 
-        >>> Rate("2026-11-01", 860_000_000).convert(1_500_000_000)
+        >>> CurrencyRate("2026-11-01", 860_000_000).convert(1_500_000_000)
         1290000000
         """
         return divide(nanos * self.billionths, NANOS_PER_USD)
@@ -46,7 +46,7 @@ class Rate(NamedTuple):
     def text(self) -> str:
         """The rate as people write it.
 
-        >>> Rate("2026-11-01", 860_000_000).text
+        >>> CurrencyRate("2026-11-01", 860_000_000).text
         '0.86'
         """
         whole, rest = divmod(self.billionths, NANOS_PER_USD)
@@ -56,18 +56,18 @@ class Rate(NamedTuple):
 class Conversion(NamedTuple):
     """Writes amounts in another currency, at one rate.
 
-    >>> euro = Conversion("EUR", Rate("2026-11-01", 860_000_000))
+    >>> euro = Conversion("EUR", CurrencyRate("2026-11-01", 860_000_000))
     >>> euro.amount(Nanos(1_500_000_000), 2), euro.text("$1,000.50 of $50 (-$0.0010)")
     ('€1.29', '€860.43 of €43 (-€0.0009)')
     """
 
     code: str
-    rate: Rate
+    rate: CurrencyRate
 
     def amount(self, nanos: int, places: int = 2) -> str:
         """Return an amount of nano-dollars as people read it in the currency.
 
-        >>> yen = Conversion("JPY", Rate("2026-11-01", 155_200_000_000))
+        >>> yen = Conversion("JPY", CurrencyRate("2026-11-01", 155_200_000_000))
         >>> yen.amount(123_456_780_000_000), yen.amount(80_400_000), yen.amount(1, 4)
         ('¥19,160,492', '¥12.48', '<¥0.0001')
         """
@@ -82,7 +82,7 @@ class Conversion(NamedTuple):
         ``exact`` are amounts in nano-dollars, ascending, of which those in the text may be the rounded ones:
         an amount that only they can be is converted from there, so that it is not rounded twice.
 
-        >>> euro = Conversion("EUR", Rate("2026-11-01", 860_000_000))
+        >>> euro = Conversion("EUR", CurrencyRate("2026-11-01", 860_000_000))
         >>> euro.text("$515.94", [515_935_627_748]), euro.text("$515.94")
         ('€443.70', '€443.71')
         """
@@ -98,14 +98,14 @@ class Conversion(NamedTuple):
 
 
 class Currency(NamedTuple):
-    """A currency by its ISO 4217 code, and its rates, oldest first, as pairs of :class:`Rate`."""
+    """A currency by its ISO 4217 code, and its rates, oldest first, as pairs of :class:`CurrencyRate`."""
 
     show: str
     rates: tuple[tuple[str, int], ...]
 
-    def rate_on(self, day: date) -> Rate | None:
+    def rate_on(self, day: date) -> CurrencyRate | None:
         """Return the rate that holds on a day, the latest until then; ``None`` before the first."""
-        known = [Rate(*rate) for rate in self.rates if rate[0] <= day.isoformat()]
+        known = [CurrencyRate(*rate) for rate in self.rates if rate[0] <= day.isoformat()]
         return known[-1] if known else None
 
 

@@ -32,7 +32,7 @@ from ..small_file import note_edit
 from ..yaml_strict import Node, Scalar, load, parse
 from ..yaml_strict.splice import put, scalar
 from .reading import BUDGET_KEYS, parse_profile
-from .types import COUNT_FIELDS, BudgetChanges, Guard, Profile, Rolling
+from .types import COUNT_FIELDS, BudgetChanges, Guard, Profile, RollingLimit
 
 LOCK_WAIT_S: Final = 5.0
 
@@ -176,7 +176,7 @@ def _amount(amount: Nanos) -> str:
 
 def _windows(value: object) -> str:
     """Write windows; one that is no whole number of hours has a fraction of one."""
-    windows: Sequence[Rolling] = value  # type: ignore[assignment]  # what the field holds
+    windows: Sequence[RollingLimit] = value  # type: ignore[assignment]  # what the field holds
     written = [f"{{hours: {each.seconds / 3600:.9g}, limit_usd: {_amount(each.limit)}}}" for each in windows]
     return f"[{', '.join(written)}]"
 

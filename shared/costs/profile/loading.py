@@ -28,7 +28,7 @@ TOLD_FOR_S: Final = 86_400.0
 """How long after limits were loosened each new process says so, in seconds."""
 
 
-class Remembered(NamedTuple):
+class RememberedProfile(NamedTuple):
     """A profile, and which limits that blocked before it has loosened lately, in words."""
 
     profile: Profile
@@ -45,7 +45,7 @@ def load_profile(path: Path | None) -> Profile:
     return Profile() if path is None else _parsed(read(path, ProfileError), path)
 
 
-def load_remembered(path: Path | None, memory: Memory) -> Remembered:
+def load_remembered(path: Path | None, memory: Memory) -> RememberedProfile:
     """As :func:`load_profile`; a file that was read before and has the same bytes is not parsed again.
 
     Raises:
@@ -53,7 +53,7 @@ def load_remembered(path: Path | None, memory: Memory) -> Remembered:
             this path had a limit that blocks.
     """
     if path is None:
-        return Remembered(Profile())
+        return RememberedProfile(Profile())
     known = _known(path, memory)
     try:
         data = read(path, ProfileError)
@@ -64,12 +64,12 @@ def load_remembered(path: Path | None, memory: Memory) -> Remembered:
     profile = _same(known, data, path)
     if profile is not None:
         assert known is not None
-        return Remembered(profile, _still_told(known))
+        return RememberedProfile(profile, _still_told(known))
     before = _blocking(known)
     if before and _says_nothing(data):
         raise _lost(path, "is empty", before)
     profile = _parsed(data, path)
-    return Remembered(profile, _remember(path, memory, data, profile, before))
+    return RememberedProfile(profile, _remember(path, memory, data, profile, before))
 
 
 def blocked_before(path: Path, memory: Memory) -> bool:

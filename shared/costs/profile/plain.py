@@ -1,6 +1,6 @@
 """A profile as JSON-ready data, to remember it by: nothing of it is lost.
 
->>> budget = Budget(daily_limit=5, rolling=(Rolling(3600, 7),), guard=Guard(9, 20))
+>>> budget = Budget(daily_limit=5, rolling=(RollingLimit(3600, 7),), guard=Guard(9, 20))
 >>> users = {"ana": UserSettings("ana", zone("Asia/Kolkata"), budget)}
 >>> profile = Profile(Path("profile.yaml"), users=users, extras={"x-team": ["a", "b"]},
 ...                   shared=SharedBudget("env:COSTS", 60), machines={"desk": Machine(45, stages=("asr",))},
@@ -23,7 +23,7 @@ from .currency import Currency
 from .machines import Machine
 from .plans import Plan
 from .tag_rules import TagRule
-from .types import Budget, Guard, Profile, Rolling, SharedBudget, UserSettings
+from .types import Budget, Guard, Profile, RollingLimit, SharedBudget, UserSettings
 
 
 def to_plain(profile: Profile) -> dict[str, Any]:
@@ -98,6 +98,6 @@ def _budget_from_plain(plain: Mapping[str, Any]) -> Budget:
         name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
     }
     if "rolling" in values:  # an earlier version knew of none
-        values["rolling"] = tuple(Rolling(*window) for window in plain["rolling"])
+        values["rolling"] = tuple(RollingLimit(*window) for window in plain["rolling"])
         values["guard"] = Guard(*plain["guard"])
     return Budget(**values)

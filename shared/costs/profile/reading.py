@@ -30,7 +30,7 @@ from .types import (
     OnGateError,
     OnUnpriced,
     Profile,
-    Rolling,
+    RollingLimit,
     SharedBudget,
     UserSettings,
 )
@@ -209,8 +209,8 @@ def _count(node: Node) -> int | None:
     return None if node.is_null else node.integer(0, _MOST_COUNT)
 
 
-def _rolling(node: Node) -> tuple[Rolling, ...]:
-    found: dict[int, Rolling] = {}
+def _rolling(node: Node) -> tuple[RollingLimit, ...]:
+    found: dict[int, RollingLimit] = {}
     for item in node.items() if node.is_list or node.is_null else (node,):
         window = _window(item)
         if window.seconds in found:
@@ -219,13 +219,13 @@ def _rolling(node: Node) -> tuple[Rolling, ...]:
     return tuple(found[seconds] for seconds in sorted(found))
 
 
-def _window(node: Node) -> Rolling:
+def _window(node: Node) -> RollingLimit:
     node.only(("hours", "limit_usd"))
     hours = node.required("hours")
     seconds = hours.number(maximum=_MOST_HOURS) * 3600
     if seconds < 1 or seconds != int(seconds):
         raise hours.refused(f"{hours.shown} is no window", "write hours such as 5 or 0.5, in whole seconds")
-    return Rolling(int(seconds), node.required("limit_usd").amount())
+    return RollingLimit(int(seconds), node.required("limit_usd").amount())
 
 
 def _guard(node: Node) -> Guard:

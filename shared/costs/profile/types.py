@@ -32,10 +32,10 @@ DEFAULT_THRESHOLDS: Final = (80.0,)
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-class Rolling(NamedTuple):
+class RollingLimit(NamedTuple):
     """What may be spent within any ``seconds`` that end now.
 
-    >>> Rolling(18_000, Nanos(3_000_000_000)).name
+    >>> RollingLimit(18_000, Nanos(3_000_000_000)).name
     '5h'
     """
 
@@ -66,9 +66,9 @@ class Guard(NamedTuple):
     same_request: int | None = None
 
     @property
-    def windows(self) -> tuple[Rolling, ...]:
+    def windows(self) -> tuple[RollingLimit, ...]:
         """What may be spent within a minute, as a window."""
-        return () if self.usd_per_minute is None else (Rolling(60, self.usd_per_minute),)
+        return () if self.usd_per_minute is None else (RollingLimit(60, self.usd_per_minute),)
 
 
 class Budget(NamedTuple):
@@ -100,7 +100,7 @@ class Budget(NamedTuple):
     operation_limits: Mapping[str, Nanos] = _NONE
     service_limits: Mapping[str, Nanos] = _NONE
     yearly_limit: Nanos | None = None
-    rolling: tuple[Rolling, ...] = ()
+    rolling: tuple[RollingLimit, ...] = ()
     daily_calls: int | None = None
     monthly_calls: int | None = None
     daily_tokens: int | None = None

@@ -11,11 +11,11 @@ from .common import plural, usd
 from .document import Column, Figure, Note, Report, Table, derive
 
 if TYPE_CHECKING:
-    from ..fleet.standing import Member, Standing
+    from ..fleet.standing import FleetHost, FleetStanding
     from .reader import SharedReader
 
 
-def hosts_report(standing: Standing, now: datetime, source: str) -> Report:
+def hosts_report(standing: FleetStanding, now: datetime, source: str) -> Report:
     """Return how the hosts of a fleet stand."""
     members = standing.members
     table = Table.of(
@@ -46,7 +46,7 @@ def hosts_report(standing: Standing, now: datetime, source: str) -> Report:
     )
 
 
-def _notes(standing: Standing) -> Iterator[Note]:
+def _notes(standing: FleetStanding) -> Iterator[Note]:
     for each in standing.late:
         yield Note(late_words(each), "warning")
     for each in standing.differing:
@@ -58,7 +58,7 @@ def _notes(standing: Standing) -> Iterator[Note]:
         yield Note(text, "warning" if missing else "plain")
 
 
-def late_words(host: Member) -> str:
+def late_words(host: FleetHost) -> str:
     """Say what is not known of a host that is late."""
     leased = f"; {usd(Nanos(host.open))} counts for what it may have spent" if host.open else ""
     return (
@@ -70,7 +70,7 @@ def late_words(host: Member) -> str:
 SAME_PROFILE: Final = "Give all hosts the same profile"
 
 
-def differing_words(host: Member) -> str:
+def differing_words(host: FleetHost) -> str:
     """Say by what a host counts calls otherwise than this one."""
     return (
         f"{host.name} had {', '.join(host.differs)} other than here when it was seen last, "
@@ -88,7 +88,7 @@ def _ago(at: datetime | None, now: datetime) -> str:
     return f"{seconds} s ago"
 
 
-def _data(host: Member) -> dict[str, object]:
+def _data(host: FleetHost) -> dict[str, object]:
     names = ("host=name", "uid", "state", "seen", "published", "unpublished_bytes=waiting", "differs")
     return derive(host, *names, "leased_usd=open")
 

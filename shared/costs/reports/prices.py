@@ -15,12 +15,12 @@ from ..ledger.line import decode
 from ..ledger.places import DamagedLine
 from ..model import CostState, Entry
 from ..pricing import update
-from ..pricing.check import Finding, UsedModel, check
+from ..pricing.check import CatalogueFinding, UsedModel, check
 from ..pricing.coverage import Coverage, UsedUnits, counted, of_known, of_used
 from ..pricing.description import DatedPrice, PricedModel, RateLine, listing
 from ..pricing.peers import installed_peers
 from ..pricing.price_file import file_prices, merged_file
-from ..pricing.update import Change
+from ..pricing.update import PriceChange
 from ..replacing import replacing
 from ..rollup import Query, Totals
 from ..workspace import PRICES_NAME
@@ -416,7 +416,7 @@ class CheckedPrices(NamedTuple):
     ``everything`` tells that findings about models that no ledger has are shown, too.
     """
 
-    findings: Sequence[Finding]
+    findings: Sequence[CatalogueFinding]
     used: int
     peers: Mapping[str, str]
     everything: bool = False
@@ -455,7 +455,7 @@ def _others(count: int) -> Iterator[Note]:
         yield Note(f"{told} about models that no ledger has: {_EVERYTHING}.", remedy=_EVERYTHING)
 
 
-def _finding(one: Finding) -> Note:
+def _finding(one: CatalogueFinding) -> Note:
     """Return a finding in whole sentences: a table would cut off what it is about."""
     tone: Tone = "warning" if one.kind in _MISSING else "plain"
     return Note(f"{one.kind}: {one.name}: {one.text}. {one.remedy[:1].upper()}{one.remedy[1:]}.", tone)
@@ -469,7 +469,7 @@ class PriceUpdate(NamedTuple):
 
     source: str
     target: str
-    changes: Sequence[Change]
+    changes: Sequence[PriceChange]
     written: bool
 
 
@@ -495,7 +495,7 @@ def price_update_report(facts: PriceUpdate) -> Report:
     )
 
 
-def _change(change: Change) -> str:
+def _change(change: PriceChange) -> str:
     """Return a change in whole sentences: what it was, and what it is now."""
     before = "; ".join(line for line in change.before if line not in change.after)
     after = "; ".join(line for line in change.after if line not in change.before)

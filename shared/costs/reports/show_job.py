@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ..analysis.job import Line, Receipt, per_audio_minute, receipt, receipt_of_sums
+from ..analysis.job import JobLine, Receipt, per_audio_minute, receipt, receipt_of_sums
 from ..analysis.machines import MachineWork
 from ..analysis.sums import UNNAMED, share
 from ..budgets.limits import Spending, crossings, limits_for
@@ -277,7 +277,7 @@ def _data(facts: JobFacts) -> dict[str, object]:
     }
 
 
-def _line(line: Line) -> dict[str, object]:
+def _line(line: JobLine) -> dict[str, object]:
     return {**totals_data(line.totals), "attempts": line.attempts, "models": line.models}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ..analysis.explain import Side, difference
+from ..analysis.explain import ComparedSide, difference
 from ..analysis.sums import UNNAMED, share, total
 from ..money import Nanos
 from ..periods import previous_month
@@ -105,7 +105,7 @@ def _read_calls(
     are read once.
     """
     earlier = same_days_before(month.period, month.pace)
-    before, after = Side(), Side()
+    before, after = ComparedSide(), ComparedSide()
     stretches = [query._replace(start=earlier.start, end=earlier.end)] if month.before else []
     with reader.progress("Repricing") as advance:
         *others, entries = in_turn([counted(reader, each) for each in (*stretches, query)], advance)

@@ -18,11 +18,11 @@ READERS: Final = (
 )
 """What reads an answer in each SDK, before the class that the program gave is made of it."""
 
-_under_way: Final[ContextVar[Answer | None]] = ContextVar("answer_under_way", default=None)
+_under_way: Final[ContextVar[LastAnswer | None]] = ContextVar("answer_under_way", default=None)
 """Where the answer of the call goes whose SDK is at work in this thread or task."""
 
 
-class Answer:
+class LastAnswer:
     """The last answer that an SDK read while this was entered, in ``read``; ``None`` without one."""
 
     __slots__ = ("_before", "read")
@@ -30,7 +30,7 @@ class Answer:
     def __init__(self) -> None:
         self.read: Any = None
 
-    def __enter__(self) -> Answer:
+    def __enter__(self) -> LastAnswer:
         self._before = _under_way.get()
         _under_way.set(self)
         return self

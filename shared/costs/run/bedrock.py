@@ -196,13 +196,13 @@ def _kept(answer: dict[str, Any]) -> bytes:
     try:
         body: bytes = answer["body"].read()
     except BaseException as fault:
-        answer["body"] = StreamingBody(_Broken(fault), None)
+        answer["body"] = StreamingBody(_BrokenBody(fault), None)
         raise
     answer["body"] = StreamingBody(io.BytesIO(body), len(body))
     return body
 
 
-class _Broken(io.RawIOBase):
+class _BrokenBody(io.RawIOBase):
     """A body whose connection broke as it was read."""
 
     def __init__(self, fault: BaseException) -> None:

@@ -6,7 +6,7 @@ A token is at least one byte of text, so a text has at most as many tokens as by
 
 >>> request = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
 >>> bounds_of("openai.resources.chat.completions.completions", "Completions.create", request)
-Bounds(tokens_input=113, max_tokens_output=9, characters=0, tier=None, region=None)
+RequestBounds(tokens_input=113, max_tokens_output=9, characters=0, tier=None, region=None)
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _UNBOUNDED_METHODS: Final = (
 """
 
 
-class Bounds(NamedTuple):
+class RequestBounds(NamedTuple):
     """What a request can use at most; ``None`` where nothing in it says so.
 
     ``tier`` and ``region`` are what it asks for that has a higher price.
@@ -82,39 +82,39 @@ class Bounds(NamedTuple):
     region: str | None = None
 
 
-class _Unbounded(Exception):
+class _NoBound(Exception):
     """Something in a request has no bound."""
 
 
-def bounds_of(module: str, method: str, given: Mapping[str, Any]) -> Bounds:
+def bounds_of(module: str, method: str, given: Mapping[str, Any]) -> RequestBounds:
     """Return the most that the request of a wrapped method can use."""
     config = _plain(given.get("config")) if module.startswith("google.") else None
     said = {**given, **_sent_instead(given), **(_google(config) if isinstance(config, Mapping) else {})}
     if method.endswith("Speech.create"):
-        return Bounds(0, 0, len(said["input"]) if isinstance(said.get("input"), str) else 0)
+        return RequestBounds(0, 0, len(said["input"]) if isinstance(said.get("input"), str) else 0)
     if any(name in module for name in _UNBOUNDED_MODULES) or method.endswith(_UNBOUNDED_METHODS):
-        return Bounds()
-    return Bounds(
+        return RequestBounds()
+    return RequestBounds(
         _input(said), _output(said) if "mbed" not in method else 0, tier=_tier(said), region=_region(said)
     )
 
 
-def bounds_of_bedrock(given: Mapping[str, Any]) -> Bounds:
+def bounds_of_bedrock(given: Mapping[str, Any]) -> RequestBounds:
     """Return the most that a request to Bedrock's runtime can use, read from its arguments.
 
     The body of ``InvokeModel`` is in the words of the model's maker.
 
     >>> ask = [{"role": "user", "content": [{"text": "Hi"}]}]
     >>> bounds_of_bedrock({"modelId": "m", "messages": ask, "inferenceConfig": {"maxTokens": 9}})
-    Bounds(tokens_input=149, max_tokens_output=9, characters=0, tier=None, region=None)
+    RequestBounds(tokens_input=149, max_tokens_output=9, characters=0, tier=None, region=None)
     """
     said = _bedrock_said(given)
     if said is None or ":prompt/" in str(given.get("modelId")):
-        return Bounds()
+        return RequestBounds()
     makes_text = "embed" not in str(given.get("modelId"))
     optimized = found_at(given, ("performanceConfig", "latency")) or given.get("performanceConfigLatency")
     asked = found_at(given, ("serviceTier", "type")) or given.get("serviceTier")
-    return Bounds(
+    return RequestBounds(
         _input(said),
         _output(said) if makes_text else 0,
         tier="optimized" if optimized == "optimized" else _tier({"service_tier": asked}),
@@ -185,7 +185,7 @@ def _input(said: Mapping[str, Any]) -> int | None:
         if is_kept or _looks_up(said.get("tools")) or "compact" in str(said.get("context_management")):
             return None
         found = sum(_size(said[name]) for name in _INPUTS if _is_given(said.get(name)))
-    except _Unbounded:
+    except _NoBound:
         return None
     return FRAME + found + (TOOLS if _is_given(said.get("tools")) else 0)
 
@@ -240,13 +240,13 @@ def _size(value: Any) -> int:
         return _size(value.model_json_schema())
     plain = _plain(value)
     if plain is value:
-        raise _Unbounded
+        raise _NoBound
     return _size(plain)
 
 
 def _sum_of(value: Mapping[Any, Any]) -> int:
     if any(mark in str(value.get("type") or "") for mark in _MEDIA) or _has_media(value):
-        raise _Unbounded
+        raise _NoBound
     return sum(_size(str(name)) + _size(each) for name, each in value.items() if each is not None)
 
 

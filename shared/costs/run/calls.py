@@ -12,10 +12,10 @@ from ..capture.captured import Captured, unreadable
 from ..capture.hosts import region_of, service_of
 from ..capture.reading import UnknownResponse, read_response
 from ..model import UNKNOWN, Usage
-from .answers import Answer
+from .answers import LastAnswer
 from .bedrock import SERVICE as BEDROCK
 from .bedrock import calls_in, units_of
-from .bounds import Bounds, bounds_of, bounds_of_bedrock, model_of
+from .bounds import RequestBounds, bounds_of, bounds_of_bedrock, model_of
 from .jobs import STARTED, Jobs, has_failed
 from .methods import MediaMethod, Method, characters_at, found_at, text_at
 
@@ -29,7 +29,7 @@ _MAKERS: Final = {"mistralai": "mistral"}
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class WrappedCall:
     """One call of a wrapped method, before it returned."""
 
     method: Method
@@ -65,7 +65,7 @@ class Call:
     def failing(self) -> Iterator[None]:
         """Tell whoever was asked before where the call fails, and of an answer that came all the same."""
         try:
-            with Answer() as answer:
+            with LastAnswer() as answer:
                 yield
         except BaseException as fault:
             if self.ticket is None:
@@ -76,7 +76,7 @@ class Call:
                 raise denied from fault
             raise
 
-    def reported(self, answer: Answer) -> bool:
+    def reported(self, answer: LastAnswer) -> bool:
         """Tell of an answer that the SDK read and could not make what was asked for of, if one came."""
         if answer.read is None:
             return False
@@ -128,7 +128,7 @@ class Call:
         return None
 
     @property
-    def bounds(self) -> Bounds | None:
+    def bounds(self) -> RequestBounds | None:
         """The most that its request can use; ``None`` where nothing in it says how much it will use."""
         return bounds_of(self.method.module, self.method.name, self.given)
 
@@ -212,7 +212,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class MediaCall(Call):
+class MediaCall(WrappedCall):
     """A call of a service of speech, translation or documents, before it returned.
 
     ``given`` are its arguments by their names, ``jobs`` what was started before.
@@ -254,7 +254,7 @@ class MediaCall(Call):
     def failing(self) -> Iterator[None]:
         """Tell whoever was asked before where the call fails; forget the job where that failed."""
         try:
-            with Call.failing(self):
+            with WrappedCall.failing(self):
                 yield
         except BaseException:
             if self.method.reads == "known" and has_failed(self.instance):
@@ -286,7 +286,7 @@ class MediaCall(Call):
         return self.model
 
     @property
-    def bounds(self) -> Bounds | None:
+    def bounds(self) -> RequestBounds | None:
         """Nothing: sound and documents are billed by what is in them."""
         return None
 
@@ -419,7 +419,7 @@ class BedrockCall(MediaCall):
         return region if isinstance(region, str) else None
 
     @property
-    def bounds(self) -> Bounds | None:
+    def bounds(self) -> RequestBounds | None:
         """The most that its request can use; nothing for what is billed by seconds or pictures."""
         return None if self.method.reads == "unstated" else bounds_of_bedrock(self.given)
 
@@ -443,7 +443,7 @@ class BedrockAgentCall(BedrockCall):
     __slots__ = ()
 
     @property
-    def bounds(self) -> Bounds | None:
+    def bounds(self) -> RequestBounds | None:
         """Nothing: what an agent or a knowledge base adds is not in the request."""
         return None
 

@@ -16,8 +16,8 @@ from ..capture.watch import STILL_OPEN
 from ..errors import BudgetExceeded, BudgetGateUnavailable
 from ..forks import lock_of
 from ..money import from_usd
-from .calls import Call
-from .holding import Holding, Ticket
+from .calls import WrappedCall
+from .holding import Holding, HoldTicket
 from .jobs import STARTED, Jobs
 from .libraries import LIBRARIES, Library, instrument, reports_by_itself
 from .media_sdks import media_methods
@@ -112,7 +112,7 @@ class Reporter:
         watch = getattr(stream, "_cost_watch", stream)
         self._watches.add(watch)
 
-    def _before(self, about: Call) -> Ticket:
+    def _before(self, about: WrappedCall) -> HoldTicket:
         """Decide on a call that a wrapped method is about to send.
 
         Raises:
@@ -126,7 +126,7 @@ class Reporter:
             if os.environ.get(PURSE_VARIABLE):
                 raise BudgetGateUnavailable(f"the budget of this run cannot be checked: {fault}") from fault
             _say(f"a call is not looked at before it is sent: {fault}")
-            return Ticket(self._record_quietly)
+            return HoldTicket(self._record_quietly)
 
     def _holding(self) -> Holding:
         with self._lock:

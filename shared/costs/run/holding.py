@@ -17,7 +17,7 @@ from .methods import MediaMethod, found_at
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
     from ..tracking.session import Session
-    from .calls import Call
+    from .calls import WrappedCall
     from .purse import Purse
 
 _SESSIONS: Final = frozenset({"messages", "message", "opened"})
@@ -27,7 +27,7 @@ Record = Callable[[Captured, "Hold | None"], float]
 """Records a call under a hold, if there is one; returns its USD."""
 
 
-class Ticket:
+class HoldTicket:
     """One call that may be sent: tell it of what was read of the call, or of what went wrong.
 
     Args:
@@ -133,7 +133,7 @@ class Holding:
         self._record_any = record
         self._counted: set[str] = set()
 
-    def before(self, about: Call) -> Ticket:
+    def before(self, about: WrappedCall) -> HoldTicket:
         """Hold what a call can cost at most.
 
         Raises:
@@ -141,7 +141,7 @@ class Holding:
             BudgetGateUnavailable: that cannot be told.
         """
         if not about.method.sends:
-            return Ticket(self._record, self._purse)
+            return HoldTicket(self._record, self._purse)
         session, name = self._session(), (about.service or about.maker, about.model or "unknown")
         if about.method.reads in _SESSIONS:
             return self._allowed(about, session)
@@ -166,22 +166,22 @@ class Holding:
         self._counted.add(bill)
         return usd
 
-    def _allowed(self, about: Call, session: Session) -> Ticket:
+    def _allowed(self, about: WrappedCall, session: Session) -> HoldTicket:
         if self._purse is not None:
             return self._held(about, self._purse)
         for spending in session.watch.guarding():
             if spending.remaining <= 0:
                 raise too_fast(spending, f"{about.service or about.maker}/{about.model or 'unknown'}")
-        return Ticket(self._record)
+        return HoldTicket(self._record)
 
-    def _held(self, about: Call, purse: Purse) -> Ticket:
+    def _held(self, about: WrappedCall, purse: Purse) -> HoldTicket:
         from ..tracking.reserving import call_request, make_intent
 
         service, model = about.service or about.maker, about.model or "unknown"
         bounds = None if about.method.reads in _SESSIONS else about.bounds
         if bounds is None:
             # Nothing in the request says how much it will use: it is sent while anything is left.
-            return Ticket(self._record, purse, purse.hold(None, f"{service}/{model}"))
+            return HoldTicket(self._record, purse, purse.hold(None, f"{service}/{model}"))
         session = self._session()
         extra: dict[str, Any] = {"characters": bounds.characters} if bounds.characters else {}
         extra |= {"service_tier": bounds.tier, "region": bounds.region or about.region}
@@ -202,14 +202,14 @@ class Holding:
             hold.intended = None  # the bounds of a request are no usage
             return place, hold
 
-        return Ticket(self._record, purse, *held(), held)
+        return HoldTicket(self._record, purse, *held(), held)
 
 
 def _aws_status(fault: BaseException) -> object:
     return found_at(fault, ("response", "ResponseMetadata", "HTTPStatusCode"))
 
 
-def _fingerprint(about: Call) -> str:
+def _fingerprint(about: WrappedCall) -> str:
     """Return what tells one request from another; nothing can be read back from it."""
     given = sorted((name, _short(value)) for name, value in about.given.items())
     args = () if isinstance(about.method, MediaMethod) else about.args

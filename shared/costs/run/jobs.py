@@ -23,7 +23,7 @@ STARTED: Final = "/started"
 """What the id of a job ends with in the entry of one whose result was not read."""
 
 
-class _Sent(NamedTuple):
+class _SubmittedJob(NamedTuple):
     """A job: its call, without what was sent, what is told where nobody reads its result, and who sent it."""
 
     about: MediaCall
@@ -55,7 +55,7 @@ class Jobs:
         self._read_late = read_late
         self._was_read = was_read
         self._models: dict[str, str] = {}
-        self._open: dict[Hashable, _Sent] = {}
+        self._open: dict[Hashable, _SubmittedJob] = {}
 
     def started(self, about: MediaCall, answer: Any) -> None:
         """Keep a job: what only its request says, and that it has to be read. One without a name is not."""
@@ -65,7 +65,9 @@ class Jobs:
         if isinstance(job, str) and (model := about.model):
             self._models[job] = model
         without = replace(about, instance=None, args=(), given={})
-        self._open[_key(job, self._dropped)] = _Sent(without, about.not_read(job), about.speaker, os.getpid())
+        self._open[_key(job, self._dropped)] = _SubmittedJob(
+            without, about.not_read(job), about.speaker, os.getpid()
+        )
 
     def model_of(self, job: object) -> str | None:
         """Return the model that a job was started with."""
@@ -110,7 +112,7 @@ def _key(job: Hashable, dropped: Callable[[Hashable], object] | None = None) -> 
     return ref(job, dropped) if getattr(type(job), "__weakrefoffset__", 0) else job
 
 
-def _is_own(sent: _Sent) -> bool:
+def _is_own(sent: _SubmittedJob) -> bool:
     """Tell whether this process has sent it: a forked child has copies of its parent's."""
     return sent.process == os.getpid()
 

@@ -92,7 +92,7 @@ def arguments_of(
     return dict(given)
 
 
-class _Noted(StandIn):
+class _SentParts(StandIn):
     """Parts that are sent as a call goes on; ``first`` is the first one, once it was sent."""
 
     __slots__ = ("first",)
@@ -109,8 +109,8 @@ class _Noted(StandIn):
         return self._note(next(self.original))
 
 
-class _NotedLater(_Noted):
-    """As :class:`_Noted`, of parts that have to be awaited."""
+class _SentAsyncParts(_SentParts):
+    """As :class:`_SentParts`, of parts that have to be awaited."""
 
     __slots__ = ()
 
@@ -126,7 +126,7 @@ def noting(parts: Any) -> Any:
     >>> list(parts), parts.first
     (['config', 'sound'], 'config')
     """
-    return (_NotedLater if hasattr(parts, "__aiter__") else _Noted)(parts)
+    return (_SentAsyncParts if hasattr(parts, "__aiter__") else _SentParts)(parts)
 
 
 def found_at(place: object, way: tuple[str, ...]) -> object:

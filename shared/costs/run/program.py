@@ -45,24 +45,24 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ProgramRun:
     """One start of a program. ``id`` marks its entries, in their metadata under ``run``."""
 
     id: str
     began: datetime
 
     @classmethod
-    def begin(cls) -> Run:
+    def begin(cls) -> ProgramRun:
         """Return a new run, beginning now."""
         return cls(new_id(), datetime.now(UTC))
 
 
 def environment(
-    environ: Mapping[str, str], run: Run, given: Assignment, storage: CostStorage, profile: Path | None
+    environ: Mapping[str, str], run: ProgramRun, given: Assignment, storage: CostStorage, profile: Path | None
 ) -> dict[str, str]:
     """Return the program's environment: its own, and what makes its Python processes report.
 
-    >>> env = environment({"PYTHONPATH": "lib"}, Run("r-1", datetime.now(UTC)), Assignment(stage="13"),
+    >>> env = environment({"PYTHONPATH": "lib"}, ProgramRun("r-1", datetime.now(UTC)), Assignment(stage="13"),
     ...                   CostStorage(Path("/costs")), None)
     >>> env["PYTHONPATH"].endswith("bootstrap:lib"), env["COST_TRACKER_STAGE"], env["COST_TRACKER_RUN"]
     (True, '13', 'r-1')
@@ -134,7 +134,7 @@ def next_attempt(index: Store, ledger: Path, stage: str | None) -> int | None:
     return 1 + max((entry.attempt for entry in index.entries(Query(ledger=ledger, stage=stage))), default=0)
 
 
-def entries_of(index: Store, run: Run) -> list[Entry]:
+def entries_of(index: Store, run: ProgramRun) -> list[Entry]:
     """Return the entries that a run has left, in whichever ledgers."""
     index.catch_up_all()
     since = datetime.fromtimestamp(bucket_of(run.began), UTC)

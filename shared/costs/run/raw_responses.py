@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from ..capture.standin import StandIn
-from .answers import Answer
+from .answers import LastAnswer
 
 See = Callable[[Any], Any]
 """Takes what was parsed, and returns what the program gets instead."""
@@ -35,7 +35,7 @@ def watched_raw(result: Any, see: See) -> Any:
         return _AsyncRaw(result, see)
     if "Legacy" not in type(result).__name__:
         return _Raw(result, see)
-    raw = _Parsed(result, see)
+    raw = _ParsedResponse(result, see)
     if raw.streams:
         return raw
     try:
@@ -46,7 +46,7 @@ def watched_raw(result: Any, see: See) -> Any:
     return result
 
 
-class _Parsed(StandIn):
+class _ParsedResponse(StandIn):
     """A raw response that is seen when it is parsed."""
 
     __slots__ = ("_raw_parsed", "_raw_see", "_raw_seen")
@@ -73,7 +73,7 @@ class _Parsed(StandIn):
     @contextmanager
     def _unfit_shown(self) -> Iterator[None]:
         """Show an answer too that the SDK has read and cannot make what was asked for of."""
-        with Answer() as answer:
+        with LastAnswer() as answer:
             try:
                 yield
             except Exception:
@@ -88,7 +88,7 @@ class _Parsed(StandIn):
         return self._raw_see(parsed)
 
 
-class _Raw(_Parsed):
+class _Raw(_ParsedResponse):
     """A raw response whose body is seen once, however it is read."""
 
     __slots__ = ()

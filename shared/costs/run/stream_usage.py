@@ -16,7 +16,7 @@ from ..capture.standin import StandIn
 _ASK: Final = {"include_usage": True}
 
 
-class Question:
+class UsageOption:
     """Puts the question into one call, and takes it out again where a server refuses it."""
 
     def __init__(self, given: dict[str, Any]) -> None:
@@ -43,9 +43,9 @@ class Question:
             return await wrapped(*args, **self._given)
 
 
-def asking(given: dict[str, Any]) -> Question | None:
+def asking(given: dict[str, Any]) -> UsageOption | None:
     """Return the question to put into a call; ``None`` where the program asks itself, or streams nothing."""
-    return Question(given) if _is_unasked_stream(given) else None
+    return UsageOption(given) if _is_unasked_stream(given) else None
 
 
 def quiet(stream: Any) -> Any:

@@ -28,14 +28,14 @@ from ..capture.watch import StreamNames
 from .answers import watch_answers
 from .bedrock import SERVICE as BEDROCK
 from .bedrock import follow_agent, follow_events
-from .calls import AzureSpeechCall, BedrockAgentCall, BedrockCall, Call, MediaCall
+from .calls import AzureSpeechCall, BedrockAgentCall, BedrockCall, MediaCall, WrappedCall
 from .jobs import Jobs
 from .methods import MediaMethod, Method, Reads, arguments_of, found_at, noting
 from .raw_responses import is_raw, watched_raw
 from .sending import SENDERS, Sending, Ticket, watch_sending
 from .stream_usage import asking, quiet
 
-Before = Callable[["Call"], Ticket]
+Before = Callable[["WrappedCall"], Ticket]
 """Decides on a call before it is sent; what it raises, the program gets in its place."""
 
 
@@ -267,7 +267,7 @@ class Wrapper:
         def around(wrapped: Any, instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
             if _within.get():
                 return wrapped(*args, **given)
-            about = Call(
+            about = WrappedCall(
                 method, instance, args, {**dict(zip(method.positional, args, strict=False)), **given}
             )
             about = replace(about, ticket=self._before(about))
@@ -281,13 +281,13 @@ class Wrapper:
 
         return around
 
-    async def _later(self, later: Awaitable[Any], about: Call, *, asked: bool) -> Any:
+    async def _later(self, later: Awaitable[Any], about: WrappedCall, *, asked: bool) -> Any:
         # Another task may have made the call than awaits it.
         with about.failing(), _alone(about.method), Sending(about.ticket):
             result = await later
         return self._seen(result, about, asked=asked)
 
-    def _seen(self, result: Any, about: Call, *, asked: bool) -> Any:
+    def _seen(self, result: Any, about: WrappedCall, *, asked: bool) -> Any:
         """Return what the program gets: the response itself, or a stream that is followed."""
         try:
             return self._followed(result, about, asked=asked)
@@ -296,7 +296,7 @@ class Wrapper:
             about.tell(about.unread(fault))
             return result
 
-    def _followed(self, result: Any, about: Call, *, asked: bool) -> Any:
+    def _followed(self, result: Any, about: WrappedCall, *, asked: bool) -> Any:
         match about.method.reads:
             case "response" if is_raw(result):
                 return watched_raw(result, lambda read: self._read_later(read, about, asked=asked))
@@ -305,7 +305,9 @@ class Wrapper:
             case "stream":
                 return self._tracked_stream(result, about, asked=False)
             case "headers":
-                return (_EnteredLater if hasattr(result, "__aenter__") else _Entered)(result, about)
+                return (_EnteredAsyncResponse if hasattr(result, "__aenter__") else _EnteredResponse)(
+                    result, about
+                )
             case "messages" | "message":
                 self._message(about, result)
             case "characters":
@@ -318,7 +320,7 @@ class Wrapper:
                 about.report_known(result, about.tell)
         return result
 
-    def _read_later(self, result: Any, about: Call, *, asked: bool) -> Any:
+    def _read_later(self, result: Any, about: WrappedCall, *, asked: bool) -> Any:
         """Return what the program gets of a response as it reads it, whatever is wrong with that here."""
         try:
             return self._parsed(result, about, asked=asked)
@@ -326,13 +328,13 @@ class Wrapper:
             about.tell(about.unread(fault))
             return result
 
-    def _parsed(self, result: Any, about: Call, *, asked: bool) -> Any:
+    def _parsed(self, result: Any, about: WrappedCall, *, asked: bool) -> Any:
         if _is_stream(result):
             return self._tracked_stream(result, about, asked=asked)
         about.report(result, about.tell)
         return result
 
-    def _tracked_stream(self, result: Any, about: Call, *, asked: bool) -> Any:
+    def _tracked_stream(self, result: Any, about: WrappedCall, *, asked: bool) -> Any:
         names = StreamNames(about.service, about.stream_model)
         if isinstance(about, BedrockAgentCall):
             self._tracked(follow_agent(result, lambda call: about.tell(about.named(call)), names))
@@ -345,7 +347,7 @@ class Wrapper:
         self._tracked(stream)
         return quiet(stream) if asked else stream
 
-    def _message(self, about: Call, message: Any) -> None:
+    def _message(self, about: WrappedCall, message: Any) -> None:
         """Follow a session, of which every message passes here; its connection is what is called."""
         watch = self._sessions.get(about.instance)
         if watch is None:
@@ -390,12 +392,12 @@ def _kind(method: MediaMethod) -> type[MediaCall]:
     return AzureSpeechCall if method.service == "azure-speech" else MediaCall
 
 
-class _Entered(StandIn):
+class _EnteredResponse(StandIn):
     """What is entered with ``with``, and whose headers say then what is billed."""
 
     __slots__ = ("_about",)
 
-    def __init__(self, original: Any, about: Call) -> None:
+    def __init__(self, original: Any, about: WrappedCall) -> None:
         super().__init__(original)
         object.__setattr__(self, "_about", about)
 
@@ -409,8 +411,8 @@ class _Entered(StandIn):
         return self.original.__exit__(*how)
 
 
-class _EnteredLater(_Entered):
-    """As :class:`_Entered`, for ``async with``."""
+class _EnteredAsyncResponse(_EnteredResponse):
+    """As :class:`_EnteredResponse`, for ``async with``."""
 
     __slots__ = ()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from ..capture.agent_sessions import Sessions, held_against, sessions_in
+from ..capture.agent_sessions import KnownSessions, held_against, sessions_in
 from ..capture.captured import Captured
 from ..capture.reading import UnknownResponse, all_adapters, read_response
 from ..capture.streams import track_stream
@@ -161,7 +161,7 @@ def log_stream(session: Session, stream: Stream, told: Told) -> Stream:
         return cast("Stream", track_stream(stream, report, StreamNames(told.service, told.model)))
 
 
-def _agent_sessions(session: Session) -> Sessions:
+def _agent_sessions(session: Session) -> KnownSessions:
     """Return the agents' sessions of the cost storage: another process may go on with one."""
     return sessions_in(session.workspace.storage.root)
 

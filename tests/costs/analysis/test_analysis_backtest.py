@@ -19,7 +19,7 @@ from shared.costs.budgets.limits import Limit, Spending, limits_for, tightness
 from shared.costs.budgets.scopes import CallScope
 from shared.costs.money import Nanos
 from shared.costs.profile import Budget, Profile, UserSettings
-from shared.costs.profile.types import NO_BUDGET, Guard, Rolling
+from shared.costs.profile.types import NO_BUDGET, Guard, RollingLimit
 from shared.costs.rollup import JobRef
 from tests.support.history import entry
 
@@ -77,7 +77,7 @@ KINDS: dict[str, tuple[dict[str, Any], list[TrialCall], list[tuple[str, float | 
     "a week": ({"weekly_limit": usd(1)}, [call(1), call(150), call(170)], [("2026-W45", 150, 1)]),
     "a year": ({"yearly_limit": usd(1)}, [call(1), call(900)], [("2026", 900, 1)]),
     "a window": (
-        {"rolling": (Rolling(5 * 3600, usd(2)),)},
+        {"rolling": (RollingLimit(5 * 3600, usd(2)),)},
         [call(0), call(4), call(5), call(5.001), call(9.5)],
         [(f"5h {int((START + timedelta(hours=5)).timestamp()) // 18_000}", 5, 1)],
     ),
@@ -249,7 +249,7 @@ BUDGETS = st.fixed_dictionaries(
         "model_limits": st.sampled_from([{}, {"a/m": usd(2)}]),
         "tag_limits": st.sampled_from([{}, {"x": usd(1), "y": usd(2)}]),
         "rolling": st.sampled_from(
-            [(), (Rolling(7_200, usd(1)),), (Rolling(60, usd(1)), Rolling(18_000, usd(3)))]
+            [(), (RollingLimit(7_200, usd(1)),), (RollingLimit(60, usd(1)), RollingLimit(18_000, usd(3)))]
         ),
         "daily_calls": COUNTS,
         "monthly_tokens": COUNTS,

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.costs.analysis.like_calls import LikeCalls, Priced, Repriced, rounded_sum
+from shared.costs.analysis.like_calls import LikeCalls, PricedCall, RepricedTotals, rounded_sum
 from shared.costs.model import Charge, PricedBy, Usage
 from shared.costs.money import Nanos, divide
 from shared.costs.pricing import arithmetic
-from shared.costs.pricing.catalogue import Catalogue, Steady
+from shared.costs.pricing.catalogue import Catalogue, PriceWindow
 from shared.costs.pricing.offers import Quote
 from shared.costs.pricing.rates import UNITS, Price, Rate, Step
 
@@ -68,17 +68,17 @@ class Changing:
     def __init__(self, prices: Sequence[Price | None], days: int) -> None:
         self.prices, self.length = prices, timedelta(days=days)
 
-    def steady(self, service: str, model: str, at: datetime, *_: object) -> Steady:
+    def steady(self, service: str, model: str, at: datetime, *_: object) -> PriceWindow:
         number = (at - BEGIN) // self.length
         price = self.prices[number % len(self.prices)]
         since = BEGIN + number * self.length
         by = PricedBy("catalogue", "1", f"{service}/{model}")
-        return Steady(since, since + self.length, None if price is None else Quote(price, by))
+        return PriceWindow(since, since + self.length, None if price is None else Quote(price, by))
 
 
-def one_by_one(calls: Sequence[Priced], prices: Changing) -> Repriced:
+def one_by_one(calls: Sequence[PricedCall], prices: Changing) -> RepricedTotals:
     """Return what calls come to, each by itself."""
-    result = Repriced()
+    result = RepricedTotals()
     for call in calls:
         quote = prices.steady("s", "m", call.at).quote
         found = arithmetic.amounts(quote.price, call.usage) if quote else None
@@ -93,7 +93,7 @@ def one_by_one(calls: Sequence[Priced], prices: Changing) -> Repriced:
 
 CALLS = st.lists(
     st.builds(
-        Priced,
+        PricedCall,
         st.integers(0, 30 * 24).map(lambda hours: BEGIN + timedelta(hours=hours)),
         usages(),
         st.integers(0, 10**9).map(Nanos),
@@ -102,7 +102,7 @@ CALLS = st.lists(
 )
 PLAIN = st.lists(
     st.builds(
-        Priced,
+        PricedCall,
         st.integers(0, 30 * 24).map(lambda hours: BEGIN + timedelta(hours=hours)),
         st.builds(Usage, tokens_input=st.integers(1, 200_000), tokens_output=st.integers(1, 9_999)),
         st.integers(0, 10**9).map(Nanos),
@@ -115,7 +115,7 @@ PLAIN = st.lists(
 @pytest.mark.no_cover
 @settings(deadline=None, max_examples=60)
 @given(CALLS | PLAIN, st.lists(st.none() | PRICES, min_size=1, max_size=3), st.integers(1, 30))
-def test_together_is_one_by_one(calls: list[Priced], prices: list[Price | None], days: int) -> None:
+def test_together_is_one_by_one(calls: list[PricedCall], prices: list[Price | None], days: int) -> None:
     changing = Changing(prices, days)
     alike = LikeCalls(calls)
     for _ in range(2):  # what was taken apart once is used again
@@ -149,7 +149,7 @@ HOURS = st.lists(st.integers(-3 * 365 * 24, 400 * 24), min_size=1, max_size=5)
 @pytest.mark.parametrize("name", MODELS, ids=lambda name: name[1])
 @settings(deadline=None, max_examples=8)
 @given(calls=CALLS)
-def test_calls_at_the_catalogues_prices(name: tuple[str, str, str | None], calls: list[Priced]) -> None:
+def test_calls_at_the_catalogues_prices(name: tuple[str, str, str | None], calls: list[PricedCall]) -> None:
     service, model, tier = name
     result = LikeCalls(calls).repriced(CATALOGUE, service, model, tier, None)
     charges = [CATALOGUE.charge(service, model, c.usage, c.at, tier) for c in calls]

@@ -23,7 +23,7 @@ from shared.costs.errors import BudgetExceeded
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
 from shared.costs.periods import month, previous_month, year, zone
-from shared.costs.profile.types import Budget, Profile, Rolling, UserSettings
+from shared.costs.profile.types import Budget, Profile, RollingLimit, UserSettings
 from shared.costs.rollup import JobRef, Query
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 500_000, tzinfo=UTC)
@@ -237,7 +237,7 @@ MAPS = st.dictionaries(NAMES, st.just(from_usd(1)), max_size=3)
             st.sampled_from(["a", "openai/a", "openai/a-1", "gemini/b", "google/b"]), st.just(from_usd(1))
         ),
         daily_calls=st.none() | st.just(3),
-        rolling=st.just((Rolling(3_600, from_usd(1)),)),
+        rolling=st.just((RollingLimit(3_600, from_usd(1)),)),
         thresholds=st.just((80.0,)),
     ),
     st.builds(

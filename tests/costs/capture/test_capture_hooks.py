@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 from capture_sink import Broken, Calls
 
-from shared.costs.capture.agent_sessions import Sessions
+from shared.costs.capture.agent_sessions import KnownSessions
 from shared.costs.capture.hooks.langchain import ModelCalls
 from shared.costs.extras import needs
 from shared.costs.model import Usage
@@ -314,7 +314,7 @@ def test_a_fork_while_a_thread_is_in_a_hook(calls: Calls) -> None:
     from shared.costs.capture.hooks.opentelemetry import CostSpanProcessor
 
     processor, chains = CostSpanProcessor(calls), ModelCalls(calls)
-    sessions, reporter = Sessions(), Reporter()
+    sessions, reporter = KnownSessions(), Reporter()
     provider = TracerProvider()
     provider.add_span_processor(processor)
     held, over = threading.Event(), threading.Event()

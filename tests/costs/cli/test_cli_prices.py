@@ -12,9 +12,9 @@ import pytest
 
 from shared.cost_tracker import CostTracker
 from shared.costs.memory import Memory
-from shared.costs.pricing.check import Finding
+from shared.costs.pricing.check import CatalogueFinding
 from shared.costs.pricing.description import DatedPrice, PricedModel, RateLine
-from shared.costs.pricing.update import Change
+from shared.costs.pricing.update import PriceChange
 from shared.costs.reports.prices import (
     CheckedPrices,
     PriceUpdate,
@@ -278,13 +278,15 @@ def test_what_list_and_show_look_like() -> None:
 
 def test_what_check_looks_like() -> None:
     findings = [
-        Finding(
+        CatalogueFinding(
             "unpriced", "acme/one", "3 of 4 calls have no price: no price for it", "add it to prices.yaml"
         ),
-        Finding("stale", "prices.yaml", "its sources were last looked at on 2026-01-02", "set `checked`"),
+        CatalogueFinding(
+            "stale", "prices.yaml", "its sources were last looked at on 2026-01-02", "set `checked`"
+        ),
     ]
     check_report("prices-check", checked_prices_report(CheckedPrices(findings, 7, {"litellm": "1.80.0"})))
-    elsewhere = Finding("differs", "acme/two", "a says $1, b says $2", "see it", in_use=False)
+    elsewhere = CatalogueFinding("differs", "acme/two", "a says $1, b says $2", "see it", in_use=False)
     check_report("prices-check-others", checked_prices_report(CheckedPrices([elsewhere] * 55, 1, {})))
     check_report(
         "prices-check-everything", checked_prices_report(CheckedPrices([elsewhere], 1, {}, everything=True))
@@ -294,8 +296,8 @@ def test_what_check_looks_like() -> None:
 
 def test_what_an_update_looks_like() -> None:
     changes = [
-        Change("added", "acme/two", after=("standard since 2026-06-01: input $1",)),
-        Change(
+        PriceChange("added", "acme/two", after=("standard since 2026-06-01: input $1",)),
+        PriceChange(
             "changed",
             "acme/one",
             before=("standard since 2026-01-01: input $1",),

@@ -14,7 +14,7 @@ from shared.costs.apps.cli.commands.reprice import repricing_report
 from shared.costs.ledger.ids import id_for_request
 from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
-from shared.costs.pricing.repricing import NewPrice, Repricing, Sums
+from shared.costs.pricing.repricing import NewPrice, Repricing, RepricingSums
 from tests.costs.cli.cli_support import OCTOBER, ROOT, Dashboard
 from tests.support.golden import check_report
 
@@ -104,8 +104,12 @@ def test_what_it_looks_like() -> None:
     check_report("reprice-nothing", repricing_report(found, written=True))
     found.examined = 1_240
     found.changes = {
-        NewPrice("openai/gpt-4o", "catalogue", "f7623856"): Sums(12, 0, from_usd("0.81"), from_usd("0.405")),
-        NewPrice("acme/unheard-of-1", "profile", "1b2c"): Sums(3, 3, from_usd(0), from_usd("0.00009")),
+        NewPrice("openai/gpt-4o", "catalogue", "f7623856"): RepricingSums(
+            12, 0, from_usd("0.81"), from_usd("0.405")
+        ),
+        NewPrice("acme/unheard-of-1", "profile", "1b2c"): RepricingSums(
+            3, 3, from_usd(0), from_usd("0.00009")
+        ),
     }
     found.unpriced.update({"acme/other-1": 2, "acme/other-2": 1})
     check_report("reprice-dry", repricing_report(found, written=False))

@@ -14,7 +14,7 @@ import pytest
 
 from shared.costs.apps.cli.program import run
 from shared.costs.demo.history import PEOPLE, RUNAWAY_CALLS
-from shared.costs.demo.writing import Sample, write_sample
+from shared.costs.demo.writing import DemoFiles, write_sample
 from shared.costs.errors import WrongUsage
 from shared.costs.ledger.line import decode
 from shared.costs.ledger.places import DamagedLine
@@ -30,12 +30,12 @@ NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> DemoFiles:
     return write_sample(tmp_path_factory.mktemp("demo") / "sample", NOW)
 
 
 @pytest.fixture(scope="module")
-def history(sample: Sample) -> list[Entry]:
+def history(sample: DemoFiles) -> list[Entry]:
     found = []
     for ledger, _ in sample.jobs:
         for line in ledger.read_bytes().splitlines(keepends=True):
@@ -46,7 +46,7 @@ def history(sample: Sample) -> list[Entry]:
     return found
 
 
-def test_it_has_what_it_promises(history: list[Entry], sample: Sample) -> None:
+def test_it_has_what_it_promises(history: list[Entry], sample: DemoFiles) -> None:
     assert {entry.user_id for entry in history} == {person.user_id for person in PEOPLE}
     assert {entry.timestamp.strftime("%Y-%m") for entry in history} == {"2026-09", "2026-10", "2026-11"}
     assert len({entry.stage for entry in history}) == 4
@@ -96,10 +96,12 @@ def test_it_can_be_written_on_any_day(now: datetime, tmp_path: Path) -> None:
 
 
 @pytest.mark.no_cover
-def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(sample: Sample, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(
+    sample: DemoFiles, tmp_path: Path
+) -> None:
     again, other = write_sample(tmp_path / "again", NOW), write_sample(tmp_path / "other", NOW, seed=1)
 
-    def ledgers(one: Sample) -> dict[str, bytes]:
+    def ledgers(one: DemoFiles) -> dict[str, bytes]:
         return {str(path.relative_to(one.root)): path.read_bytes() for path, _ in one.jobs}
 
     assert ledgers(again) == ledgers(sample)
@@ -115,7 +117,7 @@ def test_a_directory_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in target.iterdir()] == ["file"]
 
 
-def test_files_are_private(sample: Sample) -> None:
+def test_files_are_private(sample: DemoFiles) -> None:
     for path, _ in sample.jobs[:20]:
         assert path.stat().st_mode & 0o777 == 0o600
     assert sample.root.stat().st_mode & 0o777 == 0o700
@@ -189,7 +191,7 @@ users:
 
 
 @pytest.mark.no_cover
-def test_a_stricter_budget_is_tried_on_it(sample: Sample, tmp_path: Path) -> None:
+def test_a_stricter_budget_is_tried_on_it(sample: DemoFiles, tmp_path: Path) -> None:
     file = tmp_path / "stricter.yaml"
     file.write_text(STRICTER)
     with Workspace(sample.storage.root, sample.profile, clock=lambda: NOW) as workspace:

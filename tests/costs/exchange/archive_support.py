@@ -13,8 +13,8 @@ import duckdb
 
 from shared.costs.archive.known import KnownArchives
 from shared.costs.archive.manifest import Manifest
-from shared.costs.archive.places import Place
-from shared.costs.exchange.archiving import Archived, archive
+from shared.costs.archive.places import ArchiveStorage
+from shared.costs.exchange.archiving import ArchiveResult, archive
 from shared.costs.exchange.calendar import Calendar
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.writer import append
@@ -70,7 +70,7 @@ class World:
         self.location = self.location or str(self.root / "archive")
 
     @property
-    def place(self) -> Place:
+    def place(self) -> ArchiveStorage:
         return self.known.place(self.location)
 
     def ledger(self, job: str) -> Path:
@@ -83,7 +83,7 @@ class World:
         append(path, b"".join(map(encode, entries)), 2.0)
         return path
 
-    def archive(self, before: str = "2026-11", place: Place | None = None) -> Archived:
+    def archive(self, before: str = "2026-11", place: ArchiveStorage | None = None) -> ArchiveResult:
         return archive(self.store, Calendar(self.profile), self.known, place or self.place, before)
 
     def manifest(self) -> Manifest:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.costs.corrections import Corrected
-from shared.costs.exchange.revisions import Account
+from shared.costs.exchange.revisions import RecordedCall
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
 
@@ -54,10 +54,10 @@ class Kept:
     def elsewhere(self, _calls: object, _source: str) -> set[str]:
         return set()
 
-    def account(self, entry_id: str) -> Account | None:
+    def account(self, entry_id: str) -> RecordedCall | None:
         found = self.entries.get(entry_id)
         corrections = [each for each in self.entries.values() if each.corrects == entry_id]
-        return Account(Path(), Corrected.of(found, corrections)) if found else None
+        return RecordedCall(Path(), Corrected.of(found, corrections)) if found else None
 
     def alone(self) -> AbstractContextManager[object]:
         return nullcontext()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from shared.costs.exchange.sessions import files_under
 from shared.costs.exchange.sessions.positions import Positions
-from shared.costs.exchange.sessions.taking import SessionImport, Taken
+from shared.costs.exchange.sessions.taking import ProgramImport, SessionImport
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query
@@ -23,7 +23,7 @@ CATALOGUE = Catalogue.load()
 class Imported(NamedTuple):
     """What one import did, and what the ledgers have since."""
 
-    taken: Taken
+    taken: ProgramImport
     entries: list[Entry]
     sums: dict[str, Counter[str]]
     """Counts by model: what the entries have, taken back ones not."""

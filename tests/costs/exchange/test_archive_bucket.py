@@ -18,8 +18,8 @@ from moto.server import ThreadedMotoServer
 from shared.costs.archive.bucket import Bucket
 from shared.costs.archive.duck import MissingExtra
 from shared.costs.archive.known import KnownArchive
-from shared.costs.archive.manifest import ArchiveAway, DamagedArchive, Manifest
-from shared.costs.archive.places import OtherManifest, Stored
+from shared.costs.archive.manifest import ArchiveUnreachable, DamagedArchive, Manifest
+from shared.costs.archive.places import OtherManifest, StoredManifest
 from shared.costs.archive.restoring import restored
 from shared.costs.errors import WrongUsage
 from shared.costs.exchange.archive_check import check_archive
@@ -96,7 +96,7 @@ def test_a_host_that_was_overtaken_begins_again(bucket: World, tmp_path: Path) -
     others = [other]
 
     class Overtaken(Bucket):
-        def commit(self, document: bytes, before: Stored | None) -> None:
+        def commit(self, document: bytes, before: StoredManifest | None) -> None:
             if others:
                 others.pop().archive()
             super().commit(document, before)
@@ -167,10 +167,12 @@ def test_what_a_server_refuses_to_give_is_no_damage(bucket: World, monkeypatch: 
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{refusing.server_port}")
         away = Bucket(PLACE, bucket.root / "fresh")
         for action in (away.manifest, away.parts, partial(away.digest, "x"), partial(away.file, "x")):
-            with pytest.raises(ArchiveAway, match=r"s3://team-costs/ledger: .*ExpiredToken.*AWS_PROFILE"):
+            with pytest.raises(
+                ArchiveUnreachable, match=r"s3://team-costs/ledger: .*ExpiredToken.*AWS_PROFILE"
+            ):
                 action()
         monkeypatch.setattr(Refusing, "document", document)
-        with pytest.raises(ArchiveAway, match="ExpiredToken"):
+        with pytest.raises(ArchiveUnreachable, match="ExpiredToken"):
             check_archive(away, silent)
         [fault] = bucket.known.faults()
         assert fault.is_away

@@ -13,8 +13,8 @@ from archive_views import PROFILE, SUMS, expected, fill, plain
 from shared.costs.archive.known import KnownArchive
 from shared.costs.errors import WrongUsage
 from shared.costs.exchange.calendar import Calendar
-from shared.costs.exchange.exports import Context
-from shared.costs.exchange.history import History
+from shared.costs.exchange.exports import ExportContext
+from shared.costs.exchange.history import StoredHistory
 from shared.costs.exchange.packing import pack
 from shared.costs.exchange.views import view_named, view_names
 from shared.costs.exchange.warehouse import BadQuery, ask
@@ -33,8 +33,8 @@ def archive_of(world: World) -> KnownArchive:
 def answered(
     world: World, sql: str, archive: KnownArchive | None
 ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    history = History.of(world.store, archive)
-    with ask(sql, history, Context(), Calendar(PROFILE), history) as answer:
+    history = StoredHistory.of(world.store, archive)
+    with ask(sql, history, ExportContext(), Calendar(PROFILE), history) as answer:
         columns, rows = answer.columns, list(answer.rows)
     assert history.missed == []
     return columns, rows
@@ -45,7 +45,7 @@ def asked(world: World, sql: str, archive: KnownArchive | None) -> list[tuple[An
 
 
 def columns_of(world: World, sql: str) -> tuple[str, ...]:
-    with ask(sql, History.of(world.store, None), Context()) as answer:
+    with ask(sql, StoredHistory.of(world.store, None), ExportContext()) as answer:
         return answer.columns
 
 

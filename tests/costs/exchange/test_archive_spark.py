@@ -10,8 +10,8 @@ from archive_support import World, at, call
 from archive_views import PROFILE, fill
 
 from shared.costs.exchange.calendar import Calendar
-from shared.costs.exchange.exports import Context
-from shared.costs.exchange.history import History
+from shared.costs.exchange.exports import ExportContext
+from shared.costs.exchange.history import StoredHistory
 from shared.costs.exchange.spark import NoCluster, ask_spark
 from shared.costs.exchange.views import view_named, view_names
 from shared.costs.exchange.warehouse import BadQuery, ask
@@ -29,11 +29,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def both(world: World, address: str, sql: str, *, archived: bool) -> list[list[tuple[object, ...]]]:
     archive = world.known.all()[0] if archived else None
     calendar = Calendar(PROFILE)
-    here = History.of(world.store, archive)
-    with ask(sql, here, Context(), calendar, here) as answer:
+    here = StoredHistory.of(world.store, archive)
+    with ask(sql, here, ExportContext(), calendar, here) as answer:
         local = list(answer.rows)
-    there = History.of(world.store, archive)
-    with ask_spark(sql, address, there, Context(), calendar) as answer:
+    there = StoredHistory.of(world.store, archive)
+    with ask_spark(sql, address, there, ExportContext(), calendar) as answer:
         return [local, list(answer.rows)]
 
 
@@ -83,7 +83,11 @@ def test_what_goes_wrong_is_said(server: str, tmp_path: Path) -> None:
     with (
         pytest.raises(BadQuery, match="no_such"),
         ask_spark(
-            "SELECT no_such FROM entries", server, History.of(world.store, None), Context(), Calendar(PROFILE)
+            "SELECT no_such FROM entries",
+            server,
+            StoredHistory.of(world.store, None),
+            ExportContext(),
+            Calendar(PROFILE),
         ),
     ):
         pass
@@ -91,11 +95,11 @@ def test_what_goes_wrong_is_said(server: str, tmp_path: Path) -> None:
     archive = world.known.all()[0]
     for path in Path(world.location).glob("month=*/*.parquet"):
         path.rename(path.with_suffix(".away"))
-    history = History.of(world.store, archive)
+    history = StoredHistory.of(world.store, archive)
     object.__setattr__(history, "_rest", [])
     with (
         pytest.raises(NoCluster, match="cannot read the archive"),
-        ask_spark("SELECT 1 FROM entries", server, history, Context(), Calendar(PROFILE)),
+        ask_spark("SELECT 1 FROM entries", server, history, ExportContext(), Calendar(PROFILE)),
     ):
         pass
     world.store.close()

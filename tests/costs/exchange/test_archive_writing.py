@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from shared.costs.apps.cli.commands.archive import archived_report
 from shared.costs.archive.known import ArchiveBusy, KnownArchive, KnownArchives
 from shared.costs.archive.manifest import DamagedArchive, HeldLedger, Manifest
-from shared.costs.archive.places import Folder, OtherManifest, Stored
+from shared.costs.archive.places import Folder, OtherManifest, StoredManifest
 from shared.costs.archive.restoring import restored
 from shared.costs.errors import StorageUnavailable, WrongUsage
 from shared.costs.exchange import staging
@@ -249,7 +249,7 @@ class Dying(Folder):
         super().put(name, draft)
         self._step()
 
-    def commit(self, document: bytes, before: Stored | None) -> None:
+    def commit(self, document: bytes, before: StoredManifest | None) -> None:
         self._step()
         super().commit(document, before)
         self._step()
@@ -324,7 +324,7 @@ class Overtaken(Folder):
         super().__init__(root)
         self.other, self.times = other, times
 
-    def commit(self, document: bytes, before: Stored | None) -> None:
+    def commit(self, document: bytes, before: StoredManifest | None) -> None:
         if self.times:
             self.times -= 1
             self.other()

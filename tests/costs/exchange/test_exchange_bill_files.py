@@ -28,10 +28,10 @@ from shared.costs.exchange.bills.google import google_category, google_meter
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
 from shared.costs.exchange.reconciling.names import folded
-from shared.costs.exchange.reconciling.run import Bill, Comparing, Terms
+from shared.costs.exchange.reconciling.run import Bill, BillComparison, ComparisonTerms
 from shared.costs.exchange.reports.reconcile import SPEC
 from shared.costs.exchange.rows import CannotRead, NotUnderstood
-from shared.costs.exchange.shelf import Shelf
+from shared.costs.exchange.shelf import BatchWriter
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.reports.document import Report
 from shared.costs.storage import CostStorage
@@ -64,7 +64,9 @@ def text_of(name: str, catalogue: Catalogue) -> str:
 def compared(index: Store, *paths: Path) -> Comparison:
     for path in paths:
         os.utime(path, (LATER.timestamp(), LATER.timestamp()))
-    return Comparing(index, LATER, Terms()).run(Bill.of_file(path, bill_format_for(path)) for path in paths)
+    return BillComparison(index, LATER, ComparisonTerms()).run(
+        Bill.of_file(path, bill_format_for(path)) for path in paths
+    )
 
 
 def outcome(found: Comparison) -> tuple[int, int, int]:
@@ -145,9 +147,9 @@ def test_amounts_in_two_currencies_are_converted_line_by_line(
         lines[number] = ",".join(cells).replace(",USD,", ",EUR,")
     (tmp_path / "focus.csv").write_text("".join([header, *lines]))
     bill = Bill.of_file(tmp_path / "focus.csv", bill_formats()["focus"])
-    terms = Terms(rates={"EUR": 2})  # type: ignore[dict-item]  # whole
-    assert Comparing(openai, LATER, terms).run([bill]).settled == []
-    unknown = Comparing(openai, LATER, Terms()).run([bill])
+    terms = ComparisonTerms(rates={"EUR": 2})  # type: ignore[dict-item]  # whole
+    assert BillComparison(openai, LATER, terms).run([bill]).settled == []
+    unknown = BillComparison(openai, LATER, ComparisonTerms()).run([bill])
     assert set(unknown.currencies) == {"EUR"}
 
 
@@ -232,8 +234,10 @@ def test_a_bill_that_was_cut_off_is_incomplete_and_adjusts_no_sum(
     text = text_of("focus", catalogue)
     path = tmp_path / "focus.csv"
     path.write_text(text[: len(text) * 2 // 3])
-    adjuster = Adjuster(openai, Shelf(openai), CostStorage(tmp_path / "storage"), LATER, "1")
-    found = Comparing(openai, LATER, Terms(), adjuster).run([Bill.of_file(path, bill_format_for(path))])
+    adjuster = Adjuster(openai, BatchWriter(openai), CostStorage(tmp_path / "storage"), LATER, "1")
+    found = BillComparison(openai, LATER, ComparisonTerms(), adjuster).run(
+        [Bill.of_file(path, bill_format_for(path))]
+    )
     assert found.refused_count == 1
     assert "may be cut off" in found.incomplete[0]
     assert "no sum was adjusted" in found.notes[-1]
@@ -717,7 +721,7 @@ def test_differences_are_named_in_any_mixture(seed: int, tmp_path: Path, catalog
             path.write_text(text)
             os.utime(path, (JUST_THEN.timestamp(), JUST_THEN.timestamp()))
             made.append(Bill.of_file(path, bill_format_for(path)))
-        found = Comparing(index, JUST_THEN, Terms()).run(made)
+        found = BillComparison(index, JUST_THEN, ComparisonTerms()).run(made)
         expected = set(of.planted) - set(form.cannot) | ({"currency"} if is_abroad else set())
         if form.by_id and "late" in chosen:
             expected |= {"not_billed"}

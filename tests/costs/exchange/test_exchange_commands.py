@@ -16,10 +16,10 @@ from shared.costs.analysis.calls import net_calls
 from shared.costs.apps.cli.program import run
 from shared.costs.corrections import Corrected
 from shared.costs.exchange.exports import exports
-from shared.costs.exchange.importing import Importer, Source
+from shared.costs.exchange.importing import Importer, ImportSource
 from shared.costs.exchange.imports import import_for
 from shared.costs.exchange.reconciling.calls import calls_between
-from shared.costs.exchange.shelf import BATCH, NotWritten, Shelf
+from shared.costs.exchange.shelf import BATCH, BatchWriter, NotWritten
 from shared.costs.ledger.line import encode
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
@@ -183,7 +183,7 @@ def test_what_somebody_took_back_stays_taken_back(
     asked(capsys, *words, "month-first")
     with Store.of(storage) as index:
         [one] = index.entries(Query())
-        shelf, ledger = Shelf(index), next(storage.root.glob("imported/*/*/cost_ledger.jsonl"))
+        shelf, ledger = BatchWriter(index), next(storage.root.glob("imported/*/*/cost_ledger.jsonl"))
         shelf.write(ledger, reversal(Corrected.of(one, ()), "billed once", one.timestamp))
         shelf.flush()
     assert asked(capsys, *words, "day-first")[1]["recorded_anew"] == 0
@@ -374,7 +374,7 @@ def test_a_refund_in_two_logs_takes_back_once(
 def test_batches_are_written_whole_and_known_before_they_are(storage: CostStorage, tmp_path: Path) -> None:
     ledger = tmp_path / "job-1" / "cost_ledger.jsonl"
     with Store.of(storage) as index:
-        shelf = Shelf(index)
+        shelf = BatchWriter(index)
         for number in range(BATCH + 1):
             one = entry(number + 1)
             assert not shelf.knows(one.id)
@@ -391,13 +391,13 @@ def test_a_ledger_that_cannot_be_written_stops_the_import_and_a_rerun_adds_the_r
     blocked = storage.root / "imported/old/job-2"
     blocked.parent.mkdir(parents=True)
     blocked.write_text("in the way")
-    source = Source(history, import_for(history), "old")
+    source = ImportSource(history, import_for(history), "old")
     with Store.of(storage) as index:
-        importer = Importer(source, storage, Catalogue.load(), Shelf(index))
+        importer = Importer(source, storage, Catalogue.load(), BatchWriter(index))
         with pytest.raises(NotWritten, match="cannot be written to"):
             importer.run()
         blocked.unlink()
-        tally = Importer(source, storage, Catalogue.load(), Shelf(index)).run()
+        tally = Importer(source, storage, Catalogue.load(), BatchWriter(index)).run()
     assert (tally.added, tally.known) == (2, 1)
     assert sum(one.cost for one in entries_of(storage)) == COST
 
@@ -409,7 +409,7 @@ def test_an_interrupted_import_is_taken_up_again_and_doubles_nothing(
     history = tmp_path / "long.jsonl"
     given = [entry(number + 1) for number in range(2 * BATCH + 7)]
     history.write_bytes(b"".join(map(encode, given)))
-    source = Source(history, import_for(history), "old")
+    source = ImportSource(history, import_for(history), "old")
 
     def interrupted(rows: int) -> None:
         if rows > BATCH:
@@ -417,8 +417,8 @@ def test_an_interrupted_import_is_taken_up_again_and_doubles_nothing(
 
     with Store.of(storage) as index:
         with pytest.raises(KeyboardInterrupt):
-            Importer(source, storage, Catalogue.load(), Shelf(index), progress=interrupted).run()
-        tally = Importer(source, storage, Catalogue.load(), Shelf(index)).run()
+            Importer(source, storage, Catalogue.load(), BatchWriter(index), progress=interrupted).run()
+        tally = Importer(source, storage, Catalogue.load(), BatchWriter(index)).run()
     assert (tally.added, tally.known) == (BATCH + 7, BATCH)
     assert entries_of(storage) == given
 
@@ -428,7 +428,7 @@ def test_an_entry_that_is_known_from_its_own_ledger_is_not_taken_again(
 ) -> None:
     ledger = tmp_path / "job-1" / "cost_ledger.jsonl"
     with Store.of(storage) as index:
-        shelf = Shelf(index)
+        shelf = BatchWriter(index)
         shelf.write(ledger, entry())
         shelf.flush()
     copy = tmp_path / "copy.jsonl"

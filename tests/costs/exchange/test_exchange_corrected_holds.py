@@ -14,8 +14,8 @@ from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.apps.cli.program import run
 from shared.costs.exchange.bills import bill_format_for
 from shared.costs.exchange.reconciling.adjusting import Adjuster
-from shared.costs.exchange.reconciling.run import Bill, Comparing, Terms
-from shared.costs.exchange.shelf import Shelf
+from shared.costs.exchange.reconciling.run import Bill, BillComparison, ComparisonTerms
+from shared.costs.exchange.shelf import BatchWriter
 from shared.costs.workspace import Workspace
 
 MODEL = ("openrouter", "acme/unheard-of-1")
@@ -62,9 +62,11 @@ def bill(amount: str) -> Callable[[CostTracker, str, Path], None]:
                 f"gen-1,{at:%Y-%m-%d %H:%M:%S.%f},{amount},0,1000000,10,0,0,acme/unheard-of-1,Acme\n"
             )
             index, later = workspace.index, at + timedelta(days=60)
-            adjuster = Adjuster(index, Shelf(index), workspace.storage, later, "1")
+            adjuster = Adjuster(index, BatchWriter(index), workspace.storage, later, "1")
             os.utime(path, (later.timestamp(), later.timestamp()))  # older than an hour: final
-            Comparing(index, later, Terms(), adjuster).run([Bill.of_file(path, bill_format_for(path))])
+            BillComparison(index, later, ComparisonTerms(), adjuster).run(
+                [Bill.of_file(path, bill_format_for(path))]
+            )
             assert adjuster.written == 1
 
     return compare

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.errors import UnsafePath, WrongUsage
-from shared.costs.exchange.exports import Context, export_named, exports
+from shared.costs.exchange.exports import ExportContext, export_named, exports
 from shared.costs.exchange.exports.csv import guarded, unguarded
-from shared.costs.exchange.source import Indexed, Listed
+from shared.costs.exchange.source import IndexedEntries, Listed
 from shared.costs.ledger.cells import cells_of, cells_of_line
 from shared.costs.ledger.columns import COLUMN_NAMES, entry_of, row_of
 from shared.costs.ledger.line import SEAL_LENGTH, decode, encode, seal
@@ -40,7 +40,7 @@ def written(name: str, given: list[Entry], folder: Path) -> Path:
     export = export_named(name)
     target = folder / f"costs{export.suffix}"
     with replacing(target) as draft:
-        assert export.write(Listed(given), draft, Context(about={"budgets": []})) == len(given)
+        assert export.write(Listed(given), draft, ExportContext(about={"budgets": []})) == len(given)
     return target
 
 
@@ -192,7 +192,9 @@ def test_json_carries_what_it_is_given_about_budgets(tmp_path: Path) -> None:
 def test_progress_is_told_every_thousand_and_at_the_end(tmp_path: Path) -> None:
     told: list[int] = []
     target = tmp_path / "x"
-    export_named("jsonl").write(Listed(entry(n) for n in range(2_001)), target, Context(progress=told.append))
+    export_named("jsonl").write(
+        Listed(entry(n) for n in range(2_001)), target, ExportContext(progress=told.append)
+    )
     assert told == [1_000, 2_000, 2_001]
 
 
@@ -344,7 +346,9 @@ def test_an_interrupt_at_any_time_leaves_the_old_file_and_nothing_else(name: str
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), replacing(target) as draft:
-        export_named(name).write(Listed(entry(n) for n in range(1_500)), draft, Context(progress=interrupted))
+        export_named(name).write(
+            Listed(entry(n) for n in range(1_500)), draft, ExportContext(progress=interrupted)
+        )
     assert target.read_text() == "old"
     assert [path.name for path in folder.iterdir()] == ["costs"]
 
@@ -496,12 +500,12 @@ def test_exports_from_the_index_are_those_of_its_entries(tmp_path: Path) -> None
         append(ledger, b"".join(map(encode, given)), 1.0)
         index.catch_up(ledger)
         damaged = ledger.read_bytes().replace(b'"ana"', b'"anb"', 1)
-        assert list(Indexed(index, Query()).cells()) == [cells_of(one) for one in given]
-        assert list(Indexed(index, Query(user_id="kim")).cells()) == [
+        assert list(IndexedEntries(index, Query()).cells()) == [cells_of(one) for one in given]
+        assert list(IndexedEntries(index, Query(user_id="kim")).cells()) == [
             cells_of(one) for one in given if one.user_id == "kim"
         ]
         ledger.write_bytes(damaged)  # after it was taken in
-        lines = Indexed(index, Query(ledger=ledger))
+        lines = IndexedEntries(index, Query(ledger=ledger))
         assert [row[0] for row in lines.cells()] == [one.id for one in lines.entries()]
         assert len(list(lines.cells())) == 4
 
@@ -518,7 +522,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(name: str, limit: int,
     target.write_text("old")
     many = [entry(n, description=str(n) * 40, request_id=f"{n * 7919:x}") for n in range(2_000)]
     with pytest.raises(CannotWrite), largest_file(limit), replacing(target) as draft:
-        export_named(name).write(Listed(many), draft, Context())
+        export_named(name).write(Listed(many), draft, ExportContext())
     assert target.read_text() == "old"
     assert [path.name for path in folder.iterdir()] == ["costs"]
 

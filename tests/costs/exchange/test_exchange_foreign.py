@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.costs.exchange.foreign import NAMES, Defaults, Understood, understand
+from shared.costs.exchange.foreign import NAMES, Defaults, ForeignCall, understand
 from shared.costs.money import from_usd
 
 ROW: dict[str, object] = {"model": "gpt-4o", "timestamp": "2025-03-01T12:00:00Z", "input_tokens": 1000}
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 
-def understood(**values: object) -> Understood:
+def understood(**values: object) -> ForeignCall:
     return understand(ROW | values, Defaults())
 
 

@@ -11,12 +11,12 @@ import pytest
 from exchange_samples import AT, charge, entry
 
 from shared.costs.apps.cli.commands.query import PIECES, SHOWN, answer_report
-from shared.costs.exchange.exports import Context, export_named, exports
+from shared.costs.exchange.exports import ExportContext, export_named, exports
 from shared.costs.exchange.imported import import_report
 from shared.costs.exchange.importing import Tally
 from shared.costs.exchange.imports import NotUnderstood
 from shared.costs.exchange.source import Listed
-from shared.costs.exchange.warehouse import Answer
+from shared.costs.exchange.warehouse import QueryResult
 from shared.costs.formats.canvas import Canvas
 from shared.costs.formats.text import render
 from shared.costs.model import Charge, PricedBy, Usage
@@ -59,7 +59,7 @@ TEXTS = sorted(name for name, export in exports().items() if export.text)
 def test_exports_as_they_were(name: str, tmp_path: Path) -> None:
     target = tmp_path / "export"
     about = {"exported_at": "2026-11-22T09:30:00+00:00", "budgets": []}
-    export_named(name).write(Listed(ENTRIES), target, Context(about))
+    export_named(name).write(Listed(ENTRIES), target, ExportContext(about))
     check(f"export-{name}{export_named(name).suffix}", target.read_bytes().decode().replace("\r\n", "\n"))
 
 
@@ -89,8 +89,8 @@ def test_the_answer_of_a_query() -> None:
         ("13_ai_summarization", Decimal("0.004500000"), 1_200, None, True, datetime(2026, 11, 22)),  # noqa: DTZ001
         ("evil \x1b[2J", Decimal(50), 3, 0.5, False, None),
     )
-    answer = Answer(("stage", "cost", "calls", "share", "late", "at"), rows)
-    for name, given in (("query", answer), ("query-empty", Answer(("stage",), ()))):
+    answer = QueryResult(("stage", "cost", "calls", "share", "late", "at"), rows)
+    for name, given in (("query", answer), ("query-empty", QueryResult(("stage",), ()))):
         check(f"{name}-{WIDTH}.txt", render(answer_report(given), Canvas(WIDTH)))
         for format_name, pieces in PIECES.items():
             check(f"{name}.{format_name}", "".join(pieces(given)))
@@ -99,7 +99,7 @@ def test_the_answer_of_a_query() -> None:
 def test_no_digit_of_a_number_is_cut_and_amounts_line_up() -> None:
     names = [f"a-model-with-a-rather-long-name-{number}" for number in range(5)]
     rows = [(*names, Decimal("1234.054601425")), (*names, Decimal("0.500000000")), (*names, None)]
-    shown = render(answer_report(Answer((*"abcde", "cost"), rows)), Canvas(60)).splitlines()
+    shown = render(answer_report(QueryResult((*"abcde", "cost"), rows)), Canvas(60)).splitlines()
     assert [line.rsplit("  ", 1)[-1].strip() for line in shown[3:]] == ["1,234.054601425", "0.500000000", "-"]
     assert len({len(line) for line in shown[2:]}) == 1
 
@@ -107,11 +107,11 @@ def test_no_digit_of_a_number_is_cut_and_amounts_line_up() -> None:
 def test_many_rows_are_cut_for_people_and_whole_for_programs() -> None:
     rows = [(number, Decimal("-0.500"), float("nan")) for number in range(SHOWN + 1_234)]
     columns = ("number", "cost", "share")
-    shown = render(answer_report(Answer(columns, iter(rows))))
+    shown = render(answer_report(QueryResult(columns, iter(rows))))
     assert shown.startswith("2,234 rows\n")
     assert shown.endswith("  1,234 more; --format csv or --json has them all.\n")
     assert len(shown.splitlines()) == SHOWN + 5
-    found = json.loads("".join(PIECES["json"](Answer(columns, iter(rows)))))["rows"]
+    found = json.loads("".join(PIECES["json"](QueryResult(columns, iter(rows)))))["rows"]
     assert (len(found), found[-1]) == (2_234, {"number": 2_233, "cost": -0.5, "share": None})
-    lines = "".join(PIECES["csv"](Answer(columns, iter(rows)))).splitlines()
+    lines = "".join(PIECES["csv"](QueryResult(columns, iter(rows)))).splitlines()
     assert (len(lines), lines[-1]) == (2_235, "2233,-0.5,nan")

@@ -23,19 +23,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.errors import WrongUsage
-from shared.costs.exchange.exports import Context, export_named, exports
+from shared.costs.exchange.exports import ExportContext, export_named, exports
 from shared.costs.exchange.files import parsed
 from shared.costs.exchange.foreign import Defaults, understand
 from shared.costs.exchange.importing import (
     Importer,
-    Source,
+    ImportSource,
     Tally,
     content_of,
     entry_id,
     folder_name,
     former_content_of,
 )
-from shared.costs.exchange.imports import CannotRead, Foreign, NotUnderstood, import_for, imports
+from shared.costs.exchange.imports import CannotRead, ForeignRow, NotUnderstood, import_for, imports
 from shared.costs.exchange.source import Listed
 from shared.costs.exchange.times import DateOrder
 from shared.costs.model import Entry
@@ -135,14 +135,14 @@ def catalogue() -> Catalogue:
 
 
 def run(path: Path, kept: Kept, catalogue: Catalogue, **options: Any) -> Tally:
-    source = Source(path, import_for(path), "old")
+    source = ImportSource(path, import_for(path), "old")
     return Importer(source, CostStorage(path.parent / "storage"), catalogue, kept, **options).run()
 
 
 def exported(name: str, given: list[Entry], folder: Path) -> Path:
     target = folder / f"export{export_named(name).suffix}"
     with replacing(target) as draft:
-        export_named(name).write(Listed(given), draft, Context())
+        export_named(name).write(Listed(given), draft, ExportContext())
     return target
 
 
@@ -453,7 +453,7 @@ def test_rows_that_were_imported_before_their_details_were_read_are_known_again(
     details = {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4}}
     path.write_text(json.dumps([{"model": "gpt-4o", "usage": details}]))
     [row] = imports()["calls-json"].read(path)
-    assert isinstance(row, Foreign)
+    assert isinstance(row, ForeignRow)
     assert row.said == {"model": "gpt-4o", **details}
 
 
@@ -752,7 +752,7 @@ def test_a_stated_zero_beside_usage_is_priced_unless_it_is_said_to_be_free(
         "2025-03-01,mystery-1,1000,0,acme\n"
         "2025-03-01,gpt-4o,0,0,openai\n"
     )
-    source = Source(path, import_for(path), "old", zero_is_free=free)
+    source = ImportSource(path, import_for(path), "old", zero_is_free=free)
     tally = Importer(source, CostStorage(tmp_path / "storage"), catalogue, kept).run()
     assert (tally.added, tally.zero_stated, tally.cost, tally.unpriced) == (5, 2, cost, unpriced)
 
@@ -847,7 +847,7 @@ def test_a_format_named_for_the_wrong_file_reads_nothing(
         pytest.importorskip("duckdb")
     path = tmp_path / "history"
     path.write_bytes(b"\x89PNG\r\n\xff\xfe")
-    source = Source(path, import_for(path, name), "old")
+    source = ImportSource(path, import_for(path, name), "old")
     kept = Kept()
     with suppress(CannotRead):  # formats of single lines report every line instead
         Importer(source, CostStorage(tmp_path / "storage"), catalogue, kept).run()
@@ -890,7 +890,7 @@ def test_usage_objects_within_a_call_are_read(tmp_path: Path) -> None:
     path = tmp_path / "calls.json"
     path.write_text('{"calls": [{"model": "m", "usage": {"prompt_tokens": 1}, "tokens": {"output": 2}}]}')
     assert list(imports()["calls-json"].read(path)) == [
-        Foreign("calls[1]", said := {"model": "m", "prompt_tokens": 1, "tokens_output": 2}, said=said)
+        ForeignRow("calls[1]", said := {"model": "m", "prompt_tokens": 1, "tokens_output": 2}, said=said)
     ]
 
 

@@ -17,7 +17,7 @@ from exchange_strategies import entries
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.costs.exchange.exports import Context, export_named
+from shared.costs.exchange.exports import ExportContext, export_named
 from shared.costs.exchange.exports.journals import Names, exact_usd
 from shared.costs.exchange.source import Listed
 from shared.costs.model import Entry, Usage
@@ -70,7 +70,7 @@ ODD = [
 
 def written(name: str, given: Sequence[Entry], folder: Path) -> Path:
     target = folder / f"costs{export_named(name).suffix}"
-    assert export_named(name).write(Listed(given), target, Context()) == len(given)
+    assert export_named(name).write(Listed(given), target, ExportContext()) == len(given)
     return target
 
 

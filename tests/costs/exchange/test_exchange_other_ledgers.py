@@ -21,7 +21,7 @@ from exchange_samples import Kept
 from shared.costs.exchange.delimited import csv_rows
 from shared.costs.exchange.files import HEAD_BYTES, MAX_LINE, json_rows, lines_of, opened
 from shared.costs.exchange.foreign import Defaults
-from shared.costs.exchange.importing import Importer, Source, Tally
+from shared.costs.exchange.importing import Importer, ImportSource, Tally
 from shared.costs.exchange.imports import CannotRead, NotUnderstood, import_for, imports
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
@@ -37,7 +37,7 @@ def taken(
     path: Path, catalogue: Catalogue, kept: Kept | None = None, **given: Any
 ) -> tuple[Tally, list[Entry]]:
     kept = kept or Kept()
-    source = Source(path, import_for(path), "old", Defaults(**given))
+    source = ImportSource(path, import_for(path), "old", Defaults(**given))
     tally = Importer(source, CostStorage(path.parent / "storage"), catalogue, kept).run()
     return tally, list(kept.entries.values())
 

@@ -24,10 +24,10 @@ from shared.costs.exchange.exports.focus import COMMON as FOCUS
 from shared.costs.exchange.exports.focus import charges
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
-from shared.costs.exchange.reconciling.run import Bill, Comparing, Terms
+from shared.costs.exchange.reconciling.run import Bill, BillComparison, ComparisonTerms
 from shared.costs.exchange.reconciling.sums import Billed
-from shared.costs.exchange.reports.reconcile import Reconciled, reconciled_report
-from shared.costs.exchange.shelf import Shelf
+from shared.costs.exchange.reports.reconcile import ReconcileFacts, reconciled_report
+from shared.costs.exchange.shelf import BatchWriter
 from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query
@@ -78,7 +78,9 @@ def compared(
     name: str, of: World, folder: Path, catalogue: Catalogue, at: datetime = LATER, **terms: Any
 ) -> Comparison:
     with storage_of(of, folder, catalogue) as index:
-        return Comparing(index, at, Terms(**terms)).run(files_of(name, of, folder, catalogue, at))
+        return BillComparison(index, at, ComparisonTerms(**terms)).run(
+            files_of(name, of, folder, catalogue, at)
+        )
 
 
 def reasons(found: Comparison) -> set[str]:
@@ -98,7 +100,7 @@ def test_a_bill_of_what_was_recorded_agrees(
     name: str, tmp_path: Path, catalogue: Catalogue, at_hand: Callable[[str, bool], tuple[World, Store]]
 ) -> None:
     of, index = at_hand(FORMATS[name].service, False)
-    found = Comparing(index, LATER, Terms()).run(files_of(name, of, tmp_path, catalogue))
+    found = BillComparison(index, LATER, ComparisonTerms()).run(files_of(name, of, tmp_path, catalogue))
     assert (found.differences, found.refused_count, found.incomplete) == ([], 0, [])
     assert found.agreed.calls == len(of.ours)
     if FORMATS[name].costs:
@@ -114,7 +116,9 @@ def test_planted_differences_are_found_and_named_and_none_invented(
 ) -> None:
     form = FORMATS[name]
     of, index = at_hand(form.service, True)
-    found = Comparing(index, JUST_THEN, Terms()).run(files_of(name, of, tmp_path, catalogue, JUST_THEN))
+    found = BillComparison(index, JUST_THEN, ComparisonTerms()).run(
+        files_of(name, of, tmp_path, catalogue, JUST_THEN)
+    )
     expected = set(of.planted) - set(form.cannot) | ({"not_billed"} if form.by_id else set())
     assert reasons(found) == expected
     assert len(found.differences) == len(expected)
@@ -165,7 +169,7 @@ def test_two_differences_of_one_model_and_day_are_told_apart_and_adjusted(
         files = files_of(name, of, tmp_path, catalogue)
 
         def once(adjuster: Adjuster | None = None) -> Comparison:
-            return Comparing(index, LATER, Terms(), adjuster).run(files)
+            return BillComparison(index, LATER, ComparisonTerms(), adjuster).run(files)
 
         found = once()
         assert sorted(one.reason for one in found.differences) == sorted(chosen)
@@ -174,7 +178,7 @@ def test_two_differences_of_one_model_and_day_are_told_apart_and_adjusted(
             one: f"{day:%Y-%m-%d}" for one, day in days.items()
         }
         first, second = (
-            Adjuster(index, Shelf(index), CostStorage(tmp_path / "storage"), LATER, "1") for _ in "12"
+            Adjuster(index, BatchWriter(index), CostStorage(tmp_path / "storage"), LATER, "1") for _ in "12"
         )
         once(first)
         assert once(second).settled == []
@@ -237,7 +241,7 @@ def test_amounts_that_take_a_rate_nobody_knows_are_unknown_and_not_nothing(
     of = world("openai")
     of.currency, of.rate, of.credit, of.ours = "EUR", Decimal("0.86"), Decimal(-5), []
     found = compared("openai-costs", of, tmp_path, catalogue)
-    report = reconciled_report(Reconciled(["bill"], found))
+    report = reconciled_report(ReconcileFacts(["bill"], found))
     shown = {figure.key: figure.value for figure in report.figures}
     assert (shown["billed"], shown["apart"], report.data["billed_usd"]) == (None, None, None)
     assert any("count in no sum: they take a rate" in note.text for note in report.notes)
@@ -292,7 +296,9 @@ def test_ids_of_a_router_may_be_other_ones(tmp_path: Path, catalogue: Catalogue)
     with storage_of(of, tmp_path, catalogue) as index:
         path = tmp_path / "activity.csv"
         path.write_text(bills.openrouter_calls(of, catalogue, own_ids=True))
-        found = Comparing(index, LATER, Terms()).run([Bill.of_file(path, bill_format_for(path))])
+        found = BillComparison(index, LATER, ComparisonTerms()).run(
+            [Bill.of_file(path, bill_format_for(path))]
+        )
     assert found.agreed.calls >= len(of.theirs) - 8
     assert reasons(found) <= {"not_recorded", "retry", "not_billed", "cache", "recorded_twice"}
     assert {"not_recorded", "retry"} <= reasons(found)
@@ -314,8 +320,8 @@ def test_adjusted_ledgers_come_to_the_bill_and_a_second_run_adds_nothing(
         made = files_of(name, of, tmp_path, catalogue, LATER)
 
         def once() -> tuple[Comparison, Adjuster]:
-            adjuster = Adjuster(index, Shelf(index), storage, LATER, "1")
-            return Comparing(index, LATER, Terms(), adjuster).run(made), adjuster
+            adjuster = Adjuster(index, BatchWriter(index), storage, LATER, "1")
+            return BillComparison(index, LATER, ComparisonTerms(), adjuster).run(made), adjuster
 
         before, first = once()
         assert first.written > 0
@@ -339,8 +345,10 @@ def test_adjusted_ledgers_come_to_the_bill_and_a_second_run_adds_nothing(
 def test_what_a_router_only_estimates_is_never_written(tmp_path: Path, catalogue: Catalogue) -> None:
     of = plant(world("openai"))
     with storage_of(of, tmp_path, catalogue) as index:
-        adjuster = Adjuster(index, Shelf(index), CostStorage(tmp_path / "storage"), LATER, "1")
-        found = Comparing(index, LATER, Terms(), adjuster).run(files_of("litellm", of, tmp_path, catalogue))
+        adjuster = Adjuster(index, BatchWriter(index), CostStorage(tmp_path / "storage"), LATER, "1")
+        found = BillComparison(index, LATER, ComparisonTerms(), adjuster).run(
+            files_of("litellm", of, tmp_path, catalogue)
+        )
     assert found.settled
     assert adjuster.written == 0
 
@@ -354,8 +362,8 @@ def test_single_calls_are_adjusted_though_another_row_is_not_understood(
         with (tmp_path / "activity.csv").open("a") as file:
             file.write("cut off\n")
         before = len([*index.entries(Query())])
-        adjuster = Adjuster(index, Shelf(index), index.storage, LATER, "1")
-        found = Comparing(index, LATER, Terms(), adjuster).run(made)
+        adjuster = Adjuster(index, BatchWriter(index), index.storage, LATER, "1")
+        found = BillComparison(index, LATER, ComparisonTerms(), adjuster).run(made)
         written = len([*index.entries(Query())]) - before
     assert found.refused_count == 1
     assert written == adjuster.written > 0
@@ -372,7 +380,9 @@ def test_what_is_missing_in_a_report_is_said_and_never_zero(tmp_path: Path, cata
     path = tmp_path / "usage.json"
     path.write_text(json.dumps(pages))
     with storage_of(of, tmp_path, catalogue) as index:
-        found = Comparing(index, LATER, Terms()).run([Bill.of_file(path, bill_format_for(path))])
+        found = BillComparison(index, LATER, ComparisonTerms()).run(
+            [Bill.of_file(path, bill_format_for(path))]
+        )
     assert [why.partition(": ")[2] for why in found.incomplete] == [
         "2026-11-06 00:00 to 2026-11-08 00:00 is missing",
         "it ends at 2026-11-13 00:00, and says that there is more (has_more)",
@@ -389,7 +399,7 @@ def test_exports_that_overlap_count_once(tmp_path: Path, catalogue: Catalogue) -
             Bill.of_file(tmp_path / name, bill_format_for(tmp_path / name))
             for name in ("first.csv", "second.csv")
         ]
-        found = Comparing(index, LATER, Terms()).run(files)
+        found = BillComparison(index, LATER, ComparisonTerms()).run(files)
     assert found.differences == []
     assert len(found.notes) == DAYS
 
@@ -406,7 +416,7 @@ def test_of_two_exports_of_a_day_the_newer_one_counts_in_whatever_order(
         os.utime(path, (at, at))
     with storage_of(of, tmp_path, catalogue) as index:
         files = [Bill.of_file(tmp_path / name, bill_format_for(tmp_path / name)) for name in names]
-        found = Comparing(index, LATER + timedelta(days=9), Terms()).run(files)
+        found = BillComparison(index, LATER + timedelta(days=9), ComparisonTerms()).run(files)
     assert found.differences == []
     assert all(note.endswith("the newest one counts") for note in found.notes)
 
@@ -426,7 +436,7 @@ def test_reports_about_different_things_of_one_day_are_added(
         path.write_text(bills.openai_page(part))
     with storage_of(of, tmp_path, catalogue) as index:
         files = [Bill.of_file(path, bill_format_for(path)) for path in paths]
-        found = Comparing(index, LATER, Terms()).run(files)
+        found = BillComparison(index, LATER, ComparisonTerms()).run(files)
     more = sum((one.theirs_tokens or 0) - (one.ours_tokens or 0) for one in found.differences)
     assert more == 7 * len(rows)
 
@@ -454,8 +464,8 @@ def test_only_lines_of_the_keys_that_are_asked_for(tmp_path: Path, catalogue: Ca
     path.write_text(bills.openai_page(mine + others))
     with storage_of(of, tmp_path, catalogue) as index:
         files = [Bill.of_file(path, bill_format_for(path))]
-        assert reasons(Comparing(index, LATER, Terms()).run(files)) == {"not_recorded"}
-        found = Comparing(index, LATER, Terms(keys=frozenset({"key_mine"}))).run(files)
+        assert reasons(BillComparison(index, LATER, ComparisonTerms()).run(files)) == {"not_recorded"}
+        found = BillComparison(index, LATER, ComparisonTerms(keys=frozenset({"key_mine"}))).run(files)
     assert found.differences == []
     assert found.keys == {"key_mine": 24, "key_other": 24}
 
@@ -509,7 +519,9 @@ def test_results_of_batches_are_found_by_their_ids(
     path = tmp_path / "results.jsonl"
     path.write_text(bills.json_lines([line, failed, unknown]))
     with storage_of(of, tmp_path, catalogue) as index:
-        found = Comparing(index, LATER, Terms()).run([Bill.of_file(path, bill_format_for(path))])
+        found = BillComparison(index, LATER, ComparisonTerms()).run(
+            [Bill.of_file(path, bill_format_for(path))]
+        )
     assert found.agreed.count == 1
     [one] = found.differences
     assert (one.kind, one.reason, one.calls) == ("only_theirs", "not_recorded", 1)
@@ -541,7 +553,9 @@ def test_claude_code_by_day(tmp_path: Path, catalogue: Catalogue) -> None:
     path = tmp_path / "claude_code.json"
     path.write_text(json.dumps({"data": rows, "has_more": False}))
     with storage_of(of, tmp_path, catalogue) as index:
-        found = Comparing(index, LATER, Terms()).run([Bill.of_file(path, bill_format_for(path))])
+        found = BillComparison(index, LATER, ComparisonTerms()).run(
+            [Bill.of_file(path, bill_format_for(path))]
+        )
     assert (found.differences, found.agreed.count) == ([], 24)
 
 
@@ -553,14 +567,16 @@ def test_rows_that_cannot_be_are_listed_and_the_others_compared(tmp_path: Path, 
     path = tmp_path / "azure.csv"
     path.write_text("\n".join(text) + "\n")
     with storage_of(of, tmp_path, catalogue) as index:
-        found = Comparing(index, LATER, Terms()).run([Bill.of_file(path, bill_format_for(path))])
+        found = BillComparison(index, LATER, ComparisonTerms()).run(
+            [Bill.of_file(path, bill_format_for(path))]
+        )
     assert (found.refused_count, found.differences) == (2, [])
 
 
 # --- the report and the command
 
 
-def facts(tmp_path: Path, catalogue: Catalogue, at: datetime) -> Reconciled:
+def facts(tmp_path: Path, catalogue: Catalogue, at: datetime) -> ReconcileFacts:
     of = plant(world("openai"))
     found = compared("openai-usage+costs", of, tmp_path, catalogue, at)
     text = json.dumps([str(tmp_path)])[2:-2]
@@ -568,7 +584,7 @@ def facts(tmp_path: Path, catalogue: Catalogue, at: datetime) -> Reconciled:
         one._replace(lines=tuple(line.replace(f"{text}/", "") for line in one.lines))
         for one in found.differences
     ]
-    return Reconciled(["usage.json as openai-usage", "costs.json as openai-costs"], found)
+    return ReconcileFacts(["usage.json as openai-usage", "costs.json as openai-costs"], found)
 
 
 def test_the_report_of_a_bill_that_differs(tmp_path: Path, catalogue: Catalogue) -> None:
@@ -577,7 +593,7 @@ def test_the_report_of_a_bill_that_differs(tmp_path: Path, catalogue: Catalogue)
 
 def test_the_report_of_a_bill_that_agrees() -> None:
     check_report(
-        "reconcile-empty", reconciled_report(Reconciled(["costs.json as openai-costs"], Comparison()))
+        "reconcile-empty", reconciled_report(ReconcileFacts(["costs.json as openai-costs"], Comparison()))
     )
 
 

@@ -12,10 +12,10 @@ from exchange_samples import Kept, entry
 
 from shared.costs.analysis.calls import net_calls
 from shared.costs.apps.cli.program import run as command
-from shared.costs.exchange.exports import Context, export_named
+from shared.costs.exchange.exports import ExportContext, export_named
 from shared.costs.exchange.foreign import Defaults
 from shared.costs.exchange.imported import import_report
-from shared.costs.exchange.importing import Importer, Source, Tally
+from shared.costs.exchange.importing import Importer, ImportSource, Tally
 from shared.costs.exchange.imports import import_for
 from shared.costs.exchange.source import Listed
 from shared.costs.pricing.catalogue import Catalogue
@@ -34,7 +34,7 @@ def catalogue() -> Catalogue:
 
 
 def run(path: Path, kept: Kept, catalogue: Catalogue, **options: Any) -> Tally:
-    source = Source(path, import_for(path), "old", **options)
+    source = ImportSource(path, import_for(path), "old", **options)
     return Importer(source, CostStorage(path.parent / "storage"), catalogue, kept).run()
 
 
@@ -189,7 +189,7 @@ def test_what_was_taken_back_is_said_and_agrees_with_the_prices(tmp_path: Path, 
         "agrees"
     ] * 3
     target = tmp_path / "focus.csv"
-    export_named("focus-1.2").write(Listed(kept.entries.values()), target, Context())
+    export_named("focus-1.2").write(Listed(kept.entries.values()), target, ExportContext())
     with target.open(newline="") as file:
         rows = [*csv.DictReader(file)]
     assert [row["ChargeDescription"] for row in rows if row["ChargeCategory"] == "Adjustment"] == [

@@ -22,8 +22,8 @@ from shared.cost_tracker import CostTracker
 from shared.costs.apps.cli.program import run
 from shared.costs.exchange.sessions import programs
 from shared.costs.exchange.sessions.calls import CrossCheck, Remarks
-from shared.costs.exchange.sessions.recording import Added
-from shared.costs.exchange.sessions.taking import Taken
+from shared.costs.exchange.sessions.recording import SessionTotals
+from shared.costs.exchange.sessions.taking import ProgramImport
 from shared.costs.exchange.sessions.telling import sessions_report
 from shared.costs.money import Nanos
 from shared.costs.storage import CostStorage
@@ -200,7 +200,9 @@ def test_what_is_written_while_it_watches_comes_in(storage: CostStorage, tmp_pat
 def test_the_report_as_it_was() -> None:
     at = datetime(2026, 11, 20, 10, tzinfo=UTC)
     claude, codex = programs()["claude-code"], programs()["codex"]
-    added = Added(3_400, 3_280, 120, 2, 0, 1, 0, 1, Nanos(98_765_432_100), 48_000_000, 910_000, at, at)
+    added = SessionTotals(
+        3_400, 3_280, 120, 2, 0, 1, 0, 1, Nanos(98_765_432_100), 48_000_000, 910_000, at, at
+    )
     added.unpriced_models = {"anthropic/claude-next": 1}
     remarks = Remarks(lines=12_345, refused=23)
     for number in range(23):
@@ -209,10 +211,13 @@ def test_the_report_as_it_was() -> None:
     remarks.versions["3.0.1"] = 9
     check = CrossCheck("5e55", {MODEL: Counter(input=9, output=45)}, {MODEL: Counter(input=9, output=40)})
     same = CrossCheck("5e56", {MODEL: Counter(input=9)}, {MODEL: Counter(input=9)})
-    taken = [Taken(claude, added, 40, 38, 1, remarks, [check, same]), Taken(codex, Added(), 2, 0)]
+    taken = [
+        ProgramImport(claude, added, 40, 38, 1, remarks, [check, same]),
+        ProgramImport(codex, SessionTotals(), 2, 0),
+    ]
     check_report("import-sessions", sessions_report(taken, dry_run=False))
     check_report("import-sessions-none", sessions_report([], dry_run=True))
-    agreed = sessions_report([Taken(claude, Added(), 1, 1, checks=[same])], dry_run=False)
+    agreed = sessions_report([ProgramImport(claude, SessionTotals(), 1, 1, checks=[same])], dry_run=False)
     assert "agree to the token" in agreed.notes[0].text
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from shared.costs.errors import StorageBusy
 from shared.costs.fleet import schema
-from shared.costs.fleet.address import Address, read_address
-from shared.costs.fleet.database import DOWN_S, Db, SharedDatabase, SharedUnavailable
+from shared.costs.fleet.address import DatabaseAddress, read_address
+from shared.costs.fleet.database import DOWN_S, SharedDatabase, SharedUnavailable, Transaction
 from shared.costs.profile.types import SharedBudget
 from tests.support.elapsed import own_time
 from tests.support.postgres import Server, require, running
@@ -23,7 +23,7 @@ def opened(url: str) -> SharedDatabase:
     return SharedDatabase(read_address(SharedBudget("env:COSTS"), {"COSTS": url}))
 
 
-def number(db: Db) -> int:
+def number(db: Transaction) -> int:
     row = db.execute("SELECT ?::int", (7,)).fetchone()
     assert row is not None
     return int(row[0])
@@ -97,7 +97,7 @@ def test_tables_of_the_version_before_are_brought_to_this_one(database_url: str)
     assert database.run(schema.init, 30) == schema.VERSION
 
 
-def _made_by_version_1(db: Db) -> None:
+def _made_by_version_1(db: Transaction) -> None:
     db.execute("CREATE SCHEMA cost_ledger")
     db.execute("CREATE TABLE versions (version integer NOT NULL)")
     for statement in schema.STEPS[0]:
@@ -136,7 +136,7 @@ def test_settings_of_a_database_change_nothing(database_url: str) -> None:
         "default_transaction_isolation = 'serializable'",
     ):
         statement = f'ALTER DATABASE "{database_url.rpartition("/")[2]}" SET {setting}'
-        opened(database_url).run(partial(Db.execute, statement=statement), 10)
+        opened(database_url).run(partial(Transaction.execute, statement=statement), 10)
     database = opened(database_url)
     database.run(schema.init, 30)
     row = database.run(lambda db: db.execute("SELECT now(), since FROM fleet").fetchone(), 10)
@@ -148,7 +148,7 @@ def test_a_transaction_that_fails_changes_nothing(database_url: str) -> None:
     database = opened(database_url)
     database.run(schema.init, 30)
 
-    def half(db: Db) -> None:
+    def half(db: Transaction) -> None:
         db.execute("INSERT INTO scopes VALUES ('a')")
         raise KeyError("on purpose")
 
@@ -161,12 +161,12 @@ def test_who_waits_for_a_lock_is_told_so_and_can_go_on(database_url: str) -> Non
     one, other = opened(database_url), opened(database_url)
     one.run(schema.init, 30)
 
-    def locked(db: Db) -> None:
+    def locked(db: Transaction) -> None:
         db.execute("SELECT pg_advisory_xact_lock(1)")
         with pytest.raises(StorageBusy, match="busy"):
             other.run(impatient, 10)
 
-    def impatient(inner: Db) -> None:
+    def impatient(inner: Transaction) -> None:
         inner.execute("SET LOCAL lock_timeout = '50ms'")
         inner.execute("SELECT pg_advisory_xact_lock(1)")
 
@@ -227,10 +227,10 @@ def test_a_server_that_is_gone_is_named_without_its_address() -> None:
 
 
 def test_a_message_leaves_out_what_an_address_says() -> None:
-    address = Address("env:COSTS", {"host": "db.example.org", "user": "ana", "password": "s3cret"})
+    address = DatabaseAddress("env:COSTS", {"host": "db.example.org", "user": "ana", "password": "s3cret"})
     said = address.without_secrets('password "s3cret" of user "ana" at db.example.org is wrong')
     assert said == "password ... of user ... at ... is wrong"
-    short = Address("env:COSTS", {"host": "127.0.0.1", "user": "a"})
+    short = DatabaseAddress("env:COSTS", {"host": "127.0.0.1", "user": "a"})
     assert (
         short.without_secrets('a call of user "a" failed at "127.0.0.1"')
         == "... call of user ... failed at ..."

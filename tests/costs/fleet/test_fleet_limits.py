@@ -16,7 +16,7 @@ from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
 from shared.costs.fleet import leases as book
 from shared.costs.fleet import schema
 from shared.costs.fleet.agent import Agent
-from shared.costs.fleet.database import Db, SharedUnavailable
+from shared.costs.fleet.database import SharedUnavailable, Transaction
 from shared.costs.fleet.fleet import close_all
 from shared.costs.fleet.holds import DENIED_S
 from shared.costs.fleet.leases import Term, Want, limit_of
@@ -36,7 +36,7 @@ budget: {monthly_limit_usd: 1.00, block_at_limit: true}
 
 
 def sql(host: Host, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    def ask(db: Db) -> list[tuple[Any, ...]]:
+    def ask(db: Transaction) -> list[tuple[Any, ...]]:
         cursor = db.execute(statement, values)
         return cursor.fetchall() if cursor.description else []
 

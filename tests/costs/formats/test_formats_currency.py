@@ -15,7 +15,7 @@ from shared.costs.formats.canvas import Canvas
 from shared.costs.formats.currency import in_currency
 from shared.costs.formats.text import render
 from shared.costs.money import Nanos, to_usd
-from shared.costs.profile.currency import Currency, Rate
+from shared.costs.profile.currency import Currency, CurrencyRate
 from shared.costs.reports.document import (
     Chart,
     Column,
@@ -139,7 +139,7 @@ def test_a_currency_without_a_sign_has_its_code() -> None:
 
 @given(st.integers(-(10**18), 10**18), st.integers(1_000, 10**12))
 def test_a_conversion_is_at_most_half_a_billionth_off(nanos: int, billionths: int) -> None:
-    found = Rate("2026-01-01", billionths).convert(nanos)
+    found = CurrencyRate("2026-01-01", billionths).convert(nanos)
     assert abs(found * 10**9 - nanos * billionths) * 2 <= 10**9
 
 

@@ -23,7 +23,7 @@ from shared.cost_tracker import CostTracker
 from shared.costs import periods
 from shared.costs.apps.cli.program import run
 from shared.costs.budgets.port import Level, Notice
-from shared.costs.notify.message import Letters, Message, digest
+from shared.costs.notify.message import Message, StoredMessages, digest
 from shared.costs.storage import CostStorage
 from tests.support.elapsed import PATIENCE_S
 
@@ -233,7 +233,7 @@ def test_a_letter_that_is_gone_or_damaged_is_a_fault(
 
 
 def test_letters_of_which_nothing_waits_are_forgotten_after_a_day(tmp_path: Path) -> None:
-    letters = Letters(CostStorage(tmp_path))
+    letters = StoredMessages(CostStorage(tmp_path))
     kept, done, fresh = (letters.keep(name, Message(name, "", "info")) for name in ("kept", "done", "fresh"))
     for name, days in (("kept", 2), ("done", 2), ("fresh", 0)):
         at = (NOW - timedelta(days=days)).timestamp()

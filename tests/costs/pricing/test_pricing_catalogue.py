@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.costs.analysis.like_calls import LikeCalls, Priced
+from shared.costs.analysis.like_calls import LikeCalls, PricedCall
 from shared.costs.errors import PriceFileError
 from shared.costs.model import Charge, Unpriced, Usage
 from shared.costs.money import Nanos, from_usd
@@ -575,7 +575,7 @@ def test_a_feature_is_priced_on_top_or_named(prices: Path, call: _Featured) -> N
     assert found.missing == call.missing
     again = PriceHistory(catalogue).amounts(found.priced_by, service, call.usage, call.at, call.tier)
     assert again == found.parts
-    repriced = LikeCalls([Priced(call.at, call.usage, Nanos(1))]).repriced(
+    repriced = LikeCalls([PricedCall(call.at, call.usage, Nanos(1))]).repriced(
         catalogue, service, model, call.tier, None
     )
     assert repriced.calls == int(not call.missing)

@@ -19,7 +19,7 @@ from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.price_file import file_prices, merged_file
 from shared.costs.pricing.rates import Price, PriceList, Rate
 from shared.costs.pricing.update import (
-    Change,
+    PriceChange,
     UpdateFailed,
     changes,
     install_release,
@@ -123,9 +123,9 @@ def test_changes_in_words() -> None:
         ),
     }
     assert changes(old, new) == [
-        Change("removed", "a/gone", before=("standard since 2026-01-01: input $0.001",)),
-        Change("added", "a/new", after=("standard at any date: free",)),
-        Change(
+        PriceChange("removed", "a/gone", before=("standard since 2026-01-01: input $0.001",)),
+        PriceChange("added", "a/new", after=("standard at any date: free",)),
+        PriceChange(
             "changed",
             "a/other",
             before=("standard since 2026-01-01: input $0.001",),

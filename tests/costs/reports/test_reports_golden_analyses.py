@@ -16,7 +16,7 @@ from shared.costs.analysis.checks import Check
 from shared.costs.analysis.explain import explain
 from shared.costs.analysis.forecast import days_between, forecast
 from shared.costs.analysis.optimise import Proposal, Savings
-from shared.costs.analysis.options import Change, Slot
+from shared.costs.analysis.options import ModelChange, Slot
 from shared.costs.analysis.outcomes import Waste, Worth
 from shared.costs.analysis.pace import pace
 from shared.costs.analysis.sums import by_day, divide_period, is_whole, total
@@ -49,27 +49,31 @@ BUSY = busy_month()
 DAMAGED = Health(problems=("/data/out/job-7/cost_ledger.jsonl, byte 1024: its checksum does not match",) * 2)
 
 
-def option(stage: str | None, model: str, change: Change, before: str, after: str) -> Proposal:
+def option(stage: str | None, model: str, change: ModelChange, before: str, after: str) -> Proposal:
     return Proposal(Slot(stage, "openai", model), change, 30, from_usd(before), from_usd(after))
 
 
-MINI = option("13_ai_summarization", "gpt-4o", Change("model", "openai", "gpt-4o-mini"), "12.30", "0.74")
-BATCH = option("13_ai_summarization", "gpt-4o", Change("batch", "openai", "gpt-4o", "batch"), "12.30", "6.15")
+MINI = option("13_ai_summarization", "gpt-4o", ModelChange("model", "openai", "gpt-4o-mini"), "12.30", "0.74")
+BATCH = option(
+    "13_ai_summarization", "gpt-4o", ModelChange("batch", "openai", "gpt-4o", "batch"), "12.30", "6.15"
+)
 BOTH = option(
     "13_ai_summarization",
     "gpt-4o",
-    Change("model and batch", "openai", "gpt-4o-mini", "batch"),
+    ModelChange("model and batch", "openai", "gpt-4o-mini", "batch"),
     "12.30",
     "0.37",
 )
 RETRIED = from_usd("2.09"), from_usd("0.31")
-LOCAL = option(None, "whisper-1", Change("local", "faster-whisper", "large-v3"), "8.68", "0")
+LOCAL = option(None, "whisper-1", ModelChange("local", "faster-whisper", "large-v3"), "8.68", "0")
 LOCAL.audio_microseconds = 1_446 * 60_000_000
-TEXTS = option("13_ai_summarization", "gpt-4o", Change("local", "sumy", "extractive"), "12.30", "0")
+TEXTS = option("13_ai_summarization", "gpt-4o", ModelChange("local", "sumy", "extractive"), "12.30", "0")
 TEXTS.tokens = 4_100_000
 OTHERS = (
-    option("13_ai_summarization", "gpt-5", Change("standard", "openai", "gpt-5", "standard"), "3.00", "1.50"),
-    option("10_translation", "gpt-5", Change("split", "openai", "gpt-5"), "2.00", "1.40"),
+    option(
+        "13_ai_summarization", "gpt-5", ModelChange("standard", "openai", "gpt-5", "standard"), "3.00", "1.50"
+    ),
+    option("10_translation", "gpt-5", ModelChange("split", "openai", "gpt-5"), "2.00", "1.40"),
 )
 WORTH = Worth(
     MINI.slot, Counter(accepted=26, rejected=3, later=1), from_usd("12.30"), 30, from_usd("12.30"), 24.6

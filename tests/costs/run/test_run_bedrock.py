@@ -17,7 +17,7 @@ import pytest
 
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
-from shared.costs.run.bounds import Bounds, bounds_of_bedrock
+from shared.costs.run.bounds import RequestBounds, bounds_of_bedrock
 from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, measured, script
 from tests.support.lazily import is_there
 
@@ -385,4 +385,4 @@ def test_what_a_request_can_use_stands_in_it_or_has_no_bound(
     found = bounds_of_bedrock({"modelId": "m", **given})
     assert (found.tokens_input is not None, found.max_tokens_output, found.tier) == bounds
     assert found.tokens_input is None or found.tokens_input >= 2
-    assert isinstance(found, Bounds)
+    assert isinstance(found, RequestBounds)

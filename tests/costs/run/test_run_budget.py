@@ -16,9 +16,9 @@ from shared.costs.capture.captured import Captured
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
 from shared.costs.model import Usage
 from shared.costs.money import Nanos, from_usd, to_usd
-from shared.costs.run.bounds import Bounds, bounds_of
-from shared.costs.run.calls import Call
-from shared.costs.run.holding import Ticket
+from shared.costs.run.bounds import RequestBounds, bounds_of
+from shared.costs.run.calls import WrappedCall
+from shared.costs.run.holding import HoldTicket
 from shared.costs.run.methods import Method
 from shared.costs.run.purse import Purse
 from tests.costs.run.run_support import (
@@ -324,7 +324,7 @@ def test_what_costs_more_is_held_at_its_price(
 
 def test_speech_is_bounded_by_its_characters() -> None:
     given = {"input": "Hello", "model": "tts-1", "voice": "alloy"}
-    assert bounds_of("openai.resources.audio.speech", "Speech.create", given) == Bounds(0, 0, 5)
+    assert bounds_of("openai.resources.audio.speech", "Speech.create", given) == RequestBounds(0, 0, 5)
 
 
 def test_a_purse_gives_out_what_it_has_and_no_more(tmp_path: Path) -> None:
@@ -361,8 +361,8 @@ def test_a_purse_that_is_gone_takes_no_answer_from_the_program(tmp_path: Path) -
         recorded.append(captured)
         return 0.5
 
-    ticket = Ticket(record, purse, purse.hold(from_usd("1"), "openai/gpt-4o"))
-    refused = Ticket(record, purse, purse.hold(from_usd("1"), "openai/gpt-4o"))
+    ticket = HoldTicket(record, purse, purse.hold(from_usd("1"), "openai/gpt-4o"))
+    refused = HoldTicket(record, purse, purse.hold(from_usd("1"), "openai/gpt-4o"))
     purse.remove()
     call = Captured(service="openai", model="gpt-4o", usage=Usage(tokens_input=1))
     ticket.report(call)
@@ -384,4 +384,4 @@ def test_a_purse_that_is_gone_takes_no_answer_from_the_program(tmp_path: Path) -
 )
 def test_who_serves_a_call_its_client_or_its_host_tells(client: dict[str, Any], service: str | None) -> None:
     instance = SimpleNamespace(_api_client=SimpleNamespace(**client))
-    assert Call(Method(*GEMINI), instance, (), {}).service == service
+    assert WrappedCall(Method(*GEMINI), instance, (), {}).service == service

@@ -10,13 +10,13 @@ from starlette.testclient import TestClient
 from shared.costs.apps.serve.access import Access
 from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.site import Site
-from shared.costs.demo.writing import Sample, write_sample
+from shared.costs.demo.writing import DemoFiles, write_sample
 from shared.costs.workspace import Workspace
 from tests.costs.serve.serve_support import ACCESS, DAY, ORIGIN, PORT
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> DemoFiles:
     """A history that tests read and do not change."""
     made = write_sample(tmp_path_factory.mktemp("serve") / "demo", DAY)
     with workspace_of(made) as workspace:
@@ -25,12 +25,12 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     return made
 
 
-def workspace_of(sample: Sample) -> Workspace:
+def workspace_of(sample: DemoFiles) -> Workspace:
     return Workspace(sample.storage.root, sample.profile, environ={}, clock=lambda: DAY)
 
 
 @pytest.fixture(scope="session")
-def site(sample: Sample) -> Iterator[Site]:
+def site(sample: DemoFiles) -> Iterator[Site]:
     with workspace_of(sample) as workspace:
         yield Site(workspace, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ("costs.example",)))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from shared.costs.demo.writing import Sample
+from shared.costs.demo.writing import DemoFiles
 from shared.costs.money import Nanos
 from shared.costs.profile.edit import Edit, edit_profile
 from tests.costs.serve.test_serve_program import serving
@@ -72,7 +72,7 @@ class Visitor:
 
 
 @pytest.fixture(scope="module")
-def address(sample: Sample) -> Iterator[str]:
+def address(sample: DemoFiles) -> Iterator[str]:
     """The sample history, served with its limits open to be changed, which no test of these does."""
     options = "--edit", "--cost-storage", str(sample.storage.root), "--profile", str(sample.profile)
     with serving(*options) as (_, printed):
@@ -152,7 +152,7 @@ def test_labels_of_a_chart_stand_apart_at_the_largest_zoom(path: str, visitor: V
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page_is_accessible_and_fits(name: str, visitor: Visitor, sample: Sample) -> None:
+def test_every_page_is_accessible_and_fits(name: str, visitor: Visitor, sample: DemoFiles) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     page = visitor.open(PAGES[name].replace("JOB", sample.jobs[len(sample.jobs) // 2][1]))

@@ -15,7 +15,7 @@ from shared.costs.apps.serve.site import MAX_FORM, Site
 from shared.costs.money import Nanos
 from shared.costs.profile.edit import Edit, edit_profile
 from shared.costs.profile.reading import parse_profile
-from shared.costs.profile.types import Guard, Rolling
+from shared.costs.profile.types import Guard, RollingLimit
 from shared.costs.workspace import Workspace
 from tests.costs.serve.serve_support import ACCESS, BASE, DAY, ORIGIN, PORT
 
@@ -234,7 +234,10 @@ def test_counts_windows_and_the_guard_are_edited_as_limits_are(editor: TestClien
     assert changed(editor, form)[0] == 303
     budget = parse_profile(profile.read_bytes(), profile).for_user("rpatel").budget
     assert (budget.daily_calls, budget.monthly_tokens) == (500, 2_000_000)
-    assert budget.rolling == (Rolling(1_800, Nanos(1_000_000_000)), Rolling(18_000, Nanos(3_000_000_000)))
+    assert budget.rolling == (
+        RollingLimit(1_800, Nanos(1_000_000_000)),
+        RollingLimit(18_000, Nanos(3_000_000_000)),
+    )
     assert budget.guard == Guard(Nanos(2_000_000_000), 20)
     form = opened(editor)
     assert form["rolling.name"] == ["0.5", "5", ""]
@@ -245,7 +248,7 @@ def test_counts_windows_and_the_guard_are_edited_as_limits_are(editor: TestClien
     }
     assert changed(editor, form)[0] == 303
     budget = parse_profile(profile.read_bytes(), profile).for_user("rpatel").budget
-    assert budget.rolling == (Rolling(18_000, Nanos(4_000_000_000)),)
+    assert budget.rolling == (RollingLimit(18_000, Nanos(4_000_000_000)),)
     assert (budget.guard, budget.daily_calls) == (Guard(None, 20), None)
     assert profile.read_text().startswith("# agreed in March\n")
 

@@ -24,7 +24,7 @@ from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.rendering import assets
 from shared.costs.apps.serve.site import Site
 from shared.costs.corrections import Corrected
-from shared.costs.demo.writing import Sample
+from shared.costs.demo.writing import DemoFiles
 from shared.costs.formats.page import Cell
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Usage
@@ -149,7 +149,7 @@ def test_a_period_is_the_sum_of_its_parts(anybody: TestClient) -> None:
     assert day["total_cost"] == pytest.approx(sum(part["cost_usd"] for part in day["periods"]))
 
 
-def test_jobs_are_found_sorted_and_turned_over(anybody: TestClient, sample: Sample) -> None:
+def test_jobs_are_found_sorted_and_turned_over(anybody: TestClient, sample: DemoFiles) -> None:
     def listed(query: str) -> list[str]:
         answer = anybody.get(f"/jobs.json?{query}", headers=TOKEN).json()
         return [job["job_id"] for job in answer["jobs"]]
@@ -248,7 +248,7 @@ def test_a_day_without_a_price_is_not_compared(tmp_path: Path) -> None:
     assert notes[2].startswith("-50% against")
 
 
-def test_the_ledger_of_a_job_is_one_that_is_known(anybody: TestClient, sample: Sample) -> None:
+def test_the_ledger_of_a_job_is_one_that_is_known(anybody: TestClient, sample: DemoFiles) -> None:
     """An address cannot make the server read any other file."""
     ledger, name = sample.jobs[0]
     here = {"ledger": str(ledger.parent)}
@@ -290,7 +290,7 @@ def test_the_known_values_of_every_filter_are_offered(anybody: TestClient) -> No
 
 
 def test_pages_are_in_the_currency_of_the_profile_and_files_for_programs_in_dollars(
-    sample: Sample, tmp_path: Path
+    sample: DemoFiles, tmp_path: Path
 ) -> None:
     profile = tmp_path / "profile.yaml"
     profile.write_text("currency: {show: EUR, rates: {2026-10-01: 0.5, 2026-11-01: 0.25}}\n")
@@ -378,7 +378,9 @@ def test_why_begins_with_the_difference_and_leads_to_what_it_names(anybody: Test
 
 
 @pytest.mark.parametrize("path", ["/jobs?page=", "/calls?job=JOB&page=", "/prices?page="])
-def test_a_page_past_the_last_one_says_which_that_is(path: str, anybody: TestClient, sample: Sample) -> None:
+def test_a_page_past_the_last_one_says_which_that_is(
+    path: str, anybody: TestClient, sample: DemoFiles
+) -> None:
     page = anybody.get(f"{path.replace('JOB', sample.jobs[0][1])}4321", headers=TOKEN).text
     assert re.search(r"There is no page 4,321: the last one is \d+\.", page)
 
@@ -400,7 +402,7 @@ def test_what_a_page_is_made_of_is_given_back_at_once(anybody: TestClient) -> No
         gc.enable()
 
 
-def test_limits_lead_to_the_spend_that_they_bound(sample: Sample, tmp_path: Path) -> None:
+def test_limits_lead_to_the_spend_that_they_bound(sample: DemoFiles, tmp_path: Path) -> None:
     profile = tmp_path / "profile.yaml"
     limits = "tag_limits_usd: {'customer:acme': 9}, stage_limits_usd: {13_ai_summarization: 1}"
     several = "model_limits_usd: {openai/gpt-4o: 9}, service_limits_usd: {openai: 9}"
@@ -434,7 +436,7 @@ def test_limits_lead_to_the_spend_that_they_bound(sample: Sample, tmp_path: Path
     assert '<a href="/months/2026-11?user=kim">kim, month' in month
 
 
-def test_a_month_says_how_many_limits_it_leaves_out(sample: Sample, tmp_path: Path) -> None:
+def test_a_month_says_how_many_limits_it_leaves_out(sample: DemoFiles, tmp_path: Path) -> None:
     profile = tmp_path / "profile.yaml"
     tags = ", ".join(f"'customer:{number}': 9" for number in range(9))
     profile.write_text(f"organization: {{monthly_limit_usd: 50, tag_limits_usd: {{{tags}}}}}\n")
@@ -518,7 +520,7 @@ def test_a_storage_that_goes_away_is_said_and_not_begun_anew(
         assert [client.get(path, headers=TOKEN).status_code for path in paths] == before
 
 
-def test_a_remedy_is_copied_as_it_is_typed_where_the_server_was_started(sample: Sample) -> None:
+def test_a_remedy_is_copied_as_it_is_typed_where_the_server_was_started(sample: DemoFiles) -> None:
     here = Here(lambda _: {"--profile"}, "tools/cost-dashboard.py", (("--profile", "my profile.yaml"),))
     with (
         Workspace(sample.storage.root, sample.profile, environ={}, clock=lambda: DAY) as workspace,

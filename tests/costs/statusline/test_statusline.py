@@ -20,12 +20,12 @@ from shared.costs.apps.statusline.line import NOT_KNOWN, Look, line
 from shared.costs.apps.statusline.program import Asked, asked, main
 from shared.costs.apps.statusline.standing import Job, Session, Standing, standing
 from shared.costs.money import Nanos, from_usd
-from shared.costs.profile.currency import Conversion, Rate
+from shared.costs.profile.currency import Conversion, CurrencyRate
 from shared.costs.workspace import Workspace
 
 TOOL = Path(__file__).parents[3] / "tools" / "cost-dashboard.py"
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
-EURO = Conversion("EUR", Rate("2026-11-01", 500_000_000))
+EURO = Conversion("EUR", CurrencyRate("2026-11-01", 500_000_000))
 STOOD = Standing("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd("36"), level="warning")
 
 

@@ -15,7 +15,7 @@ from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.budgets.guard import Bound, Repetitions, bound_of
 from shared.costs.errors import StorageUnavailable
 from shared.costs.profile import load_profile
-from shared.costs.run.calls import Call
+from shared.costs.run.calls import WrappedCall
 from shared.costs.run.holding import Holding
 from shared.costs.run.methods import Method
 from shared.costs.storage import CostStorage
@@ -132,7 +132,7 @@ def test_what_is_certain_not_to_be_sent_is_not_counted(job_dir: Path, tmp_path: 
             with tracker.reserve("openai", "gpt-4o", max_tokens_output=1, input_digest="abc") as hold:
                 hold.void()
     (tmp_path / "profile.yaml").write_text("budget: {guard: {same_request: 4, usd_per_minute: 0.01}}\n")
-    call = Call(
+    call = WrappedCall(
         Method("openai.resources.chat.completions", "Completions.create"), None, (), {"model": "gpt-4o"}
     )
     with CostTracker(job_dir) as tracker:
@@ -216,7 +216,7 @@ def test_the_strictest_guard_counts(tmp_path: Path, profile: str, bound: Bound |
 def test_a_captured_call_waits_where_the_last_minute_used_the_guard_up(job_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "profile.yaml").write_text("budget: {guard: {usd_per_minute: 0.01}}\n")
     method = Method("openai.resources.chat.completions", "Completions.create")
-    call = Call(method, None, (), {"model": "gpt-4o"})
+    call = WrappedCall(method, None, (), {"model": "gpt-4o"})
     with CostTracker(job_dir) as tracker:
         holding = Holding(lambda: tracker._session, None, lambda *_: 0.0)
         holding.before(call)

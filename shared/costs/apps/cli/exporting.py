@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import FAILED, WrongUsage
-from ...exchange.exports import Context, export_named
-from ...exchange.source import Indexed, Missed
+from ...exchange.exports import ExportContext, export_named
+from ...exchange.source import IndexedEntries, MissedLedger
 from ...replacing import replacing
 from ...reports.common import limit_row, plural
 from ...reports.queries import limits_in, month_of, period_of, spendings
@@ -34,9 +34,9 @@ def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> 
     query = _bounded(app, query, span)
     app.workspace.index.catch_up_all()
     expected = sum(group.totals.calls for group in app.reader.tagged.groups((), query))
-    source = Indexed(app.reader.tagged, query)
+    source = IndexedEntries(app.reader.tagged, query)
     with progress_bar("Exporting", expected) as progress:
-        context = Context(_about(app, query), progress)
+        context = ExportContext(_about(app, query), progress)
         target = _to_stdout() if to_terminal else replacing(file)
         with target as draft:
             written = export.write(source, draft, context)
@@ -44,7 +44,7 @@ def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> 
     return told_incomplete(app, source.missed)
 
 
-def told_incomplete(app: App, missed: Sequence[Missed]) -> int | None:
+def told_incomplete(app: App, missed: Sequence[MissedLedger]) -> int | None:
     """Say on stderr that entries are missing, and return the exit code for it; ``None`` where none are."""
     if not missed:
         return None

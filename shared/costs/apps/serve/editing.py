@@ -19,7 +19,7 @@ from ...periods import zone
 from ...profile.edit import Edit, ProfileChanged, digest_of, edit_profile, preview
 from ...profile.finding import place_for_new
 from ...profile.reading import parse_profile
-from ...profile.types import Budget, Guard, Profile, Rolling
+from ...profile.types import Budget, Guard, Profile, RollingLimit
 from ...reports.reader import Reader
 from ...reports.spec import parse_count, parse_usd
 
@@ -299,9 +299,9 @@ def _count(text: str, what: str) -> int | None:
         raise WrongUsage(f"{what}: {fault}") from fault
 
 
-def _windows(rows: Sequence[Row]) -> tuple[Rolling, ...]:
+def _windows(rows: Sequence[Row]) -> tuple[RollingLimit, ...]:
     """Return the windows of a form; one without a limit is taken away."""
-    found: list[Rolling] = []
+    found: list[RollingLimit] = []
     for hours, amount in rows:
         limit = _amount(amount, f"{hours} hours")
         try:
@@ -311,7 +311,7 @@ def _windows(rows: Sequence[Row]) -> tuple[Rolling, ...]:
         if not seconds.is_finite() or seconds < 1 or seconds != int(seconds):
             raise WrongUsage(f"a window of {hours!r} hours: write hours such as 5 or 0.5, in whole seconds")
         if limit is not None:
-            found.append(Rolling(int(seconds), limit))
+            found.append(RollingLimit(int(seconds), limit))
     return tuple(found)
 
 

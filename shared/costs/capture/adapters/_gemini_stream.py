@@ -53,7 +53,7 @@ def _is_live(message: Fields) -> bool:
 
 
 @dataclass(slots=True)
-class _Answer:
+class _GeminiResponse:
     """One response, as far as it has come."""
 
     usage: dict[str, object] = field(default_factory=dict)
@@ -81,13 +81,13 @@ class GeminiFollower:
 
     def __init__(self, read: Read) -> None:
         self._read = read
-        self._answers: dict[str | None, _Answer] = {None: _Answer()}
+        self._answers: dict[str | None, _GeminiResponse] = {None: _GeminiResponse()}
         self._current: str | None = None
         self._whole: Fields = Fields(None)
         self._interaction: Fields = Fields(None)
         self._characters = 0
         self._live = False
-        self._turns: list[_Answer] = []
+        self._turns: list[_GeminiResponse] = []
 
     @property
     def is_session(self) -> bool:
@@ -122,13 +122,13 @@ class GeminiFollower:
             for part in candidate.part("content").parts("parts"):
                 answer.characters += len(part.text("text") or "")
 
-    def _answer(self, response_id: str | None) -> _Answer:
+    def _answer(self, response_id: str | None) -> _GeminiResponse:
         """Return the response that a chunk belongs to; one without an id goes on with the last."""
         if response_id is not None and response_id != self._current:
             if self._current is None:
                 self._answers[response_id] = self._answers.pop(None)
             else:
-                self._answers.setdefault(response_id, _Answer())
+                self._answers.setdefault(response_id, _GeminiResponse())
             self._current = response_id
         return self._answers[self._current]
 
@@ -145,7 +145,7 @@ class GeminiFollower:
         answer.finished = answer.finished or over
         if answer.finished and answer.usage and (over or not message.has("server_content")):
             self._turns.append(answer)
-            self._answers[None] = _Answer()
+            self._answers[None] = _GeminiResponse()
 
     def _add_event(self, kind: str, event: Fields) -> None:
         interaction = event.part("interaction")
@@ -165,13 +165,13 @@ class GeminiFollower:
             return [*self.finished(), *(self._ended(rest, ending) if rest.usage or rest.characters else ())]
         return [call for answer in self._answers.values() for call in self._ended(answer, ending)]
 
-    def _ended(self, answer: _Answer, ending: str) -> Iterable[Captured]:
+    def _ended(self, answer: _GeminiResponse, ending: str) -> Iterable[Captured]:
         if not answer.usage:
             return [self._unknown(answer, ending)]
         calls = self._read(answer.whole())
         return calls if answer.finished else [_cut(answer, call, ending) for call in calls]
 
-    def _unknown(self, answer: _Answer, ending: str) -> Captured:
+    def _unknown(self, answer: _GeminiResponse, ending: str) -> Captured:
         about = Fields(answer.about)
         model = self._interaction.text("model", "agent") or about.text("model_version") or ""
         said = self._characters + answer.characters
@@ -179,7 +179,7 @@ class GeminiFollower:
         return replace(cut, request_id=self._interaction.text("id") or about.text("response_id"))
 
 
-def _cut(answer: _Answer, call: Captured, ending: str) -> Captured:
+def _cut(answer: _GeminiResponse, call: Captured, ending: str) -> Captured:
     """The usage so far is a lower bound: text that came with or after it may not be in it."""
     output = max(call.usage.tokens_output, estimated_tokens(answer.characters))
     why = f"the stream {ending} before its last chunk: output is a lower bound"

@@ -55,7 +55,7 @@ def is_session_bill(event: Fields) -> bool:
 
 def session_bills(event: Fields, read: Read) -> Iterable[Captured]:
     """Return the call in one event of a Realtime session that is handed over alone."""
-    session = Session()
+    session = RealtimeSession()
     session.add(event.text("type") or "", event)
     return session.finished(read)
 
@@ -78,7 +78,7 @@ class OpenAIFollower:
         self._characters = 0
         self._chat = True
         self._items: list[object] = []
-        self._session = Session()
+        self._session = RealtimeSession()
 
     @property
     def is_session(self) -> bool:
@@ -167,7 +167,7 @@ def _as_response(kind: str, event: Fields) -> Fields:
     return Fields({"created": 1, "data": [picture], **{name: event.get(name) for name in names}})
 
 
-class Session:
+class RealtimeSession:
     """The turns of a Realtime session. A turn that is cut before its ``response.done`` states no usage."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from ...errors import WrongUsage
 from ...pricing.names import normalize_service
 from .. import times
 from ..foreign import decimal_of, refuse_thousands_or_decimals
-from ..imports import Sample
+from ..imports import FileSample
 from ..rows import CannotRead, NotUnderstood
 
 Category = Literal["model", "tool", "storage", "tax", "credit", "other"]
@@ -120,7 +120,7 @@ class BillFormat:
 
     name: str
     summary: str
-    recognises: Callable[[Sample], bool]
+    recognises: Callable[[FileSample], bool]
     read: Callable[[Path, Statement], Iterator[Read]]
     service: str | None = None
     unit: Decimal = Decimal(0)
@@ -151,7 +151,7 @@ def bill_format_for(path: Path, name: str | None = None) -> BillFormat:
         if name not in bill_formats():
             raise WrongUsage(f"no bill is called {name!r}; there are {', '.join(bill_formats())}")
         return bill_formats()[name]
-    sample = Sample(path)
+    sample = FileSample(path)
     for each in bill_formats().values():
         if each.recognises(sample):
             return each

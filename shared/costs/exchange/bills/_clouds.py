@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ..files import json_rows
-from ..imports import Sample
+from ..imports import FileSample
 from ..parquet import MAGIC, parquet_rows
 from ..rows import NotUnderstood
 from . import BillLine, Counts, Statement, lowered, understood
@@ -20,7 +20,7 @@ TWO_DAYS: Final = timedelta(days=2)
 """How late lines of clouds' bills come."""
 
 
-class Meter(NamedTuple):
+class UsageMeter(NamedTuple):
     """What a usage type, meter or SKU counts: of which model, which kind of tokens, how many a unit."""
 
     model: str | None
@@ -104,7 +104,7 @@ def scale_of(unit: str, usual: int) -> int:
 
 def named_rows(path: Path) -> Iterator[tuple[str, Any] | NotUnderstood]:
     """Yield rows under their names in lower case: of a CSV, a Parquet file by DuckDB, or JSON."""
-    sample = Sample(path)
+    sample = FileSample(path)
     is_parquet = sample.head.startswith(MAGIC)
     if not (is_parquet or sample.is_json):
         yield from sample.rows(named=lambda name: name.strip().lower())
@@ -122,10 +122,10 @@ def reader_of(
     return read
 
 
-def having(*names: str) -> Callable[[Sample], bool]:
+def having(*names: str) -> Callable[[FileSample], bool]:
     wanted = frozenset(names)
 
-    def recognises(sample: Sample) -> bool:
+    def recognises(sample: FileSample) -> bool:
         return wanted <= sample.columns
 
     return recognises

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..files import json_rows
-from ..imports import Sample
+from ..imports import FileSample
 from . import Statement, days_between, instant
 
 
@@ -44,7 +44,7 @@ def results_of(path: Path, statement: Statement, start: str, end: str) -> Iterat
         statement.incomplete.append(f"it ends at {until}, and says that there is more (has_more)")
 
 
-def first_result(sample: Sample, start: str) -> Mapping[str, Any] | None:
+def first_result(sample: FileSample, start: str) -> Mapping[str, Any] | None:
     """Return the first result of a page, an empty one where its buckets are empty, ``None`` for no page."""
     page: Any = sample.document
     if page is None and sample.row:

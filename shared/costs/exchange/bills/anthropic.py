@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from ..delimited import csv_rows
 from ..foreign import decimal_of, nested
-from ..imports import Sample
+from ..imports import FileSample
 from ..rows import NotUnderstood
 from . import BillFormat, BillLine, Category, Statement, count_of, instant, understood
 from ._pages import Result, first_result, results_of
@@ -25,21 +25,21 @@ from ._pages import Result, first_result, results_of
 _ONE_DAY: Final = timedelta(days=1)
 
 
-def _is_usage(sample: Sample) -> bool:
+def _is_usage(sample: FileSample) -> bool:
     result = first_result(sample, "starting_at")
     if result is not None:
         return not result.keys().isdisjoint({"uncached_input_tokens", "input_tokens"})
     return sample.header >= {"usage_date_utc", "usage_output_tokens"}
 
 
-def _is_costs(sample: Sample) -> bool:
+def _is_costs(sample: FileSample) -> bool:
     result = first_result(sample, "starting_at")
     if result is not None:
         return "amount" in result or not result
     return sample.header >= {"usage_date_utc", "cost_usd"}
 
 
-def _is_agent(sample: Sample) -> bool:
+def _is_agent(sample: FileSample) -> bool:
     return {"model_breakdown", "date"} <= sample.row.keys()
 
 
@@ -52,7 +52,7 @@ def _reader(
     """Return what reads pages of the API and the Console's CSV alike."""
 
     def read(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
-        is_page = Sample(path).is_json
+        is_page = FileSample(path).is_json
         rows: Iterator[Any] = (
             results_of(path, statement, "starting_at", "ending_at") if is_page else _console(path, statement)
         )

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ..foreign import decimal_of, nested
 from . import BillFormat, BillLine, Category, Statement, end_of_line, instant
-from ._clouds import TWO_DAYS, Meter, counts_of, having, kind_of, place_of, reader_of, tier_of
+from ._clouds import TWO_DAYS, UsageMeter, counts_of, having, kind_of, place_of, reader_of, tier_of
 
 _AWS_TYPE: Final = re.compile(
     r"(?:[A-Z]{2,4}\d?-)?(?P<model>.+?)-(?:mantle-)?"
@@ -29,21 +29,21 @@ _AWS_MARKET: Final = re.compile(
 )
 
 
-def aws_meter(usage_type: str, product: str) -> Meter:
+def aws_meter(usage_type: str, product: str) -> UsageMeter:
     """Return what an AWS usage type counts.
 
     >>> aws_meter("USE1-Claude4.6Opus-input-tokens-batch", "Amazon Bedrock")
-    Meter(model='Claude4.6Opus', kind='input', tier='batch', scale=1000)
+    UsageMeter(model='Claude4.6Opus', kind='input', tier='batch', scale=1000)
     >>> aws_meter("USE1-MP:USE1_InputTokenCount-Units", "Claude Sonnet 4.5 (Amazon Bedrock Edition)").scale
     1000000
     """
     if match := _AWS_MARKET.fullmatch(usage_type):
         model = re.sub(r"\s*\(.*", "", product)
-        return Meter(
+        return UsageMeter(
             model, kind_of(f"{match['kind']} tokens"), tier_of(usage_type.replace("_", " ")), 1_000_000
         )
     found = _AWS_TYPE.fullmatch(usage_type)
-    return Meter(found["model"] if found else None, kind_of(usage_type), tier_of(usage_type), 1_000)
+    return UsageMeter(found["model"] if found else None, kind_of(usage_type), tier_of(usage_type), 1_000)
 
 
 _AWS_CATEGORIES: Final[Mapping[str, Category]] = {

@@ -13,9 +13,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ..foreign import decimal_of
-from ..imports import Sample
+from ..imports import FileSample
 from . import BillFormat, BillLine, Category, Statement, instant
-from ._clouds import TWO_DAYS, Meter, counts_of, kind_of, place_of, reader_of, scale_of, tier_of
+from ._clouds import TWO_DAYS, UsageMeter, counts_of, kind_of, place_of, reader_of, scale_of, tier_of
 
 _PLACES: Final = r"gl|glbl|global|regnl|rgnl|regional|dz|dzone|data ?zone"
 _NOISE: Final = re.compile(
@@ -31,18 +31,18 @@ _MAKERS: Final = {"deepseek": "deepseek", "grok": "grok", "anthropic": "claude"}
 """What begins the names of models of which meters have the rest, by a word of the meters' subcategory."""
 
 
-def azure_meter(name: str, unit: str, about: str = "") -> Meter:
+def azure_meter(name: str, unit: str, about: str = "") -> UsageMeter:
     """Return what a meter of a model counts; ``about`` is what it is said to belong to.
 
     Names are those of Azure's Retail Prices API and of bills, of 2026-10-04: what is cached is ``cached``,
     ``cchd`` or ``cd``, and embeddings count input alone.
 
     >>> azure_meter("gpt 4o 1120 cached Inp glbl Tokens", "1K")
-    Meter(model='gpt-4o', kind='cached', tier=None, scale=1000)
+    UsageMeter(model='gpt-4o', kind='cached', tier=None, scale=1000)
     >>> azure_meter("5.4 opt Gl 1M Tokens", "1M")
-    Meter(model='gpt-5.4', kind='output', tier=None, scale=1000000)
+    UsageMeter(model='gpt-5.4', kind='output', tier=None, scale=1000000)
     >>> azure_meter("GPT 5 Mini Batch Inpt cchd Glbl 1M Tokens", "1M")
-    Meter(model='gpt-5-mini', kind='cached', tier='batch', scale=1000000)
+    UsageMeter(model='gpt-5-mini', kind='cached', tier='batch', scale=1000000)
     >>> azure_meter("V4 Pro Inp glbl Tokens", "1K", "Azure Deepseek Models").model
     'deepseek-v4-pro'
     """
@@ -55,7 +55,7 @@ def azure_meter(name: str, unit: str, about: str = "") -> Meter:
     if re.search(r"\bcd\b", text, re.IGNORECASE):
         kind = "cached"
     tier = "priority" if re.search(r"\b(?:pp|prty)\b", text, re.IGNORECASE) else tier_of(text)
-    return Meter(model, kind, tier, scale_of(f"{unit} {name}", 1_000))
+    return UsageMeter(model, kind, tier, scale_of(f"{unit} {name}", 1_000))
 
 
 def _whole_name(model: str, about: str) -> str:
@@ -123,7 +123,7 @@ def _azure_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
     )
 
 
-def _is_azure(sample: Sample) -> bool:
+def _is_azure(sample: FileSample) -> bool:
     names = sample.columns
     return not names.isdisjoint({"metername", "meter_name"}) and not names.isdisjoint(
         {"date", "usagedatetime", "usagedate"}

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ..files import json_rows
 from ..foreign import nested
-from ..imports import Sample
+from ..imports import FileSample
 from ..rows import NotUnderstood
 from . import BillFormat, BillLine, Counts, Statement, count_of, instant, understood
 
@@ -21,12 +21,12 @@ _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Anthropic's results have no time: they are found by their ids alone."""
 
 
-def _is_openai(sample: Sample) -> bool:
+def _is_openai(sample: FileSample) -> bool:
     row = sample.row
     return {"custom_id", "response"} <= row.keys() or row.get("object") == "batch"
 
 
-def _is_anthropic(sample: Sample) -> bool:
+def _is_anthropic(sample: FileSample) -> bool:
     return {"custom_id", "result"} <= sample.row.keys()
 
 

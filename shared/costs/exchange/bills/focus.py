@@ -19,7 +19,7 @@ from ...pricing.names import normalize_service
 from ..foreign import decimal_of
 from ..rows import CannotRead
 from . import BillFormat, BillLine, Category, Statement, end_of_line, instant
-from ._clouds import TWO_DAYS, Meter, counts_of, having, kind_of, place_of, reader_of, scale_of, tier_of
+from ._clouds import TWO_DAYS, UsageMeter, counts_of, having, kind_of, place_of, reader_of, scale_of, tier_of
 from .aws import aws_meter, is_bedrock
 from .azure import azure_category, azure_meter
 from .google import google_category, google_meter
@@ -36,11 +36,11 @@ _CATEGORIES: Final[Mapping[str, Category]] = {
 }
 
 
-class _Charge(NamedTuple):
+class _ChargeClass(NamedTuple):
     """What usage is charged: nothing that has to do with models where ``category`` is ``None``."""
 
     category: Category | None
-    meter: Meter
+    meter: UsageMeter
 
 
 def _focus_line(statement: Statement, where: str, row: Mapping[str, Any]) -> BillLine | None:
@@ -94,27 +94,27 @@ def _seller(row: Mapping[str, Any]) -> str:
     return next((_SELLERS[word] for word in words if word in _SELLERS), normalize_service(name))
 
 
-def _charge(service: str, row: Mapping[str, Any]) -> _Charge:
+def _charge(service: str, row: Mapping[str, Any]) -> _ChargeClass:
     """Return what a row's usage is; each cloud says that in names of its own."""
     product = str(row.get("servicename") or "")
     if service == "aws" and not row.get("x_model"):
         usage_type = str(row.get("x_usagetype") or row.get("skuid") or "")
         meter = aws_meter(usage_type, product)
         if not is_bedrock("", usage_type, product):
-            return _Charge(None, meter)
-        return _Charge("model" if meter.model else "other", meter)
+            return _ChargeClass(None, meter)
+        return _ChargeClass("model" if meter.model else "other", meter)
     if service == "azure" and not row.get("x_model"):
         name = str(row.get("x_skumetername") or row.get("skumeter") or "")
         about = " ".join((product, *(str(row.get(each) or "") for each in _ABOUT)))
         # Quantities are consumed in tokens, and priced in thousands or millions of them.
-        return _Charge(azure_category(name, about), azure_meter(name, "", about)._replace(scale=1))
+        return _ChargeClass(azure_category(name, about), azure_meter(name, "", about)._replace(scale=1))
     if service == "google" and not row.get("x_model"):
         sku = str(row.get("chargedescription") or row.get("skumeter") or "")
-        return _Charge(google_category(sku), google_meter(sku))
+        return _ChargeClass(google_category(sku), google_meter(sku))
     said = " ".join(str(row.get(name) or "") for name in _METERS)
     model = str(row.get("x_model") or row.get("skuid") or "").rpartition("/")[2] or None
-    meter = Meter(model, kind_of(said), tier_of(str(row.get("x_servicetier") or said)), 1)
-    return _Charge("tool" if "search" in said.lower() else "model", meter)
+    meter = UsageMeter(model, kind_of(said), tier_of(str(row.get("x_servicetier") or said)), 1)
+    return _ChargeClass("tool" if "search" in said.lower() else "model", meter)
 
 
 _ABOUT: Final = ("servicecategory", "x_skumetercategory", "x_skumetersubcategory")

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from ..foreign import decimal_of, nested
 from ..rows import NotUnderstood
 from . import BillFormat, BillLine, Category, Statement, end_of_line, instant, understood
-from ._clouds import TWO_DAYS, Meter, counts_of, having, kind_of, named_rows, place_of, tier_of
+from ._clouds import TWO_DAYS, UsageMeter, counts_of, having, kind_of, named_rows, place_of, tier_of
 
 _GEMINI: Final = re.compile(
     r"(?P<bare>token count )?gemini[ -]"
@@ -31,25 +31,25 @@ _GEMINI: Final = re.compile(
 told before ``token count for gemini ..``, but behind ``token count gemini ..`` (seen in August 2026)."""
 
 
-def google_meter(sku: str) -> Meter:
+def google_meter(sku: str) -> UsageMeter:
     """Return what a SKU of the Gemini API or of Vertex AI counts; no model for what it stores or searches.
 
     >>> google_meter("Generate content cached input token count gemini 3.7 flash text batch").tier
     'batch'
     >>> google_meter("Gemini 2.5 Flash Lite GA Text Input - Predictions")
-    Meter(model='gemini-2.5-flash-lite', kind='input', tier=None, scale=1)
+    UsageMeter(model='gemini-2.5-flash-lite', kind='input', tier=None, scale=1)
     >>> google_meter("Gemini 2.5 Flash GA Thinking Text Output - Predictions").kind
     'output'
     """
     match = _GEMINI.search(sku.replace("_", " "))
     if match is None or re.search(r"storage|grounding|search", sku, re.IGNORECASE):
-        return Meter(None, None, tier_of(sku), 1)
+        return UsageMeter(None, None, tier_of(sku), 1)
     model = f"gemini {match['name']}{(match['own'] or '')}".lower().replace(" native image", " image")
     model = re.sub(r"\s+", "-", model)
     kind = kind_of(f"{sku} tokens")
     if re.search(r"\bcaching\b", sku, re.IGNORECASE) and kind == "input":
         kind = "cached"
-    return Meter(model, kind, tier_of(sku), 1)
+    return UsageMeter(model, kind, tier_of(sku), 1)
 
 
 class Sku(NamedTuple):

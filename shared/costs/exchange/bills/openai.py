@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from ..delimited import csv_rows
 from ..foreign import decimal_of, nested
-from ..imports import Sample
+from ..imports import FileSample
 from ..rows import NotUnderstood
 from . import BillFormat, BillLine, Category, Statement, count_of, instant, understood
 from ._pages import Result, first_result, results_of
@@ -33,14 +33,14 @@ _USAGE_MARKS: Final = (
 )
 
 
-def _is_usage(sample: Sample) -> bool:
+def _is_usage(sample: FileSample) -> bool:
     result = first_result(sample, "start_time")
     if result is not None:
         return "usage" in str(result.get("object")) or any(mark in result for mark in _USAGE_MARKS)
     return {"start_time", "end_time"} <= sample.header and not sample.header.isdisjoint(_USAGE_MARKS)
 
 
-def _is_costs(sample: Sample) -> bool:
+def _is_costs(sample: FileSample) -> bool:
     result = first_result(sample, "start_time")
     if result is not None:
         return "costs" in str(result.get("object")) or "amount" in result or not result
@@ -48,7 +48,7 @@ def _is_costs(sample: Sample) -> bool:
 
 
 def _rows(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnderstood]:
-    if Sample(path).is_json:
+    if FileSample(path).is_json:
         yield from results_of(path, statement, "start_time", "end_time")
         return
     for found in csv_rows(path):

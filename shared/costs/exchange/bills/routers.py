@@ -21,7 +21,7 @@ from ...pricing.names import infer_service
 from ..delimited import LocalNumber, Records, csv_batches
 from ..files import json_rows
 from ..foreign import MOST, decimal_of, field_name, nested
-from ..imports import Sample, litellm, openrouter
+from ..imports import FileSample, litellm, openrouter
 from ..rows import NotUnderstood
 from ..sqldump import rows_of_table
 from . import BillFormat, BillLine, CallColumns, Read, Statement, billed_by, count_of, instant, understood
@@ -29,16 +29,16 @@ from . import BillFormat, BillLine, CallColumns, Read, Statement, billed_by, cou
 _ONE_DAY: Final = timedelta(days=1)
 
 
-def _is_litellm(sample: Sample) -> bool:
+def _is_litellm(sample: FileSample) -> bool:
     return litellm.IMPORT.recognises(sample)
 
 
-def _is_openrouter(sample: Sample) -> bool:
+def _is_openrouter(sample: FileSample) -> bool:
     return openrouter.IMPORT.recognises(sample)
 
 
 def _litellm(path: Path, statement: Statement) -> Iterator[Read]:
-    sample = Sample(path)
+    sample = FileSample(path)
     if litellm.is_dump(sample):
         yield from understood(rows_of_table(path, litellm.TABLE), _litellm_line)
     elif sample.is_json:
@@ -162,22 +162,22 @@ def _model(service: str, name: str) -> str:
     return name.removeprefix(f"{service}/") if service else name
 
 
-class _Details(msgspec.Struct, gc=False):
+class _RouterTokenDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
 
 
-class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens_details: _Details | None = None
+class _RouterUsage(msgspec.Struct, gc=False):
+    prompt_tokens_details: _RouterTokenDetails | None = None
     cache_read_input_tokens: int | None = None
 
 
-class _Metadata(msgspec.Struct, gc=False):
+class _RouterMetadata(msgspec.Struct, gc=False):
     """What is read of a row's metadata: how many of its tokens came from the provider's cache."""
 
-    usage_object: _Usage | None = None
+    usage_object: _RouterUsage | None = None
 
 
-_decode: Final = msgspec.json.Decoder(_Metadata).decode
+_decode: Final = msgspec.json.Decoder(_RouterMetadata).decode
 
 
 def _cached(metadata: Any) -> int:
@@ -216,7 +216,7 @@ def _times(texts: Sequence[str]) -> list[datetime]:
 
 
 def _openrouter(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
-    sample = Sample(path)
+    sample = FileSample(path)
     is_of_calls = "generation_id" in sample.header
     rows = sample.rows("data", named=field_name)
     return understood(rows, _generation if is_of_calls else _day(statement))

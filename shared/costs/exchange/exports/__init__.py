@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ...errors import WrongUsage
-from ..source import Source
+from ..source import EntrySource
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ExportContext:
     """What an export may say besides the entries.
 
     ``about`` goes into formats that have room for it (JSON): how the entries were selected,
@@ -29,7 +29,7 @@ class Context:
     progress: Callable[[int], None] = lambda _written: None
 
 
-Writer = Callable[[Source, Path, Context], int]
+Writer = Callable[[EntrySource, Path, ExportContext], int]
 """Writes entries, one after the other and never all in memory, into an empty file that is there
 already; returns how many it wrote."""
 
@@ -76,7 +76,7 @@ def export_named(name: str) -> Export:
 T = TypeVar("T")
 
 
-def counted(items: Iterable[T], context: Context) -> Iterator[T]:
+def counted(items: Iterable[T], context: ExportContext) -> Iterator[T]:
     """Pass items on and report progress every thousand."""
     number = 0
     for number, item in enumerate(items, start=1):

@@ -18,8 +18,8 @@ from typing import Final
 
 from ...ledger.cells import Cells
 from ...ledger.columns import COLUMN_NAMES, COLUMNS
-from ..source import Source
-from . import Context, Export, counted
+from ..source import EntrySource
+from . import Export, ExportContext, counted
 
 _FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
 _GUARDED: Final = re.compile(r"'+[=+\-@\t\r]")
@@ -48,7 +48,7 @@ def guarded_cells(cells: Cells) -> Cells:
 _TEXTS: Final = tuple(n for n, column in enumerate(COLUMNS) if column.kind in ("text", "json"))
 
 
-def write(source: Source, target: Path, context: Context) -> int:
+def write(source: EntrySource, target: Path, context: ExportContext) -> int:
     """Write the entries as CSV."""
     written = 0
     with target.open("w", encoding="utf-8", newline="") as file:

@@ -38,13 +38,13 @@ from ...ledger.columns import dumps, instant_text
 from ...model import Entry, Usage
 from ...money import ZERO, Nanos, json_number
 from ...units import FRACTIONAL_FIELDS, USAGE_FIELDS
-from ..source import Source
-from . import Context, Export, counted
+from ..source import EntrySource
+from . import Export, ExportContext, counted
 from .csv import guarded
 
 
 @dataclass(frozen=True, slots=True)
-class Meter:
+class FocusMeter:
     """A kind of unit that is charged: FOCUS's name for the meter, its unit, and the count behind it.
 
     ``within`` are the meters that count some of the same units: what they charge apart is taken off.
@@ -67,40 +67,40 @@ _INPUT_APART: Final = (
 )
 _OUTPUT_APART: Final = ("reasoning", "audio_output", "image_output")
 
-METERS: Final[Mapping[str, Meter]] = {
-    "input": Meter("Input Tokens", "Tokens", "tokens_input", _INPUT_APART),
-    "cached": Meter("Cached Input Tokens", "Tokens", "tokens_cached", ("audio_cached", "image_cached")),
-    "cache_write": Meter("Cache Write Tokens", "Tokens", "tokens_cache_write", ("cache_write_1h",)),
-    "cache_write_1h": Meter("Cache Write Tokens (1 Hour)", "Tokens", "tokens_cache_write_1h"),
-    "audio_input": Meter("Audio Input Tokens", "Tokens", "tokens_audio_input", ("audio_cached",)),
-    "audio_cached": Meter("Cached Audio Input Tokens", "Tokens", "tokens_audio_cached"),
-    "image_input": Meter("Image Input Tokens", "Tokens", "tokens_image_input", ("image_cached",)),
-    "image_cached": Meter("Cached Image Input Tokens", "Tokens", "tokens_image_cached"),
-    "output": Meter("Output Tokens", "Tokens", "tokens_output", _OUTPUT_APART),
-    "reasoning": Meter("Reasoning Tokens", "Tokens", "tokens_reasoning"),
-    "audio_output": Meter("Audio Output Tokens", "Tokens", "tokens_audio_output"),
-    "image_output": Meter("Image Output Tokens", "Tokens", "tokens_image_output"),
-    "audio_seconds": Meter("Audio Duration", "Seconds", "audio_seconds"),
-    "characters": Meter("Characters", "Characters", "characters"),
-    "images": Meter("Images", "Images", "images"),
-    "pages": Meter("Pages", "Pages", "pages"),
-    "requests": Meter("Requests", "Requests", "requests"),
-    "web_searches": Meter("Web Searches", "Requests", "web_searches"),
-    "preview_searches": Meter("Web Searches (Preview)", "Requests", "preview_searches"),
-    "maps_searches": Meter("Map Searches", "Requests", "maps_searches"),
-    "file_searches": Meter("File Searches", "Requests", "file_searches"),
-    "search_units": Meter("Search Units", "Units", "search_units"),
-    "containers": Meter("Containers", "Containers", "containers"),
-    "video_seconds": Meter("Video Duration", "Seconds", "video_seconds"),
-    "gpu_seconds": Meter("GPU Duration", "Seconds", "gpu_seconds"),
-    "session_seconds": Meter("Session Duration", "Seconds", "session_seconds"),
-    "cache_token_hours": Meter("Cache Storage", "Token-Hours", "cache_token_hours"),
-    "pixels": Meter("Pixels", "Pixels", "pixels"),
-    "billable_units": Meter("Billable Units", "Units", "billable_units"),
+METERS: Final[Mapping[str, FocusMeter]] = {
+    "input": FocusMeter("Input Tokens", "Tokens", "tokens_input", _INPUT_APART),
+    "cached": FocusMeter("Cached Input Tokens", "Tokens", "tokens_cached", ("audio_cached", "image_cached")),
+    "cache_write": FocusMeter("Cache Write Tokens", "Tokens", "tokens_cache_write", ("cache_write_1h",)),
+    "cache_write_1h": FocusMeter("Cache Write Tokens (1 Hour)", "Tokens", "tokens_cache_write_1h"),
+    "audio_input": FocusMeter("Audio Input Tokens", "Tokens", "tokens_audio_input", ("audio_cached",)),
+    "audio_cached": FocusMeter("Cached Audio Input Tokens", "Tokens", "tokens_audio_cached"),
+    "image_input": FocusMeter("Image Input Tokens", "Tokens", "tokens_image_input", ("image_cached",)),
+    "image_cached": FocusMeter("Cached Image Input Tokens", "Tokens", "tokens_image_cached"),
+    "output": FocusMeter("Output Tokens", "Tokens", "tokens_output", _OUTPUT_APART),
+    "reasoning": FocusMeter("Reasoning Tokens", "Tokens", "tokens_reasoning"),
+    "audio_output": FocusMeter("Audio Output Tokens", "Tokens", "tokens_audio_output"),
+    "image_output": FocusMeter("Image Output Tokens", "Tokens", "tokens_image_output"),
+    "audio_seconds": FocusMeter("Audio Duration", "Seconds", "audio_seconds"),
+    "characters": FocusMeter("Characters", "Characters", "characters"),
+    "images": FocusMeter("Images", "Images", "images"),
+    "pages": FocusMeter("Pages", "Pages", "pages"),
+    "requests": FocusMeter("Requests", "Requests", "requests"),
+    "web_searches": FocusMeter("Web Searches", "Requests", "web_searches"),
+    "preview_searches": FocusMeter("Web Searches (Preview)", "Requests", "preview_searches"),
+    "maps_searches": FocusMeter("Map Searches", "Requests", "maps_searches"),
+    "file_searches": FocusMeter("File Searches", "Requests", "file_searches"),
+    "search_units": FocusMeter("Search Units", "Units", "search_units"),
+    "containers": FocusMeter("Containers", "Containers", "containers"),
+    "video_seconds": FocusMeter("Video Duration", "Seconds", "video_seconds"),
+    "gpu_seconds": FocusMeter("GPU Duration", "Seconds", "gpu_seconds"),
+    "session_seconds": FocusMeter("Session Duration", "Seconds", "session_seconds"),
+    "cache_token_hours": FocusMeter("Cache Storage", "Token-Hours", "cache_token_hours"),
+    "pixels": FocusMeter("Pixels", "Pixels", "pixels"),
+    "billable_units": FocusMeter("Billable Units", "Units", "billable_units"),
 }
 """Every part a charge can have, by its name in ``cost_parts``."""
 
-WHOLE_CALL: Final = Meter("Calls", "Requests", "")
+WHOLE_CALL: Final = FocusMeter("Calls", "Requests", "")
 """The meter of a charge whose kinds of units are not known: one request."""
 
 
@@ -141,7 +141,7 @@ class Charged:
         return self.entry.kind != "adjustment"
 
     @property
-    def meter(self) -> Meter:
+    def meter(self) -> FocusMeter:
         """The meter that the part is charged by."""
         return METERS.get(self.part, WHOLE_CALL)
 
@@ -310,7 +310,9 @@ OWN: Final = (*_OWN, *(_count_column(name) for name in USAGE_FIELDS))
 """Our own columns. Counts are of the whole call and stand on its first row alone."""
 
 
-def write_focus(named: tuple[FocusColumn, ...], source: Source, target: Path, context: Context) -> int:
+def write_focus(
+    named: tuple[FocusColumn, ...], source: EntrySource, target: Path, context: ExportContext
+) -> int:
     """Write entries as FOCUS rows in CSV: the version's own columns among the common ones, then ours."""
     columns = (*sorted((*COMMON, *named), key=itemgetter(0)), *OWN)
     written = 0

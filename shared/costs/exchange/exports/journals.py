@@ -34,8 +34,8 @@ from typing import Final, Protocol, TextIO
 
 from ...model import Entry
 from ...money import NANOS_PER_USD
-from ..source import Source
-from . import Context, Export, counted
+from ..source import EntrySource
+from . import Export, ExportContext, counted
 
 
 def exact_usd(nanos: int) -> str:
@@ -111,7 +111,7 @@ class Style(Protocol):
         ...
 
 
-def write_journal(style: Style, source: Source, target: Path, context: Context) -> int:
+def write_journal(style: Style, source: EntrySource, target: Path, context: ExportContext) -> int:
     """Write entries as a journal; accounts are declared at its end, when all are known."""
     with target.open("w", encoding="utf-8", newline="\n") as file:
         file.write(style.head())

@@ -16,14 +16,14 @@ from ...ledger.line import encode
 from ...model import Entry
 from ...money import json_number
 from ...rollup import Totals
-from ..source import Source
-from . import Context, Export, counted
+from ..source import EntrySource
+from . import Export, ExportContext, counted
 
 FORMAT_NAME: Final = "cost-ledger entries"
 FORMAT_VERSION: Final = 1
 
 
-def write(source: Source, target: Path, context: Context) -> int:
+def write(source: EntrySource, target: Path, context: ExportContext) -> int:
     """Write the entries as one JSON document."""
     with target.open("w", encoding="ascii", newline="\n") as file:
         head = {"format": FORMAT_NAME, "version": FORMAT_VERSION, **context.about}
@@ -61,7 +61,7 @@ def _summary(written: int, totals: Totals) -> str:
     return f"{{{', '.join(f'{json.dumps(name)}: {value}' for name, value in members.items())}}}"
 
 
-def write_lines(source: Source, target: Path, context: Context) -> int:
+def write_lines(source: EntrySource, target: Path, context: ExportContext) -> int:
     """Write the entries as ledger lines."""
     written = 0
     with target.open("wb") as file:

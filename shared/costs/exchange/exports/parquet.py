@@ -8,9 +8,9 @@ from typing import Final
 
 from ...archive.duck import quoted, run
 from ...replacing import CannotWrite
-from ..source import Source
+from ..source import EntrySource
 from ..warehouse import staged
-from . import Context, Export
+from . import Export, ExportContext
 
 _ROW_GROUP: Final = "ROW_GROUP_SIZE 20480, ROW_GROUP_SIZE_BYTES '16MB'"
 """DuckDB's own 122,880 rows take 200 MB more for 4 % less on the disk; and rows of 8 KB, the longest a
@@ -24,7 +24,7 @@ _SETTINGS: Final = ("SET threads = 1", "SET preserve_insertion_order = false", "
 what lets it end a row group by its bytes."""
 
 
-def write(source: Source, target: Path, context: Context) -> int:
+def write(source: EntrySource, target: Path, context: ExportContext) -> int:
     """Write the entries as Parquet.
 
     Raises:

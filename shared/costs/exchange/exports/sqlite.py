@@ -15,8 +15,8 @@ from typing import Final
 
 from ...ledger.columns import COLUMNS, Column, ColumnKind, Row, row_of
 from ...replacing import CannotWrite
-from ..source import Source
-from . import Context, Export, counted
+from ..source import EntrySource
+from . import Export, ExportContext, counted
 
 _TYPES: Final[dict[ColumnKind, str]] = {
     "text": "TEXT",
@@ -42,7 +42,7 @@ _SCHEMA: Final = (
 )
 
 
-def write(source: Source, target: Path, context: Context) -> int:
+def write(source: EntrySource, target: Path, context: ExportContext) -> int:
     """Write the entries as an SQLite database.
 
     Raises:

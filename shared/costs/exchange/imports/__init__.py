@@ -24,7 +24,7 @@ from ..files import document_of, documents_of, head_of, is_lines, json_rows, lin
 from ..foreign import field_name
 from ..parquet import MAGIC, parquet_columns
 from ..rows import CannotRead as CannotRead
-from ..rows import Foreign as Foreign
+from ..rows import ForeignRow as ForeignRow
 from ..rows import Item as Item
 from ..rows import NotUnderstood as NotUnderstood
 
@@ -32,7 +32,7 @@ OWN_DOCUMENT: Final = f'{{"format": "{FORMAT_NAME}"'
 """How our own export as JSON begins."""
 
 
-class Sample:
+class FileSample:
     """The beginning of a file, from which formats recognise it.
 
     Raises:
@@ -221,7 +221,7 @@ class Import:
 
     name: str
     summary: str
-    recognises: Callable[[Sample], bool]
+    recognises: Callable[[FileSample], bool]
     read: Callable[[Path], Iterator[Item]]
     general: bool = False
 
@@ -247,7 +247,7 @@ def import_for(path: Path, name: str | None = None) -> Import:
             raise WrongUsage(f"no import is called {name!r}; there are {', '.join(imports())}")
         require_regular(path)
         return imports()[name]
-    sample = Sample(path)
+    sample = FileSample(path)
     try:
         fitting = [each for each in imports().values() if each.recognises(sample)]
     except sqlite3.Error as error:

@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ..foreign import decimal_of, leftover, nested, utc_text
-from ..rows import Foreign, Item, NotUnderstood
-from . import Import, Sample
+from ..rows import ForeignRow, Item, NotUnderstood
+from . import FileSample, Import
 
 _MARKS: Final = frozenset({"request_id", "request_created_at", "response_status"})
 _USED: Final = frozenset(
@@ -42,7 +42,7 @@ _USED: Final = frozenset(
 _NO_REQUEST: Final = "00000000-0000-0000-0000-000000000000"
 
 
-def _recognises(sample: Sample) -> bool:
+def _recognises(sample: FileSample) -> bool:
     return frozenset(sample.row) >= _MARKS or sample.header >= _MARKS
 
 
@@ -57,7 +57,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
     if cached:
         kept |= {"answered_from": "cache"} | {f"cached_{name}": n for name, n in counts.items() if n}
     properties = nested(row.get("request_properties")) or nested(row.get("properties"))
-    return Foreign(
+    return ForeignRow(
         where,
         {
             "id": row.get("request_id"),
@@ -103,5 +103,5 @@ IMPORT: Final = Import(
     "helicone",
     "Helicone's requests, as CSV or JSON.",
     _recognises,
-    lambda path: Sample(path).items(item_of, "data"),
+    lambda path: FileSample(path).items(item_of, "data"),
 )

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..foreign import decimal_of, field_name, leftover, nested, utc_text
-from ..rows import Foreign, Item, NotUnderstood
-from . import Import, Sample
+from ..rows import ForeignRow, Item, NotUnderstood
+from . import FileSample, Import
 
 _MARKS: Final = frozenset({"traceid", "starttime"})
 _MODELS: Final = frozenset({"model", "providedmodelname"})
@@ -45,7 +45,7 @@ _USED: Final = frozenset(
 _NO_CALLS: Final = frozenset({"SPAN", "EVENT"})
 
 
-def _recognises(sample: Sample) -> bool:
+def _recognises(sample: FileSample) -> bool:
     names = {_in_one_word(name) for name in sample.row or sample.header}
     is_ours = names >= _MARKS and not names.isdisjoint(_MODELS)
     return is_ours and not names.isdisjoint({"usagedetails", "inputusage", "prompttokens", "usage"})
@@ -59,17 +59,17 @@ def _in_one_word(name: str) -> str:
 def _read(path: Path) -> Iterator[Item]:
     within: dict[str, tuple[int, int]] = {}
     for item, parent in _items(path):
-        if isinstance(item, Foreign) and parent and any(own := _sides(item)):
+        if isinstance(item, ForeignRow) and parent and any(own := _sides(item)):
             before = within.get(parent, (0, 0))
             within[parent] = before[0] + own[0], before[1] + own[1]
     for item, _ in _items(path):
-        if not isinstance(item, Foreign) or within.get(str(item.values["id"])) != _sides(item):
+        if not isinstance(item, ForeignRow) or within.get(str(item.values["id"])) != _sides(item):
             yield item
 
 
 def _items(path: Path) -> Iterator[tuple[Item, str | None]]:
     """Yield the calls, each with the id of the observation that it stands in."""
-    for found in Sample(path).objects("data", "observations"):
+    for found in FileSample(path).objects("data", "observations"):
         if isinstance(found, NotUnderstood):
             yield found, None
         elif (item := item_of(*found)) is not None:
@@ -79,7 +79,7 @@ def _items(path: Path) -> Iterator[tuple[Item, str | None]]:
 _PARENT: Final = ("parentObservationId", "parent_observation_id")
 
 
-def _sides(item: Foreign) -> tuple[Any, Any]:
+def _sides(item: ForeignRow) -> tuple[Any, Any]:
     """Return the tokens in and out of a call."""
     return item.values.get("tokens_input", 0), item.values.get("tokens_output", 0)
 
@@ -95,7 +95,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item | None:
         repeated = _from_cache(named)
     except ValueError as error:
         return NotUnderstood(where, str(error))
-    return Foreign(
+    return ForeignRow(
         where,
         {
             "id": named.get("id"),

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..foreign import decimal_of, leftover, nested, utc_text
-from ..rows import Foreign, Item, NotUnderstood
+from ..rows import ForeignRow, Item, NotUnderstood
 from ..sqldump import rows_of_table
-from . import Import, Sample
+from . import FileSample, Import
 
 TABLE: Final = "LiteLLM_SpendLogs"
 _MARKS: Final = frozenset({"request_id", "spend", "prompt_tokens", "starttime"})
@@ -40,18 +40,18 @@ def own_name(name: str) -> str:
     return _BY_LOWER.get(name.strip().lower(), name)
 
 
-def _recognises(sample: Sample) -> bool:
+def _recognises(sample: FileSample) -> bool:
     names = {name.lower() for name in sample.row} or sample.header
     return names >= _MARKS or {"spend", "models", "starttime"} <= names or is_dump(sample)
 
 
-def is_dump(sample: Sample) -> bool:
+def is_dump(sample: FileSample) -> bool:
     """Tell whether a file is a PostgreSQL dump, with this table or another."""
     return "PostgreSQL database dump" in sample.text or f'"{TABLE}"' in sample.text
 
 
 def _read(path: Path) -> Iterator[Item]:
-    sample = Sample(path)
+    sample = FileSample(path)
     for found in rows_of_table(path, TABLE) if is_dump(sample) else sample.objects("data"):
         if isinstance(found, NotUnderstood):
             yield found
@@ -65,7 +65,7 @@ def _sums_of_a_day(where: str, row: Mapping[str, Any]) -> Iterator[Item]:
     """Yield what ``/spend/logs`` sums by day: the spend of each model, without its tokens."""
     for model, spend in (row["models"] or {"": row.get("spend")}).items():
         values = {"timestamp": row.get("startTime"), "model": model, "cost": spend}
-        yield Foreign(f"{where} {model}", values, sum_of="day")
+        yield ForeignRow(f"{where} {model}", values, sum_of="day")
 
 
 def item_of(where: str, row: Mapping[str, Any]) -> Item:
@@ -92,7 +92,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
     kept: dict[str, object] = {"status": "failure"} if row.get("status") == "failure" else {}
     if cached:
         kept |= {"answered_from": "cache"} | {f"cached_{name}": n for name, n in counts.items() if n}
-    return Foreign(
+    return ForeignRow(
         where,
         {
             "id": request_id,

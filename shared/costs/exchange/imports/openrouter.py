@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ..foreign import decimal_of, field_name, leftover, utc_text
-from ..rows import Foreign, Item, NotUnderstood
-from . import Import, Sample
+from ..rows import ForeignRow, Item, NotUnderstood
+from . import FileSample, Import
 
 _CALLS: Final = frozenset({"generation_id", "cost_total", "tokens_prompt"})
 _DAYS: Final = (
@@ -37,7 +37,7 @@ _USED: Final = frozenset(
 )
 
 
-def _recognises(sample: Sample) -> bool:
+def _recognises(sample: FileSample) -> bool:
     names = {field_name(name) for name in sample.row} or sample.header
     return names >= _CALLS or any(marks <= names for marks in _DAYS)
 
@@ -58,7 +58,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
     if not cost and str(named.get("cancelled")).lower() == "true":  # what was not billed has no usage
         kept |= {"cancelled": True} | {f"unbilled_{name}": n for name, n in counts.items() if n}
         counts = {}
-    return Foreign(
+    return ForeignRow(
         where,
         {
             "id": named.get("generation_id"),
@@ -94,5 +94,5 @@ IMPORT: Final = Import(
     "openrouter",
     "OpenRouter's activity, by call or by day, as CSV or JSON.",
     _recognises,
-    lambda path: Sample(path).items(item_of, "data"),
+    lambda path: FileSample(path).items(item_of, "data"),
 )

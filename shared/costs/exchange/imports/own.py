@@ -23,7 +23,7 @@ from ..exports.csv import unguarded
 from ..exports.sqlite import column_name
 from ..files import opened, require_regular
 from ..rows import Item, NotUnderstood
-from . import OWN_DOCUMENT, CannotRead, Import, Sample, opened_database
+from . import OWN_DOCUMENT, CannotRead, FileSample, Import, opened_database
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ def _read_json(path: Path) -> Iterator[Item]:
         raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _has_sealed_lines(sample: Sample) -> bool:
+def _has_sealed_lines(sample: FileSample) -> bool:
     return any(is_sealed(line) for line in sample.head.splitlines(keepends=True)[:20])
 
 

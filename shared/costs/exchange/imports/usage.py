@@ -14,8 +14,8 @@ from typing import Final
 from ..delimited import csv_rows, titles_of
 from ..documents import flat, rows_of
 from ..foreign import NAMES, known_name
-from ..rows import CannotRead, Foreign, Item, NotUnderstood
-from . import Import, Sample, opened_database
+from ..rows import CannotRead, ForeignRow, Item, NotUnderstood
+from . import FileSample, Import, opened_database
 
 TABLE: Final = "usage_log"
 _SAYS_HOW_MUCH: Final = frozenset(
@@ -34,14 +34,14 @@ def is_of_calls(names: Iterable[str]) -> bool:
     return not is_own and not known.isdisjoint(_SAYS_WHAT_OR_WHEN) and not known.isdisjoint(_SAYS_HOW_MUCH)
 
 
-def _is_json_of_calls(sample: Sample) -> bool:
+def _is_json_of_calls(sample: FileSample) -> bool:
     document = sample.document
     return (isinstance(document, dict) and isinstance(document.get("calls"), list)) or is_of_calls(
         flat(sample.row)
     )
 
 
-def _is_month(sample: Sample) -> bool:
+def _is_month(sample: FileSample) -> bool:
     document = sample.document
     return isinstance(document, dict) and isinstance(document.get("entries"), list)
 
@@ -52,7 +52,7 @@ def _read_csv(path: Path) -> Iterator[Item]:
             f"{path}: says {other[0].strip()} above its columns, and only amounts in USD can be imported"
         )
     for found in csv_rows(path):
-        yield found if isinstance(found, NotUnderstood) else Foreign(f"line {found[0]}", found[1])
+        yield found if isinstance(found, NotUnderstood) else ForeignRow(f"line {found[0]}", found[1])
 
 
 _OTHER_CURRENCY: Final = re.compile(r"[€£¥₹]|\b(?:EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|BRL|SEK|NOK|DKK|PLN)\b")
@@ -69,7 +69,7 @@ def _read_sqlite(path: Path) -> Iterator[Item]:
             for row in rows:
                 values = dict(zip(names[1:], row[1:], strict=True))
                 numbered = {"id": row[0], **values}
-                yield Foreign(f"{TABLE} row {row[0]}", values, formerly=numbered)
+                yield ForeignRow(f"{TABLE} row {row[0]}", values, formerly=numbered)
     except sqlite3.Error as error:
         raise CannotRead(f"{path}: cannot be read as a database with a table {TABLE}: {error}") from error
 

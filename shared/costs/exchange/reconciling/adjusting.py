@@ -23,7 +23,7 @@ from ...platform import host_name
 from ...storage import LEDGER_NAME, CostStorage
 from ...store.store import Store
 from ...tracking.corrections import corrected_entry, reversal
-from ..shelf import Shelf
+from ..shelf import BatchWriter
 from .calls import OurCall
 from .differences import Comparison, Difference
 
@@ -31,7 +31,7 @@ BILL: Final = "bill"
 """What prices a line that a bill decides, as ``stated`` by it."""
 
 
-class Missing(NamedTuple):
+class MissingCall(NamedTuple):
     """A call, or a sum of calls, that was billed and is in no ledger. ``amount`` in nano-dollars."""
 
     service: str
@@ -53,7 +53,7 @@ class Adjuster:
     """Writes what follows from a comparison. ``written`` counts entries, ``cost`` their nano-dollars."""
 
     index: Store
-    shelf: Shelf
+    shelf: BatchWriter
     storage: CostStorage
     now: datetime
     user_id: str
@@ -100,7 +100,7 @@ class Adjuster:
         if corrected.reversal is None:
             self._write(location.ledger, reversal(corrected, f"billed once: {where}"[:_LONGEST], self.now))
 
-    def add(self, missing: Missing) -> None:
+    def add(self, missing: MissingCall) -> None:
         """Append a call that no ledger has, in a job of its own."""
         if not missing.amount or abs(missing.amount) > MAX_ENTRY_NANOS:
             return
@@ -181,9 +181,9 @@ def _where(one: Difference) -> str:
     return one.lines[0] if one.lines else f"{one.service} {one.day}"
 
 
-def _missing(one: Difference) -> Missing:
+def _missing(one: Difference) -> MissingCall:
     at = datetime.combine(date.fromisoformat(one.day or ""), time(12), UTC)
-    return Missing(
+    return MissingCall(
         one.service,
         one.model,
         at,

@@ -46,7 +46,7 @@ class OurCall(NamedTuple):
     parts: Mapping[str, float]
 
 
-class _Line(msgspec.Struct, gc=False):
+class _LedgerLine(msgspec.Struct, gc=False):
     """What is needed of a line; its other members are passed over."""
 
     id: str
@@ -65,7 +65,7 @@ class _Line(msgspec.Struct, gc=False):
     cost_parts: dict[str, float] | None = None
 
 
-_decode: Final = msgspec.json.Decoder(_Line).decode
+_decode: Final = msgspec.json.Decoder(_LedgerLine).decode
 _TELL_EVERY: Final = 1_000
 
 
@@ -121,7 +121,7 @@ def _corrections(index: Store, query: Query) -> dict[str, Corrections]:
     return found
 
 
-def _line(raw: bytes) -> _Line | None:
+def _line(raw: bytes) -> _LedgerLine | None:
     """Return a sealed line's members; ``None`` for a damaged one, which the sums leave out, too."""
     if raw[-SEAL_LENGTH:] != b',"crc":"%08x"}\n' % crc32(raw[:-SEAL_LENGTH]):
         try:
@@ -134,7 +134,7 @@ def _line(raw: bytes) -> _Line | None:
         return None
 
 
-def _call(line: _Line, correction: Corrections | None) -> OurCall:
+def _call(line: _LedgerLine, correction: Corrections | None) -> OurCall:
     cost = None if line.cost_usd is None else round(line.cost_usd * NANOS_PER_USD)
     parts = line.cost_parts or {}
     tools = 0

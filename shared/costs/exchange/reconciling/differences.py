@@ -115,7 +115,7 @@ class Agreed:
 
 
 @dataclass(slots=True)
-class Apart:
+class UncomparedLines:
     """Lines that are compared with nothing: credits, taxes, storage.
 
     ``amount`` in dollars; ``foreign`` what is in a currency without a rate.
@@ -140,7 +140,7 @@ class Comparison:
 
     agreed: Agreed = field(default_factory=Agreed)
     differences: list[Difference] = field(default_factory=list)
-    apart: list[Apart] = field(default_factory=list)
+    apart: list[UncomparedLines] = field(default_factory=list)
     keys: Counter[str] = field(default_factory=Counter)
     refused: list[NotUnderstood] = field(default_factory=list)
     refused_count: int = 0

@@ -29,7 +29,7 @@ class CannotFetch(CostError):
     """A report cannot be fetched: no key, no SDK, no answer. Nothing was written."""
 
 
-class Request(NamedTuple):
+class FetchRequest(NamedTuple):
     """What to fetch: the time, in whole UTC days, and whether lines are to be told apart by key."""
 
     first: datetime
@@ -37,7 +37,7 @@ class Request(NamedTuple):
     by_key: bool = False
 
 
-def fetched(service: str, request: Request, environ: Mapping[str, str], folder: Path) -> Iterator[Bill]:
+def fetched(service: str, request: FetchRequest, environ: Mapping[str, str], folder: Path) -> Iterator[Bill]:
     """Fetch a service's reports into files of a folder, and yield them as bills.
 
     Raises:
@@ -64,16 +64,16 @@ Reports = Iterator[tuple[str, Iterator[str]]]
 """Reports by the name of their format, each as pages of JSON."""
 
 
-def request_of(period: Period, *, by_key: bool) -> Request:
+def request_of(period: Period, *, by_key: bool) -> FetchRequest:
     """Return the whole UTC days that a period touches."""
     first, last = (at.replace(hour=0, minute=0, second=0, microsecond=0) for at in (period.start, period.end))
-    return Request(first, last if last == period.end else last + _DAY, by_key)
+    return FetchRequest(first, last if last == period.end else last + _DAY, by_key)
 
 
 _ENDLESS: Final = "{} gives one page of its reports again and again: nothing was compared; try again later"
 
 
-def _openai(key: str, request: Request) -> Reports:
+def _openai(key: str, request: FetchRequest) -> Reports:
     with _sdk("openai"):
         from openai import OpenAI
     # An admin key alone authorises these; the client wants another one to be there.
@@ -102,7 +102,7 @@ def _openai(key: str, request: Request) -> Reports:
     yield "openai-costs", pages(usage.costs, 180, ["line_item"])
 
 
-def _anthropic(key: str, request: Request) -> Reports:
+def _anthropic(key: str, request: FetchRequest) -> Reports:
     with _sdk("anthropic"):
         from anthropic import Anthropic
     analytics = Anthropic(api_key=key).beta.organization.analytics
@@ -126,7 +126,7 @@ def _anthropic(key: str, request: Request) -> Reports:
     yield "anthropic-costs", pages(analytics.cost_report, ["model", "cost_type", "token_type"])
 
 
-_SERVICES: Final[Mapping[str, tuple[str, Callable[[str, Request], Reports]]]] = {
+_SERVICES: Final[Mapping[str, tuple[str, Callable[[str, FetchRequest], Reports]]]] = {
     "openai": ("OPENAI_ADMIN_KEY", _openai),
     "anthropic": ("ANTHROPIC_ADMIN_KEY", _anthropic),
 }

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from ...money import NANOS_PER_USD, Nanos
 from ..bills import BillFormat, BillLine, CallColumns
-from .adjusting import Adjuster, Missing
+from .adjusting import Adjuster, MissingCall
 from .calls import OurCall
 from .differences import Comparison, Difference, Kind, Reason
 from .names import folded
@@ -43,7 +43,7 @@ _MOST_KEYS: Final = 100_000
 _EXAMPLES: Final = 5
 
 
-class Theirs(NamedTuple):
+class StagedBillLine(NamedTuple):
     """A line as it is kept: ``amount`` in nano-dollars, ``at`` in seconds; -1 for counts not stated.
 
     ``where`` is the place of its file among ``Joined.files``, and its own place there or its line's number.
@@ -60,7 +60,7 @@ class Theirs(NamedTuple):
     amount: int | None
 
 
-class Ours(NamedTuple):
+class StagedCall(NamedTuple):
     """A call as it is kept: ``cost`` with the fees of tools, in nano-dollars, ``at`` in seconds."""
 
     id: str
@@ -76,7 +76,7 @@ class Ours(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Sum:
+class _DifferenceSum:
     """A difference that grows: calls of one reason, model and service."""
 
     calls: int = 0
@@ -90,7 +90,7 @@ class _Sum:
     billed: bool = False
 
 
-class Joined:
+class CallJoin:
     """Joins the calls of one bill's lines with ours."""
 
     def __init__(
@@ -109,7 +109,7 @@ class Joined:
         self._ours = Partitions(folder, f"{of.name}-ours")
         self._left_theirs = Partitions(folder, f"{of.name}-left-theirs")
         self._left_ours = Partitions(folder, f"{of.name}-left-ours")
-        self._sums = defaultdict[tuple[Kind, Reason, str, str, bool, str], _Sum](_Sum)
+        self._sums = defaultdict[tuple[Kind, Reason, str, str, bool, str], _DifferenceSum](_DifferenceSum)
         self._tolerance = _SLACK + round(of.unit * NANOS_PER_USD / 2)
         self._twice = 0
         self.files: list[str] = []
@@ -170,7 +170,7 @@ class Joined:
         """Compare, and put what was found into the comparison."""
         for number in range(PARTS):
             self._by_id(number)
-        again: dict[tuple[str, int, int], list[Theirs]] = {}
+        again: dict[tuple[str, int, int], list[StagedBillLine]] = {}
         for number in range(PARTS):
             for line in self._by_likeness(number):
                 if len(again) < _MOST_KEYS:
@@ -188,7 +188,7 @@ class Joined:
             if not row[0]:
                 self._left_ours.add(_likeness(row), row)
             elif row[0] in ours:
-                self._recorded_twice(Ours._make(row))
+                self._recorded_twice(StagedCall._make(row))
             else:
                 ours[row[0]] = row
         seen, agreed = set[str](), self._into.agreed
@@ -208,7 +208,7 @@ class Joined:
                 agreed.theirs += cost if row[_AMOUNT] is None else row[_AMOUNT]
                 agreed.ours += cost
             else:
-                self._pair(Theirs._make(row), Ours._make(match))
+                self._pair(StagedBillLine._make(row), StagedCall._make(match))
         for key, row in ours.items():
             if key not in seen:
                 self._left_ours.add(_likeness(row), row)
@@ -222,19 +222,19 @@ class Joined:
             return True
         return cost is not None and -self._tolerance <= amount - cost <= self._tolerance
 
-    def _recorded_twice(self, call: Ours) -> None:
+    def _recorded_twice(self, call: StagedCall) -> None:
         self._count("only_ours", "recorded_twice", ours=call)
         if self._adjuster is not None and self._is_settled(call.at):
             self._adjuster.undo(call.entry_id, f"response {call.id}")
 
-    def _by_likeness(self, number: int) -> Iterator[Theirs]:
+    def _by_likeness(self, number: int) -> Iterator[StagedBillLine]:
         """Match what has no common id by model, tokens and time; yield the lines that are left."""
-        ours = defaultdict[tuple[str, int, int], list[Ours]](list)
+        ours = defaultdict[tuple[str, int, int], list[StagedCall]](list)
         for row in self._left_ours.part(number):
-            call = Ours._make(row)
+            call = StagedCall._make(row)
             ours[_likeness(call)].append(call)
         for row in self._left_theirs.part(number):
-            line = Theirs._make(row)
+            line = StagedBillLine._make(row)
             near = [call for call in ours[_likeness(line)] if self._may_be(line, call)]
             if not near:
                 yield line
@@ -246,12 +246,12 @@ class Joined:
             for call in calls:
                 self._only_ours(call)
 
-    def _may_be(self, line: Theirs, call: Ours) -> bool:
+    def _may_be(self, line: StagedBillLine, call: StagedCall) -> bool:
         if line.id and call.id and not self._of.loose_ids:
             return False
         return abs(line.at - call.at) <= NEAR_S and line.tokens_input >= 0
 
-    def _retried(self, again: dict[tuple[str, int, int], list[Theirs]]) -> None:
+    def _retried(self, again: dict[tuple[str, int, int], list[StagedBillLine]]) -> None:
         """Say of each line that is left whether it repeats a call that was recorded."""
         like = defaultdict[tuple[str, int, int], list[float]](list)
         for number in range(PARTS) if again else ():
@@ -266,7 +266,7 @@ class Joined:
 
     # --- pairs
 
-    def _pair(self, line: Theirs, call: Ours) -> None:
+    def _pair(self, line: StagedBillLine, call: StagedCall) -> None:
         same_tokens = line.tokens_input < 0 or (line.tokens_input, line.tokens_output) == call[5:7]
         if not same_tokens:
             reason: Reason = "counts"
@@ -306,12 +306,12 @@ class Joined:
                 return reason, note
         return ("margin" if self._of.estimates else "price"), ""
 
-    def _only_theirs(self, line: Theirs, reason: Reason) -> None:
+    def _only_theirs(self, line: StagedBillLine, reason: Reason) -> None:
         self._count("only_theirs", reason, line)
         if self._adjuster is not None and line.amount is not None and self._is_settled(line.at):
             at = datetime.fromtimestamp(line.at, UTC)
             tokens = line.tokens_input, line.tokens_output
-            missing = Missing(
+            missing = MissingCall(
                 line.service, line.model or None, at, *tokens, line.amount, self._place(line), line.id or None
             )
             self._adjuster.add(missing)
@@ -320,13 +320,13 @@ class Joined:
         """Tell whether a line is a bill's last word: no estimate, and too old to change."""
         return not self._of.estimates and at <= self._young_from
 
-    def _only_ours(self, call: Ours) -> None:
+    def _only_ours(self, call: StagedCall) -> None:
         if self._of.in_part:
             return
         reason: Reason = "late" if call.at > self._young_from else "not_billed"
         self._count("only_ours", reason, ours=call)
 
-    def _place(self, line: Theirs) -> str:
+    def _place(self, line: StagedBillLine) -> str:
         """Return where a line stands, for people: its file and its place in it."""
         number, where = line.where
         return f"{self.files[number]}: {where if isinstance(where, str) else f'line {where}'}"
@@ -335,8 +335,8 @@ class Joined:
         self,
         kind: Kind,
         reason: Reason,
-        theirs: Theirs | None = None,
-        ours: Ours | None = None,
+        theirs: StagedBillLine | None = None,
+        ours: StagedCall | None = None,
         note: str = "",
     ) -> None:
         of = ours or theirs

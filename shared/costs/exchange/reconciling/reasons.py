@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from ...money import Nanos
 from .calls import OurCall, kinds_of
 from .differences import Comparison, Difference, Kind, Reason
-from .sums import Billed, Cell, Key, Recorded, day_after, day_of, end_of
+from .sums import Billed, ComparedSums, ComparisonKey, RecordedSums, day_after, day_of, end_of
 
 CallsOf = Callable[[frozenset[tuple[str | None, str]], tzinfo], Iterable[OurCall]]
 """Gives the single calls of these models (``None``: of all) on these days of a zone."""
@@ -51,9 +51,9 @@ _TIERS: Final[tuple[tuple[float, str], ...]] = (
 class Gap:
     """What a key lacks on our side: theirs less ours. ``counts`` are ``None`` for kinds not stated."""
 
-    key: Key
-    theirs: Cell
-    ours: Cell
+    key: ComparisonKey
+    theirs: ComparedSums
+    ours: ComparedSums
     counts: Vector
     cost: int | None
 
@@ -99,9 +99,9 @@ def _negated(counts: Vector) -> list[int | None]:
     return [None if count is None else -count for count in counts]
 
 
-def _less(cell: Cell, part: Cell) -> Cell:
+def _less(cell: ComparedSums, part: ComparedSums) -> ComparedSums:
     """Return a side's sums without a part of them."""
-    rest = Cell(cell.rows, max(cell.calls - part.calls, 0), half_units=cell.half_units)
+    rest = ComparedSums(cell.rows, max(cell.calls - part.calls, 0), half_units=cell.half_units)
     rest.note(cell.lines, cell.invoices)
     rest.counts = [None if a is None else a - (b or 0) for a, b in zip(cell.counts, part.counts, strict=True)]
     rest.cost = None if cell.cost is None else cell.cost - (part.cost or 0)
@@ -111,11 +111,11 @@ def _less(cell: Cell, part: Cell) -> Cell:
     return rest
 
 
-def _cell_of(calls: Sequence[OurCall]) -> Cell:
+def _cell_of(calls: Sequence[OurCall]) -> ComparedSums:
     """Return what calls come to."""
     counts = [sum(of) for of in zip(*(call.counts for call in calls), strict=True)]
     kinds = [sum(of) for of in zip(*(kinds_of(call.parts) for call in calls), strict=True)]
-    return Cell(1, len(calls), [*counts], sum(call.cost or 0 for call in calls), kinds=[*kinds])
+    return ComparedSums(1, len(calls), [*counts], sum(call.cost or 0 for call in calls), kinds=[*kinds])
 
 
 def _is_of_kind(gap: Gap) -> bool:
@@ -129,11 +129,11 @@ def _nothing(like: Vector) -> tuple[int | None, ...]:
     return tuple(None if count is None else 0 for count in like)
 
 
-class Explained:
+class ServiceExplanation:
     """Compares one service's sums and puts what it finds into a comparison."""
 
     def __init__(
-        self, billed: Billed, recorded: Recorded, calls_of: CallsOf, as_of: datetime, into: Comparison
+        self, billed: Billed, recorded: RecordedSums, calls_of: CallsOf, as_of: datetime, into: Comparison
     ) -> None:
         self._billed = billed
         self._recorded = recorded
@@ -172,10 +172,10 @@ class Explained:
         ours = self._recorded.cells(self._billed, zone)
         known = self._theirs if self._billed.in_part else {*self._theirs, *ours}
         keys = sorted(known, key=lambda key: tuple(map(str, key)))
-        return [self._gap(key, self._theirs.get(key, Cell()), ours.get(key)) for key in keys]
+        return [self._gap(key, self._theirs.get(key, ComparedSums()), ours.get(key)) for key in keys]
 
-    def _gap(self, key: Key, theirs: Cell, ours: Cell | None) -> Gap:
-        mine = ours or Cell(counts=[0, 0, 0, 0], cost=0)
+    def _gap(self, key: ComparisonKey, theirs: ComparedSums, ours: ComparedSums | None) -> Gap:
+        mine = ours or ComparedSums(counts=[0, 0, 0, 0], cost=0)
         counts = [self._lacking(place, theirs, mine) for place in range(4)]
         cost = theirs.cost
         if cost is None and theirs.rows == 0 and self._states_costs():
@@ -184,7 +184,7 @@ class Explained:
         theirs.cost = cost
         return Gap(key, theirs, mine, (counts[0], counts[1], counts[2], counts[3]), gap)
 
-    def _lacking(self, place: int, theirs: Cell, mine: Cell) -> int | None:
+    def _lacking(self, place: int, theirs: ComparedSums, mine: ComparedSums) -> int | None:
         stated = theirs.counts[place]
         if stated is None and (theirs.rows or not self._states_counts(place)):
             return None
@@ -360,7 +360,7 @@ class Explained:
         """Divide what the next day has more into what a day has less and a rest, where that is explained."""
         if not gap.surplus < 0 < after.surplus or (gap.says_tokens and not gap.has_usage):
             return None, None
-        came = Cell(1, gap.ours.calls - gap.theirs.calls, _negated(gap.counts))
+        came = ComparedSums(1, gap.ours.calls - gap.theirs.calls, _negated(gap.counts))
         came.cost = None if gap.cost is None else -gap.cost
         came.note(after.theirs.lines, after.theirs.invoices)
         counts = _sum(after.counts, gap.counts)
@@ -379,7 +379,7 @@ class Explained:
         if any(self._is_other_tier(rest, other) for other in others) or any(
             self._fits(rest, [call], sign) for call in self._of(rest)
         ):
-            nothing = Cell(counts=[0, 0, 0, 0], cost=0)
+            nothing = ComparedSums(counts=[0, 0, 0, 0], cost=0)
             negated = _negated(gap.counts)
             return Gap(
                 after.key, came, nothing, (negated[0], negated[1], negated[2], negated[3]), came.cost
@@ -492,7 +492,7 @@ class Explained:
 
     def _part(self, gap: Gap, calls: Sequence[OurCall], sign: int) -> Gap:
         """Return the part of a gap that calls are: on the bill again with 1, of ours alone with -1."""
-        part, nothing = _cell_of(calls), Cell(counts=[0, 0, 0, 0], cost=0)
+        part, nothing = _cell_of(calls), ComparedSums(counts=[0, 0, 0, 0], cost=0)
         counts = [
             None if a is None else sign * (b or 0) for a, b in zip(gap.counts, part.counts, strict=True)
         ]
@@ -568,7 +568,7 @@ class Explained:
         if not theirs and not self._states_costs():
             return
         for day in sorted({*theirs, *ours}):
-            cell = theirs.get(day) or Cell(cost=0)
+            cell = theirs.get(day) or ComparedSums(cost=0)
             if cell.cost is None:
                 continue  # in a currency without a rate, which is said
             billed = Nanos(cell.cost)
@@ -664,7 +664,7 @@ def _only(invoices: frozenset[str]) -> str | None:
     return next(iter(invoices)) if len(invoices) == 1 else None
 
 
-def _side(cell: Cell) -> Nanos | None:
+def _side(cell: ComparedSums) -> Nanos | None:
     return None if cell.cost is None else Nanos(cell.cost)
 
 
@@ -685,8 +685,8 @@ def _by_costs(gap: Gap) -> Reason | None:
     return "reasoning" if abs(fresh) <= slack and abs(read) <= slack and output > slack else None
 
 
-def _added(one: Cell, other: Cell) -> Cell:
-    cell = Cell(one.rows + other.rows, one.calls + other.calls)
+def _added(one: ComparedSums, other: ComparedSums) -> ComparedSums:
+    cell = ComparedSums(one.rows + other.rows, one.calls + other.calls)
     cell.counts = [
         None if a is None and b is None else (a or 0) + (b or 0)
         for a, b in zip(one.counts, other.counts, strict=True)

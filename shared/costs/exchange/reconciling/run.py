@@ -18,9 +18,9 @@ from ..rows import NotUnderstood
 from .adjusting import Adjuster
 from .calls import OurCall, calls_between
 from .differences import Comparison, Difference
-from .joining import Joined
-from .reasons import Explained
-from .sums import Billed, Recorded, day_of
+from .joining import CallJoin
+from .reasons import ServiceExplanation
+from .sums import Billed, RecordedSums, day_of
 
 Lines = Callable[[Statement], Iterator[Read]]
 
@@ -61,7 +61,7 @@ _COUNTER: Final = re.compile(r"[-_]?(?:0\d{3,}|part_\d+_\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ComparisonTerms:
     """How to compare: rates of currencies in USD, only these keys of the bill, a time zone of its days."""
 
     rates: Mapping[str, Decimal] = field(default_factory=dict)
@@ -73,14 +73,14 @@ _FIRST_OF_ALL: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NO_PROGRESS: Callable[[int, int], None] = lambda _done, _total: None  # noqa: E731 - a default that does nothing
 
 
-class Comparing:
+class BillComparison:
     """One comparison of bills with a cost storage."""
 
     def __init__(
         self,
         index: Store,
         now: datetime,
-        terms: Terms,
+        terms: ComparisonTerms,
         adjuster: Adjuster | None = None,
         advance: Callable[[int, int], None] = _NO_PROGRESS,
     ) -> None:
@@ -92,7 +92,7 @@ class Comparing:
         self._found = Comparison()
         self._billed: dict[str, Billed] = {}
         self._formats: dict[str, tuple[BillFormat, Statement]] = {}
-        self._joined: dict[str, Joined] = {}
+        self._joined: dict[str, CallJoin] = {}
         self._joined_services: dict[str, set[str]] = {}
         self._zones: dict[str, tzinfo] = {}
         self._undated = False
@@ -129,7 +129,7 @@ class Comparing:
     # --- theirs
 
     def _read(self, bill: Bill, number: int, folder: Path) -> None:
-        statement, services, joining = Statement(), set[str](), dict[str, Joined]()
+        statement, services, joining = Statement(), set[str](), dict[str, CallJoin]()
         first = last = line = None
         by_id, has_keys, rows, currency, rate = bill.format.by_id, bool(self._terms.keys), 0, "", None
         for line in bill.lines(statement):
@@ -199,12 +199,12 @@ class Comparing:
             self._found.keys[line.key] += 1
         return not self._terms.keys or line.key in self._terms.keys
 
-    def _joining(self, bill: Bill, folder: Path, service: str) -> Joined:
+    def _joining(self, bill: Bill, folder: Path, service: str) -> CallJoin:
         name = bill.format.name
         self._joined_services.setdefault(name, set()).add(service)
         joined = self._joined.get(name)
         if joined is None:
-            joined = self._joined[name] = Joined(
+            joined = self._joined[name] = CallJoin(
                 bill.format, folder, self._as_of, self._found, self._adjuster
             )
         if joined.files[-1:] != [bill.name]:
@@ -230,7 +230,7 @@ class Comparing:
             {*self._billed, *(name for names in self._joined_services.values() for name in names)}
         )
         first, after = self._bounds()
-        recorded = {name: Recorded() for name in self._billed}
+        recorded = {name: RecordedSums() for name in self._billed}
         left = calls_between(self._index, first, after, services, self._advance)
         while calls := list(islice(left, _TOGETHER)):
             self._found.calls += len(calls)
@@ -246,7 +246,7 @@ class Comparing:
         for name, billed in sorted(self._billed.items()):
             billed.finish(self._formats)
             calls_of = self._calls_of(name, first, after)
-            explained = Explained(billed, recorded[name], calls_of, self._as_of, self._found)
+            explained = ServiceExplanation(billed, recorded[name], calls_of, self._as_of, self._found)
             explained.run()
             self._zones[name] = explained.zone
             for format_name, day in sorted(billed.overlapping):

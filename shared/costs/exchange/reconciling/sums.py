@@ -17,14 +17,14 @@ from typing import Final, NamedTuple
 from ...money import Nanos, from_usd
 from ..bills import TOKENS, BillFormat, BillLine, Statement
 from .calls import OurCall, kinds_of
-from .differences import Apart
+from .differences import UncomparedLines
 from .names import folded
 
 UNSTATED: Final = -1
 """In place of a count that a bill does not state."""
 
 
-class Key(NamedTuple):
+class ComparisonKey(NamedTuple):
     """What is compared: a model's usage under a tier on a day, ``None`` where the bill does not tell it."""
 
     model: str | None
@@ -33,7 +33,7 @@ class Key(NamedTuple):
 
 
 @dataclass(slots=True)
-class Cell:
+class ComparedSums:
     """Sums of one side. ``counts`` are by kind of token, ``None`` where not stated; ``cost`` in nano-dollars.
 
     ``kinds`` is what each kind of tokens cost, where told. ``foreign`` is what is in a currency without a
@@ -98,7 +98,7 @@ _MOST_SUBJECTS: Final = 10_000
 """So many subjects of a file's day are kept; one with more replaces every earlier file of that day."""
 
 
-class _Source(NamedTuple):
+class _BillSource(NamedTuple):
     """Where a sum comes from: one file of one format.
 
     Later files replace earlier ones day by day, unless what they are about is something else: the reports of
@@ -125,11 +125,11 @@ class Billed:
         self.rate: Decimal | None = None
         """What one of its currency is in dollars, where its own amounts tell it."""
         self._days: set[str] = set()
-        self._cells: dict[tuple[_Source, Key], Cell] = {}
-        self._amounts = defaultdict[tuple[_Source, Key, int | None], _Money](_Money)
-        self._tools = defaultdict[tuple[_Source, str], _Money](_Money)
-        self._tool_cells = defaultdict[str, Cell](Cell)
-        self._apart: dict[tuple[_Source, str, str, str], Apart] = {}
+        self._cells: dict[tuple[_BillSource, ComparisonKey], ComparedSums] = {}
+        self._amounts = defaultdict[tuple[_BillSource, ComparisonKey, int | None], _Money](_Money)
+        self._tools = defaultdict[tuple[_BillSource, str], _Money](_Money)
+        self._tool_cells = defaultdict[str, ComparedSums](ComparedSums)
+        self._apart: dict[tuple[_BillSource, str, str, str], UncomparedLines] = {}
         self._kinds: dict[str, set[str]] = {}
         self._subjects = defaultdict[tuple[str, str], dict[int, set[Subject]]](dict)
 
@@ -137,7 +137,7 @@ class Billed:
         self, line: BillLine, of: BillFormat, number: int, statement: Statement, rates: Mapping[str, Decimal]
     ) -> None:
         """Take a line of a file, the ``number``-th one; amounts are converted where there is a rate."""
-        source, day = _Source(of.name, number), f"{line.at:%Y-%m-%d}"
+        source, day = _BillSource(of.name, number), f"{line.at:%Y-%m-%d}"
         self.cover([day])
         subjects = self._subjects[of.name, day].setdefault(number, set())
         if len(subjects) < _MOST_SUBJECTS:
@@ -147,8 +147,8 @@ class Billed:
         if amount and rate is None:
             self.currencies.add(statement.currency)
         if line.category == "model":
-            key = Key(_model(line), line.tier, day)
-            cell = self._cells.setdefault((source, key), Cell())
+            key = ComparisonKey(_model(line), line.tier, day)
+            cell = self._cells.setdefault((source, key), ComparedSums())
             self._add(cell, line, of, of.unit if statement.unit is None else statement.unit)
             self.has_models &= line.model is not None
             if amount is not None:
@@ -158,7 +158,8 @@ class Billed:
             self._tool_cells[day].note([line.where], [line.invoice])
         else:
             apart = self._apart.setdefault(
-                (source, day, line.category, line.label), Apart(line.category, self.service, line.label)
+                (source, day, line.category, line.label),
+                UncomparedLines(line.category, self.service, line.label),
             )
             apart.rows += 1
             if rate is None:
@@ -166,7 +167,7 @@ class Billed:
             else:
                 apart.amount += (amount or _ZERO) * rate
 
-    def _add(self, cell: Cell, line: BillLine, of: BillFormat, unit: Decimal) -> None:
+    def _add(self, cell: ComparedSums, line: BillLine, of: BillFormat, unit: Decimal) -> None:
         cell.rows += 1
         cell.calls += line.requests or 0
         cell.note([line.where], [line.invoice])
@@ -195,12 +196,12 @@ class Billed:
             self.lateness = max(self.lateness, of.lateness)
             self.zone = statement.zone if statement.zone != "UTC" else self.zone
 
-    def cells(self) -> dict[Key, Cell]:
+    def cells(self) -> dict[ComparisonKey, ComparedSums]:
         """Return the sums: tokens of the format that states them best, amounts of the one that bills."""
         by_counts, by_cost = self._chosen("counts"), self._chosen("cost")
-        found: dict[Key, Cell] = {}
+        found: dict[ComparisonKey, ComparedSums] = {}
         for (source, key), cell in self._current(self._cells):
-            whole = found.setdefault(self.narrowed(key), Cell())
+            whole = found.setdefault(self.narrowed(key), ComparedSums())
             if source.format == by_counts:
                 whole.add_counts(UNSTATED if count is None else count for count in cell.counts)
                 whole.calls += cell.calls
@@ -211,7 +212,7 @@ class Billed:
             whole.note(cell.lines, cell.invoices)
         return found
 
-    def _add_costs(self, whole: Cell, source: _Source, key: Key) -> None:
+    def _add_costs(self, whole: ComparedSums, source: _BillSource, key: ComparisonKey) -> None:
         for kind in _KINDS:
             money = self._amounts.get((source, key, kind))
             if money is None:
@@ -228,11 +229,13 @@ class Billed:
         having = [name for name, kinds in self._kinds.items() if kind in kinds]
         return min(having, key=lambda name: (len(self._kinds[name]), name), default=None)
 
-    def narrowed(self, key: Key) -> Key:
+    def narrowed(self, key: ComparisonKey) -> ComparisonKey:
         """Return a key without what the bill does not tell of all its lines."""
-        return Key(key.model if self.has_models else None, key.tier if self.has_tiers else None, key.day)
+        return ComparisonKey(
+            key.model if self.has_models else None, key.tier if self.has_tiers else None, key.day
+        )
 
-    def tools(self) -> dict[str, Cell]:
+    def tools(self) -> dict[str, ComparedSums]:
         """Return the fees of tools by day; without a cost where they would take a rate."""
         sums = defaultdict[str, _Money](_Money)
         replaced = self._replaced()
@@ -245,22 +248,22 @@ class Billed:
             self._tool_cells[day].cost = money.at(self.rate)
         return {day: self._tool_cells[day] for day in sums}
 
-    def apart(self) -> list[Apart]:
+    def apart(self) -> list[UncomparedLines]:
         """Return the lines that are compared with nothing, summed by what they are called."""
-        found: dict[tuple[str, str], Apart] = {}
+        found: dict[tuple[str, str], UncomparedLines] = {}
         replaced = self._replaced()
         for (source, day, category, label), apart in self._apart.items():
             if (source, day) in replaced:
                 continue
-            whole = found.setdefault((category, label), Apart(apart.category, apart.service, label))
+            whole = found.setdefault((category, label), UncomparedLines(apart.category, apart.service, label))
             whole.rows += apart.rows
             whole.amount += apart.amount + apart.foreign * (self.rate or _ZERO)
             whole.foreign += apart.foreign if self.rate is None else _ZERO
         return list(found.values())
 
     def _current(
-        self, sums: Mapping[tuple[_Source, Key], Cell]
-    ) -> Iterator[tuple[tuple[_Source, Key], Cell]]:
+        self, sums: Mapping[tuple[_BillSource, ComparisonKey], ComparedSums]
+    ) -> Iterator[tuple[tuple[_BillSource, ComparisonKey], ComparedSums]]:
         replaced = self._replaced()
         for (source, key), cell in sums.items():
             if (source, key.day) in replaced:
@@ -268,10 +271,10 @@ class Billed:
             else:
                 yield (source, key), cell
 
-    def _replaced(self) -> set[tuple[_Source, str]]:
+    def _replaced(self) -> set[tuple[_BillSource, str]]:
         """Return each file and day of which a later file of the same format has the same."""
         return {
-            (_Source(name, number), day)
+            (_BillSource(name, number), day)
             for (name, day), by_file in self._subjects.items()
             for number, mine in by_file.items()
             if any(later > number and _overlap(mine, theirs) for later, theirs in by_file.items())
@@ -306,7 +309,7 @@ def _model(line: BillLine) -> str | None:
     return None if line.model is None else folded(line.model)
 
 
-class Recorded:
+class RecordedSums:
     """The sums of our calls of one service, in steps of ten minutes."""
 
     def __init__(self) -> None:
@@ -329,15 +332,15 @@ class Recorded:
         for number, cost in enumerate(kinds_of(call.parts), start=8):
             sums[number] += cost
 
-    def cells(self, billed: Billed, zone: tzinfo) -> dict[Key, Cell]:
+    def cells(self, billed: Billed, zone: tzinfo) -> dict[ComparisonKey, ComparedSums]:
         """Return the sums by the days of a time zone, in the dimensions that the bill has."""
-        found: dict[Key, Cell] = {}
+        found: dict[ComparisonKey, ComparedSums] = {}
         for (model, tier, step), sums in self._steps.items():
             day = day_of(step, zone)
             if not billed.has(day):
                 continue
-            key = billed.narrowed(Key(model, tier, day))
-            cell = found.setdefault(key, Cell(counts=[0] * len(TOKENS), cost=0))
+            key = billed.narrowed(ComparisonKey(model, tier, day))
+            cell = found.setdefault(key, ComparedSums(counts=[0] * len(TOKENS), cost=0))
             cell.calls += sums[0]
             cell.counts = [(had or 0) + more for had, more in zip(cell.counts, sums[1:5], strict=True)]
             cell.cost = (cell.cost or 0) + sums[5]

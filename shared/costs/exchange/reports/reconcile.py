@@ -29,8 +29,8 @@ from ...reports.spec import SPAN, Option, OptionGroup, Spec, with_formats
 from ..bills import bill_format_for, bill_formats
 from ..reconciling.adjusting import Adjuster
 from ..reconciling.differences import TEXTS, Comparison, Difference, Kind, Reason
-from ..reconciling.run import Bill, Comparing, Terms
-from ..shelf import Shelf, alone
+from ..reconciling.run import Bill, BillComparison, ComparisonTerms
+from ..shelf import BatchWriter, alone
 
 SHOWN: Final = 40
 """How many differences are listed; JSON and CSV have all of them."""
@@ -61,7 +61,7 @@ class BillsQuestion(NamedTuple):
     adjust: bool = False
 
 
-class Reconciled(NamedTuple):
+class ReconcileFacts(NamedTuple):
     """A comparison of bills with the ledgers. ``adjusted`` entries were appended, if any were to be."""
 
     bills: Sequence[str]
@@ -82,7 +82,7 @@ class Reconciled(NamedTuple):
         return BAD_NEWS if self.found.settled and self.adjusted is None else FINE
 
 
-def reconciled_facts(reader: Reader, asked: BillsQuestion) -> Reconciled:
+def reconciled_facts(reader: Reader, asked: BillsQuestion) -> ReconcileFacts:
     """Compare bills with the storage, and with ``adjust`` append what follows.
 
     Raises:
@@ -94,18 +94,18 @@ def reconciled_facts(reader: Reader, asked: BillsQuestion) -> Reconciled:
     """
     if asked.span != Span() and not asked.services:
         raise WrongUsage("dates are for --fetch; a file is compared over the days that it has")
-    terms = Terms(dict(asked.rates), frozenset(asked.keys), asked.timezone)
+    terms = ComparisonTerms(dict(asked.rates), frozenset(asked.keys), asked.timezone)
     with TemporaryDirectory(prefix="reconcile-") as folder:
         bills = [*_bills(reader, asked), *_fetched(reader, asked, Path(folder))]
         adjuster = _adjuster(reader) if asked.adjust else None
         # What is appended follows from what the ledgers have: nobody else may append meanwhile.
         turn = alone(reader.storage) if adjuster else nullcontext()
-        with turn, reader.progress("Comparing") as advance:
-            found = Comparing(reader.index, reader.now, terms, adjuster, advance).run(bills)
+        with turn, reader.progress("BillComparison") as advance:
+            found = BillComparison(reader.index, reader.now, terms, adjuster, advance).run(bills)
     names = [f"{bill.name} as {bill.format.name}" for bill in bills]
     if adjuster is None:
-        return Reconciled(names, found)
-    return Reconciled(names, found, adjuster.written, adjuster.cost)
+        return ReconcileFacts(names, found)
+    return ReconcileFacts(names, found, adjuster.written, adjuster.cost)
 
 
 def _bills(reader: Reader, asked: BillsQuestion) -> Iterator[Bill]:
@@ -134,10 +134,10 @@ def _fetched(reader: Reader, asked: BillsQuestion, folder: Path) -> Iterator[Bil
 
 def _adjuster(reader: Reader) -> Adjuster:
     index = reader.index
-    return Adjuster(index, Shelf(index), reader.storage, reader.now, reader.default_user)
+    return Adjuster(index, BatchWriter(index), reader.storage, reader.now, reader.default_user)
 
 
-def reconciled_report(facts: Reconciled) -> Report:
+def reconciled_report(facts: ReconcileFacts) -> Report:
     """Return what agrees and what differs, by reason and one by one."""
     return Report(
         title=_title(facts),
@@ -149,7 +149,7 @@ def reconciled_report(facts: Reconciled) -> Report:
     )
 
 
-def _title(facts: Reconciled) -> str:
+def _title(facts: ReconcileFacts) -> str:
     found = facts.found
     if not facts.compares:
         return "Nothing to compare"
@@ -290,7 +290,7 @@ def _differences(found: Comparison) -> Table:
     )
 
 
-def _notes(facts: Reconciled) -> Iterator[Note]:
+def _notes(facts: ReconcileFacts) -> Iterator[Note]:
     found = facts.found
     for why in found.incomplete:
         yield Note(f"The bill is incomplete: {why}.", "warning")
@@ -319,7 +319,7 @@ def _notes(facts: Reconciled) -> Iterator[Note]:
         yield Note("To append adjustments that carry the bill's lines: --adjust.")
 
 
-def _data(facts: Reconciled) -> dict[str, object]:
+def _data(facts: ReconcileFacts) -> dict[str, object]:
     found = facts.found
     return {
         "bills": list(facts.bills),

@@ -17,13 +17,13 @@ from typing import Final, NamedTuple
 
 from ..imports import CannotRead
 from .calls import Program
-from .files import Sample, plain_path
+from .files import LogSample, plain_path
 
 MODULES: Final = ("codex", "gemini_cli", "qwen_code", "opencode", "copilot_cli", "claude_code")
 """The programs, in the order in which a file is offered to them."""
 
 
-class Found(NamedTuple):
+class ProgramLog(NamedTuple):
     """A file of a program."""
 
     program: Program
@@ -37,14 +37,14 @@ def programs() -> Mapping[str, Program]:
     return {each.name: each for each in found}
 
 
-def usual_files(names: Iterable[str], home: Path, environ: Mapping[str, str]) -> Iterator[Found]:
+def usual_files(names: Iterable[str], home: Path, environ: Mapping[str, str]) -> Iterator[ProgramLog]:
     """Yield the logs of the programs called ``names`` in their usual places, the oldest first."""
     for name in names:
         program = programs()[name]
         yield from _under(program, [place for place in program.places(home, environ) if place.is_dir()])
 
 
-def files_under(folder: Path, names: Iterable[str]) -> Iterator[Found]:
+def files_under(folder: Path, names: Iterable[str]) -> Iterator[ProgramLog]:
     """Yield the logs of the programs called ``names`` under a folder that was given, the oldest first."""
     for name in names:
         yield from _under(programs()[name], [folder])
@@ -57,11 +57,11 @@ def recognised(path: Path, names: Iterable[str]) -> Program | None:
         CannotRead: it is not there, no regular file, or cannot be opened.
 
     """
-    sample = Sample(path)
+    sample = LogSample(path)
     return next((programs()[name] for name in names if programs()[name].recognises(sample)), None)
 
 
-def _under(program: Program, folders: Iterable[Path]) -> Iterator[Found]:
+def _under(program: Program, folders: Iterable[Path]) -> Iterator[ProgramLog]:
     """Yield the files of a program, the oldest first, each once. Links to folders are not followed."""
     found: dict[Path, int] = {}
     for folder in folders:
@@ -71,7 +71,7 @@ def _under(program: Program, folders: Iterable[Path]) -> Iterator[Found]:
                 path = Path(parent, name)
                 if program.is_log(plain_path(path)):
                     found[path] = _changed_at(path)
-    yield from (Found(program, path) for path in sorted(found, key=lambda path: (found[path], path)))
+    yield from (ProgramLog(program, path) for path in sorted(found, key=lambda path: (found[path], path)))
 
 
 def _changed_at(path: Path) -> int:
@@ -81,4 +81,4 @@ def _changed_at(path: Path) -> int:
         return 0  # it is told when it is read
 
 
-__all__ = ["CannotRead", "Found", "Program", "files_under", "programs", "recognised", "usual_files"]
+__all__ = ["CannotRead", "Program", "ProgramLog", "files_under", "programs", "recognised", "usual_files"]

@@ -20,7 +20,7 @@ from ...ledger.redact import clean_text
 from ...model import NO_UNITS, Units, Usage
 from ...money import Nanos
 from ..imports import NotUnderstood
-from .files import LogFile, Sample
+from .files import LogFile, LogSample
 
 MAX_REFUSALS: Final = 100
 """How many lines that were not understood are kept with their reasons; the others are counted."""
@@ -123,18 +123,18 @@ class Program:
     versions: tuple[str, ...]
     places: Callable[[Path, Mapping[str, str]], list[Path]]
     is_log: Callable[[Path], bool]
-    recognises: Callable[[Sample], bool]
+    recognises: Callable[[LogSample], bool]
     read: Callable[[LogFile, Remarks], Iterator[ModelCall]]
     check: Callable[[Mapping[Path, Mapping[str, object]]], list[CrossCheck]] = _no_checks
     beside: tuple[str, ...] = ()
 
 
-class Counts(Generic[_T]):
+class UsageDecoder(Generic[_T]):
     """Decodes what a log counts of a call, and tells what it counts beside the members of a type.
 
     >>> class Tokens(msgspec.Struct):
     ...     input: int = 0
-    >>> counts = Counts(Tokens)
+    >>> counts = UsageDecoder(Tokens)
     >>> counts(msgspec.Raw(b'{"input": 3, "video_tokens": 40}'))
     (Tokens(input=3), {'video_tokens': 40})
     """

@@ -32,7 +32,7 @@ from ...model import Usage
 from ...platform import with_home
 from ...pricing.names import infer_service
 from .calls import CrossCheck, ModelCall, Program, Remarks, Sums, instant, last_part, note_version
-from .files import LogFile, Sample
+from .files import LogFile, LogSample
 
 VERSIONS: Final = ("0", "1", "2")
 OPEN_MESSAGES: Final = 64
@@ -48,7 +48,7 @@ _COUNTS: Final = ("input", "output", "cache_read", "cache_write")
 _NOTHING: Final = (0, 0, 0, 0)
 
 
-class _Creation(msgspec.Struct, forbid_unknown_fields=True):
+class _CacheCreation(msgspec.Struct, forbid_unknown_fields=True):
     ephemeral_1h_input_tokens: int | None = 0
     ephemeral_5m_input_tokens: int | None = 0
 
@@ -58,20 +58,20 @@ class _Searches(msgspec.Struct, forbid_unknown_fields=True):
     web_fetch_requests: int | None = 0
 
 
-class _Details(msgspec.Struct, forbid_unknown_fields=True):
+class _ClaudeOutputDetails(msgspec.Struct, forbid_unknown_fields=True):
     thinking_tokens: int | None = 0
 
 
-class _Usage(msgspec.Struct, forbid_unknown_fields=True):
+class _ClaudeUsage(msgspec.Struct, forbid_unknown_fields=True):
     """A usage of which all members are known; another is read as a message is read anywhere."""
 
     input_tokens: int | None = 0
     output_tokens: int | None = 0
     cache_read_input_tokens: int | None = 0
     cache_creation_input_tokens: int | None = 0
-    cache_creation: _Creation | None = None
+    cache_creation: _CacheCreation | None = None
     server_tool_use: _Searches | None = None
-    output_tokens_details: _Details | None = None
+    output_tokens_details: _ClaudeOutputDetails | None = None
     service_tier: str | None = None
     speed: str | None = None
     inference_geo: str | None = None
@@ -79,23 +79,23 @@ class _Usage(msgspec.Struct, forbid_unknown_fields=True):
     fallback_credit: Any = None
 
 
-class _Least(msgspec.Struct):
+class _MinimalUsage(msgspec.Struct):
     """What a usage has whose other members are not all known."""
 
     input_tokens: int | None = 0
     output_tokens: int | None = 0
 
 
-class _Message(msgspec.Struct):
+class _ClaudeMessage(msgspec.Struct):
     id: str = ""
     model: str = ""
     usage: msgspec.Raw = msgspec.Raw(b"null")
     stop_reason: str | None = None
 
 
-class _Line(msgspec.Struct, rename="camel"):
+class _ClaudeLine(msgspec.Struct, rename="camel"):
     type: str = ""
-    message: _Message | None = None
+    message: _ClaudeMessage | None = None
     timestamp: str = ""
     session_id: str = ""
     request_session_id: str = ""
@@ -108,14 +108,14 @@ class _Line(msgspec.Struct, rename="camel"):
     model_usage: dict[str, dict[str, Any]] | None = None
 
 
-class _Kind(msgspec.Struct):
+class _ClaudeLineKind(msgspec.Struct):
     type: str = ""
 
 
-_line: Final = msgspec.json.Decoder(_Line).decode
-_usage: Final = msgspec.json.Decoder(_Usage | None).decode
-_least: Final = msgspec.json.Decoder(_Least).decode
-_kind: Final = msgspec.json.Decoder(_Kind).decode
+_line: Final = msgspec.json.Decoder(_ClaudeLine).decode
+_usage: Final = msgspec.json.Decoder(_ClaudeUsage | None).decode
+_least: Final = msgspec.json.Decoder(_MinimalUsage).decode
+_kind: Final = msgspec.json.Decoder(_ClaudeLineKind).decode
 _whole: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 _OTHER_KINDS: Final = frozenset(
@@ -130,7 +130,7 @@ _OTHER_KINDS: Final = frozenset(
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     waiting: dict[str, ModelCall] = {}
-    sums = _Sums(file.state)
+    sums = _MessageTotals(file.state)
     blocks, begun, line = _Blocks(), file.offset, b""
     for line in file.lines_with(b'"usage"', b'"cost-state"'):
         if blocks.repeats(line):
@@ -188,7 +188,7 @@ _COUNTS_LENGTH: Final = 200
 _MESSAGE_ID: Final = re.compile(rb'"id":"msg_[^"\\]{12,}"').search
 
 
-class _Sums:
+class _MessageTotals:
     """What a log has of each model, each message once, for the cross-check; the last ones may grow."""
 
     def __init__(self, state: Mapping[str, Any]) -> None:
@@ -246,7 +246,7 @@ def _calls(
     return _special(plain, raw) if special or not is_known else (plain,)
 
 
-def _usage_of(message: _Message) -> tuple[_Usage | None, bool]:
+def _usage_of(message: _ClaudeMessage) -> tuple[_ClaudeUsage | None, bool]:
     """Return a message's usage, and whether all that it says is known.
 
     Raises:
@@ -258,13 +258,13 @@ def _usage_of(message: _Message) -> tuple[_Usage | None, bool]:
         return _usage(message.usage), True
     except msgspec.ValidationError:
         least, said = _least(message.usage), msgspec.json.decode(message.usage)
-    if said.keys().isdisjoint(_Least.__struct_fields__):
+    if said.keys().isdisjoint(_MinimalUsage.__struct_fields__):
         raise ValueError(f"counts nothing that is known, but {', '.join(said)}"[:200])
-    return _Usage(least.input_tokens, least.output_tokens), False
+    return _ClaudeUsage(least.input_tokens, least.output_tokens), False
 
 
-def _plain(line: _Line, message: _Message, usage: _Usage) -> ModelCall:
-    created = usage.cache_creation or _Creation()
+def _plain(line: _ClaudeLine, message: _ClaudeMessage, usage: _ClaudeUsage) -> ModelCall:
+    created = usage.cache_creation or _CacheCreation()
     hour, minutes = created.ephemeral_1h_input_tokens or 0, created.ephemeral_5m_input_tokens or 0
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or hour + minutes
     counts = Usage(
@@ -295,7 +295,7 @@ def _plain(line: _Line, message: _Message, usage: _Usage) -> ModelCall:
     )
 
 
-def _thoughts(usage: _Usage) -> int:
+def _thoughts(usage: _ClaudeUsage) -> int:
     thoughts = (usage.output_tokens_details.thinking_tokens or 0) if usage.output_tokens_details else 0
     return min(thoughts, usage.output_tokens or 0)
 
@@ -321,14 +321,14 @@ def _special(plain: ModelCall, raw: bytes) -> Sequence[ModelCall]:
     ]
 
 
-def _key(line: _Line, message: _Message) -> str:
+def _key(line: _ClaudeLine, message: _ClaudeMessage) -> str:
     """Return what tells a call: the message's id where it is unique in the world."""
     if len(message.id) >= 16:
         return message.id
     return f"{message.id}/{line.request_id or line.uuid}"
 
 
-def _service(message: _Message) -> str:
+def _service(message: _ClaudeMessage) -> str:
     start = message.id[:9]
     return _SERVED_BY.get(start) or _maker(message.model)
 
@@ -356,7 +356,7 @@ _STATED: Final = {
 }
 
 
-def _stated(line: _Line) -> dict[str, dict[str, int]]:
+def _stated(line: _ClaudeLine) -> dict[str, dict[str, int]]:
     return {
         model: {ours: int(counts.get(theirs) or 0) for ours, theirs in _STATED.items()}
         for model, counts in (line.model_usage or {}).items()
@@ -390,7 +390,7 @@ def _is_log(path: Path) -> bool:
     return path.suffix == ".jsonl"
 
 
-def _recognises(sample: Sample) -> bool:
+def _recognises(sample: LogSample) -> bool:
     lines = sample.objects
     return any("sessionId" in line and {"uuid", "operation", "mode"} & line.keys() for line in lines) and any(
         {"isSidechain", "userType", "operation", "mode"} & line.keys() for line in lines

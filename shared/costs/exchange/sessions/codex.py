@@ -27,13 +27,13 @@ import msgspec
 
 from ...platform import with_home
 from ...pricing.names import KNOWN_SERVICES, infer_service, normalize_service
-from .calls import Counts, ModelCall, Program, Remarks, counted, instant, last_part, note_version
-from .files import LogFile, Sample
+from .calls import ModelCall, Program, Remarks, UsageDecoder, counted, instant, last_part, note_version
+from .files import LogFile, LogSample
 
 VERSIONS: Final = ("0",)
 
 
-class _Tokens(msgspec.Struct):
+class _CodexTokens(msgspec.Struct):
     input_tokens: int | None = 0
     cached_input_tokens: int | None = 0
     cache_write_input_tokens: int | None = 0
@@ -50,7 +50,7 @@ class _Info(msgspec.Struct):
     last_token_usage: msgspec.Raw = _NONE
 
 
-class _Settings(msgspec.Struct):
+class _CodexSettings(msgspec.Struct):
     model: str | None = None
     service_tier: str | None = None
     model_provider_id: str | None = None
@@ -67,20 +67,20 @@ class _Payload(msgspec.Struct):
     parent_thread_id: str | None = None
     source: Any = None
     thread_id: str | None = None
-    thread_settings: _Settings | None = None
+    thread_settings: _CodexSettings | None = None
     response_id: str | None = None
     usage: msgspec.Raw = _NONE
     info: _Info | None = None
 
 
-class _Line(msgspec.Struct):
+class _CodexLine(msgspec.Struct):
     type: str = ""
     timestamp: str = ""
     payload: _Payload = msgspec.field(default_factory=_Payload)
 
 
-_line: Final = msgspec.json.Decoder(_Line).decode
-_counts: Final = Counts(_Tokens)
+_line: Final = msgspec.json.Decoder(_CodexLine).decode
+_counts: Final = UsageDecoder(_CodexTokens)
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
@@ -133,7 +133,7 @@ def _spawned_by(source: Any) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _set(settings: _Settings, state: dict[str, Any]) -> None:
+def _set(settings: _CodexSettings, state: dict[str, Any]) -> None:
     state["model"] = settings.model or state.get("model")
     state["provider"] = settings.model_provider_id or state.get("provider")
     state["tier"] = {"fast": "priority", "default": None}.get(
@@ -141,7 +141,7 @@ def _set(settings: _Settings, state: dict[str, Any]) -> None:
     )
 
 
-def _record(line: _Line, state: Mapping[str, Any]) -> ModelCall | None:
+def _record(line: _CodexLine, state: Mapping[str, Any]) -> ModelCall | None:
     usage, unread = _counts(line.payload.usage)
     if usage is None:
         return None
@@ -154,7 +154,7 @@ def _record(line: _Line, state: Mapping[str, Any]) -> ModelCall | None:
     return _call(line, usage, key, response or None, state)._replace(unread=unread)
 
 
-def _counter(line: _Line, state: dict[str, Any]) -> ModelCall | None:
+def _counter(line: _CodexLine, state: dict[str, Any]) -> ModelCall | None:
     """Return the answer that a running total has more than the one before; ``None`` where it has none."""
     info = line.payload.info
     sums = _counts(info.total_token_usage)[0] if info else None
@@ -170,14 +170,14 @@ def _counter(line: _Line, state: dict[str, Any]) -> ModelCall | None:
     return _call(line, last, f"{state.get('thread')}/{total}", None, state)._replace(unread=unread)
 
 
-def _difference(total: _Tokens, before: Mapping[str, int] | None) -> _Tokens:
+def _difference(total: _CodexTokens, before: Mapping[str, int] | None) -> _CodexTokens:
     """Return what a running total has more than the one before, or all of one that began anew and is less."""
     counts = {name: value or 0 for name, value in msgspec.to_builtins(total).items()}
     more = {name: value - ((before or {}).get(name) or 0) for name, value in counts.items()}
-    return msgspec.convert(counts if min(more.values()) < 0 else more, _Tokens)
+    return msgspec.convert(counts if min(more.values()) < 0 else more, _CodexTokens)
 
 
-def _text(tokens: _Tokens) -> str:
+def _text(tokens: _CodexTokens) -> str:
     return "/".join(
         str(each or 0)
         for each in (
@@ -190,7 +190,7 @@ def _text(tokens: _Tokens) -> str:
 
 
 def _call(
-    line: _Line, tokens: _Tokens, key: str, response: str | None, state: Mapping[str, Any]
+    line: _CodexLine, tokens: _CodexTokens, key: str, response: str | None, state: Mapping[str, Any]
 ) -> ModelCall:
     usage, fault = counted(
         tokens_input=tokens.input_tokens,
@@ -236,7 +236,7 @@ def _is_log(path: Path) -> bool:
     return path.suffix == ".jsonl" and path.name.startswith("rollout-")
 
 
-def _recognises(sample: Sample) -> bool:
+def _recognises(sample: LogSample) -> bool:
     return sample.first.get("type") == "session_meta" and isinstance(sample.first.get("payload"), dict)
 
 

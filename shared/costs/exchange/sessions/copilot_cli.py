@@ -26,7 +26,7 @@ from ...model import NO_UNITS, Units
 from ...platform import with_home
 from ...pricing.names import infer_service
 from .calls import CrossCheck, ModelCall, Program, Remarks, counted, instant, last_part, note_version
-from .files import LogFile, Sample
+from .files import LogFile, LogSample
 
 VERSIONS: Final = ("0", "1")
 _FIELDS: Final = {
@@ -37,7 +37,7 @@ _FIELDS: Final = {
 }
 
 
-class _Usage(msgspec.Struct, rename="camel"):
+class _CopilotUsage(msgspec.Struct, rename="camel"):
     model: str = ""
     input_tokens: int | None = 0
     output_tokens: int | None = 0
@@ -52,7 +52,7 @@ class _Usage(msgspec.Struct, rename="camel"):
 _COUNTS: Final = frozenset({"inputTokens", "outputTokens"})
 _KNOWN: Final = frozenset(
     {
-        *_Usage.__struct_fields__,
+        *_CopilotUsage.__struct_fields__,
         *("max_prompt_tokens", "max_output_tokens", "tool_token_count", "tool_counts", "num_tool_calls"),
         *("request_body_bytes", "request_body_wire_bytes", "available_tool_count", "accounting"),
         *("custom_tool_call_count", "unmatched_tool_result_count", "orphan_tool_call_count"),
@@ -61,35 +61,35 @@ _KNOWN: Final = frozenset(
 """What a usage has that is read, or a fact beside what is billed."""
 
 
-class _Requests(msgspec.Struct):
+class _CopilotRequests(msgspec.Struct):
     count: int | None = 0
 
 
 class _Metrics(msgspec.Struct):
-    requests: _Requests | None = None
+    requests: _CopilotRequests | None = None
     usage: dict[str, Any] | None = None
 
 
-class _Context(msgspec.Struct):
+class _CopilotContext(msgspec.Struct):
     cwd: str | None = None
 
 
 class _Data(msgspec.Struct, rename="camel"):
     session_id: str | None = None
     copilot_version: str | None = None
-    context: _Context | None = None
+    context: _CopilotContext | None = None
     usage: dict[str, Any] | None = None
     model_metrics: dict[str, _Metrics] | None = None
 
 
-class _Line(msgspec.Struct):
+class _CopilotLine(msgspec.Struct):
     type: str = ""
     id: str = ""
     timestamp: str = ""
     data: _Data = msgspec.field(default_factory=_Data)
 
 
-_line: Final = msgspec.json.Decoder(_Line).decode
+_line: Final = msgspec.json.Decoder(_CopilotLine).decode
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
@@ -110,7 +110,7 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
         remarks.empty["sessions have no usage: they were not ended, or nothing was asked"] += 1
 
 
-def _calls(line: _Line, state: dict[str, Any]) -> list[ModelCall]:
+def _calls(line: _CopilotLine, state: dict[str, Any]) -> list[ModelCall]:
     if line.type == "session.start":
         state["session"] = line.data.session_id or state["session"]
         state["version"] = line.data.copilot_version
@@ -127,7 +127,7 @@ def _calls(line: _Line, state: dict[str, Any]) -> list[ModelCall]:
     return _of_shutdown(line, state) if line.type == "session.shutdown" else []
 
 
-def _of_shutdown(line: _Line, state: dict[str, Any]) -> list[ModelCall]:
+def _of_shutdown(line: _CopilotLine, state: dict[str, Any]) -> list[ModelCall]:
     """Return what a run added to the sums of its session; nothing where each answer has a record."""
     before: dict[str, dict[str, int | float]] = state.get("sums", {})
     metrics = (line.data.model_metrics or {}).items()
@@ -138,7 +138,7 @@ def _of_shutdown(line: _Line, state: dict[str, Any]) -> list[ModelCall]:
     return [_added(line, model, counts, before.get(model, {}), state) for model, counts in sums.items()]
 
 
-def _counted(said: dict[str, Any]) -> tuple[_Usage, Units]:
+def _counted(said: dict[str, Any]) -> tuple[_CopilotUsage, Units]:
     """Return a usage, and what it counts that nothing here reads.
 
     Raises:
@@ -147,7 +147,7 @@ def _counted(said: dict[str, Any]) -> tuple[_Usage, Units]:
     """
     if said and said.keys().isdisjoint(_COUNTS):
         raise ValueError(f"counts nothing that is known, but {', '.join(said)}"[:200])
-    return msgspec.convert(said, _Usage), unread_counts(Fields(said), _KNOWN)
+    return msgspec.convert(said, _CopilotUsage), unread_counts(Fields(said), _KNOWN)
 
 
 _UNREAD: Final = "unread/"
@@ -166,7 +166,7 @@ def _summed(metrics: _Metrics) -> dict[str, int | float]:
 
 
 def _added(
-    line: _Line,
+    line: _CopilotLine,
     model: str,
     counts: Mapping[str, int | float],
     before: Mapping[str, int | float],
@@ -175,7 +175,7 @@ def _added(
     goes_on = all(counts[name] >= before.get(name, 0) for name in counts)
     more = {name: count - before.get(name, 0) * goes_on for name, count in counts.items()}
     read, written, cached, kept, thought = (int(more[name]) for name in (*_FIELDS, "reasoning"))
-    usage = _Usage(model, read, written, cached, kept, thought)
+    usage = _CopilotUsage(model, read, written, cached, kept, thought)
     unread = {
         name.removeprefix(_UNREAD): count
         for name, count in more.items()
@@ -185,8 +185,8 @@ def _added(
 
 
 def _call(
-    line: _Line,
-    usage: _Usage,
+    line: _CopilotLine,
+    usage: _CopilotUsage,
     key: str,
     state: Mapping[str, Any],
     unread: Units = NO_UNITS,
@@ -241,7 +241,7 @@ def _is_log(path: Path) -> bool:
     return path.name == "events.jsonl"
 
 
-def _recognises(sample: Sample) -> bool:
+def _recognises(sample: LogSample) -> bool:
     first = sample.first
     return first.get("type") == "session.start" and "copilotVersion" in str(first.get("data"))
 

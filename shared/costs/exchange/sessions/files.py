@@ -140,7 +140,7 @@ def opened_log(path: Path) -> Iterator[tuple[FileIO, os.stat_result]]:
         raise CannotRead(f"{path}: {missing}") from missing
 
 
-class Sample:
+class LogSample:
     """The beginning of a file, by which programs tell their logs.
 
     Raises:

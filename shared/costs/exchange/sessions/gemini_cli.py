@@ -20,11 +20,11 @@ from typing import Any, Final
 import msgspec
 
 from ...platform import with_home
-from .calls import Counts, ModelCall, Program, Remarks, counted, instant
-from .files import LogFile, Sample
+from .calls import ModelCall, Program, Remarks, UsageDecoder, counted, instant
+from .files import LogFile, LogSample
 
 
-class _Tokens(msgspec.Struct):
+class _GeminiTokens(msgspec.Struct):
     input: int | None = 0
     output: int | None = 0
     cached: int | None = 0
@@ -33,7 +33,7 @@ class _Tokens(msgspec.Struct):
     total: int | None = 0
 
 
-class _Message(msgspec.Struct):
+class _GeminiMessage(msgspec.Struct):
     id: str = ""
     type: str = ""
     timestamp: str = ""
@@ -43,8 +43,8 @@ class _Message(msgspec.Struct):
     kind: str | None = None
 
 
-_message: Final = msgspec.json.Decoder(_Message).decode
-_counts: Final = Counts(_Tokens, alone=True)
+_message: Final = msgspec.json.Decoder(_GeminiMessage).decode
+_counts: Final = UsageDecoder(_GeminiTokens, alone=True)
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
@@ -81,7 +81,7 @@ def _document(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
             yield call
 
 
-def _call(message: _Message, state: Mapping[str, Any]) -> ModelCall | None:
+def _call(message: _GeminiMessage, state: Mapping[str, Any]) -> ModelCall | None:
     if message.type != "gemini":
         return None
     tokens, unread = _counts(message.tokens)
@@ -117,7 +117,7 @@ def _is_log(path: Path) -> bool:
     return path.suffix in (".json", ".jsonl") and "chats" in path.parent.parts
 
 
-def _recognises(sample: Sample) -> bool:
+def _recognises(sample: LogSample) -> bool:
     if {"sessionId", "projectHash", "startTime"} <= sample.first.keys():
         return True
     if b'"projectHash"' not in sample.head or b'"messages"' not in sample.head:

@@ -24,8 +24,8 @@ import msgspec
 from ...money import MAX_ENTRY_NANOS, Nanos, from_usd
 from ...pricing.names import KNOWN_SERVICES, infer_service, normalize_service
 from ..imports import CannotRead, opened_database
-from .calls import Counts, ModelCall, Program, Remarks, counted, last_part, note_version
-from .files import LogFile, Sample
+from .calls import ModelCall, Program, Remarks, UsageDecoder, counted, last_part, note_version
+from .files import LogFile, LogSample
 
 VERSIONS: Final = ("0", "1")
 _EARLIER_MS: Final = 60_000
@@ -37,7 +37,7 @@ class _Cache(msgspec.Struct):
     write: int | None = 0
 
 
-class _Tokens(msgspec.Struct):
+class _OpenCodeTokens(msgspec.Struct):
     input: int | None = 0
     output: int | None = 0
     reasoning: int | None = 0
@@ -54,7 +54,7 @@ class _Path(msgspec.Struct):
     cwd: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _OpenCodeMessage(msgspec.Struct):
     role: str = ""
     time: _Time = msgspec.field(default_factory=_Time)
     tokens: msgspec.Raw = msgspec.Raw(b"null")
@@ -66,8 +66,8 @@ class _Message(msgspec.Struct):
     mode: str | None = None
 
 
-_message: Final = msgspec.json.Decoder(_Message, strict=False).decode
-_counts: Final = Counts(_Tokens, alone=True)
+_message: Final = msgspec.json.Decoder(_OpenCodeMessage, strict=False).decode
+_counts: Final = UsageDecoder(_OpenCodeTokens, alone=True)
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
@@ -104,7 +104,7 @@ def _taken(rows: Iterable[Any], file: LogFile, remarks: Remarks) -> Iterator[Mod
             yield call._replace(version=version)
 
 
-def _call(message: _Message, session: str) -> ModelCall | None:
+def _call(message: _OpenCodeMessage, session: str) -> ModelCall | None:
     """Return the call of an answer; ``None`` for what is none, not complete, or billed nothing."""
     time = message.time
     if message.role != "assistant" or not time.created or not time.completed:
@@ -163,7 +163,7 @@ def _is_log(path: Path) -> bool:
     return path.suffix == ".json" and path.parent.parent.name == "message" and path.name.startswith("msg_")
 
 
-def _recognises(sample: Sample) -> bool:
+def _recognises(sample: LogSample) -> bool:
     if sample.tables:
         return "session" in sample.tables and {"data", "session_id"} <= sample.tables.get(
             "message", frozenset()

@@ -24,7 +24,7 @@ SCHEMA: Final = (
 )
 
 
-class Position(NamedTuple):
+class LogPosition(NamedTuple):
     """How far a log was read, what its file looked like then, and what its reader has to remember.
 
     ``head`` and ``tail`` are the CRC-32 of the first bytes and of the last ones before ``offset``. ``mtime``
@@ -61,17 +61,17 @@ class Positions:
     def __init__(self, storage: CostStorage) -> None:
         self._db = Database(storage.root / FILE_NAME, SCHEMA, FORMAT)
 
-    def of(self, path: str) -> Position | None:
+    def of(self, path: str) -> LogPosition | None:
         """Return how far a log was read; ``None`` where it was not."""
         query = _FIND
 
-        def ask(db: sqlite3.Connection) -> Position | None:
+        def ask(db: sqlite3.Connection) -> LogPosition | None:
             row = db.execute(query, (path,)).fetchone()
-            return Position(*row) if row else None
+            return LogPosition(*row) if row else None
 
         return self._db.statement(ask)
 
-    def save(self, positions: Iterable[Position]) -> None:
+    def save(self, positions: Iterable[LogPosition]) -> None:
         """Keep how far some logs were read."""
         rows = list(positions)
         if rows:

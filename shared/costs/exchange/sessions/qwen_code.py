@@ -24,8 +24,8 @@ import msgspec
 from ...model import NO_UNITS, Units
 from ...platform import with_home
 from ...pricing.names import infer_service
-from .calls import Counts, ModelCall, Program, Remarks, counted, instant, last_part, note_version
-from .files import LogFile, Sample, opened_log, plain_path
+from .calls import ModelCall, Program, Remarks, UsageDecoder, counted, instant, last_part, note_version
+from .files import LogFile, LogSample, opened_log, plain_path
 
 VERSIONS: Final = ("0",)
 
@@ -50,7 +50,7 @@ class _Telemetry(msgspec.Struct):
     event: msgspec.Raw = msgspec.field(default=_NONE, name="uiEvent")
 
 
-class _Metadata(msgspec.Struct, rename="camel"):
+class _QwenMetadata(msgspec.Struct, rename="camel"):
     prompt_token_count: int | None = 0
     candidates_token_count: int | None = 0
     thoughts_token_count: int | None = 0
@@ -87,9 +87,9 @@ class _UsageLine(msgspec.Struct, rename="camel"):
 
 _chat_line: Final = msgspec.json.Decoder(_ChatLine).decode
 _usage_line: Final = msgspec.json.Decoder(_UsageLine).decode
-_event: Final = Counts(_Event)
-_metadata: Final = Counts(_Metadata)
-_counted_line: Final = Counts(_UsageLine)
+_event: Final = UsageDecoder(_Event)
+_metadata: Final = UsageDecoder(_QwenMetadata)
+_counted_line: Final = UsageDecoder(_UsageLine)
 SCHEMA: Final = 1
 
 
@@ -243,7 +243,7 @@ def _is_log(path: Path) -> bool:
     return _is_usage_file(path) or (path.suffix == ".jsonl" and path.parent.name == "chats")
 
 
-def _recognises(sample: Sample) -> bool:
+def _recognises(sample: LogSample) -> bool:
     if {"schemaVersion", "localDate", "authType", "inputTokens"} <= sample.first.keys():
         return True
     return any({"sessionId", "cwd", "provenance"} <= each.keys() for each in sample.objects) or any(

@@ -29,7 +29,7 @@ from ...pricing.catalogue import Catalogue
 from ...storage import LEDGER_NAME, CostStorage
 from ...store.store import Store
 from ...tracking.corrections import corrected_entry, reversal
-from ..elsewhere import Told, recorded_elsewhere
+from ..elsewhere import StatedCall, recorded_elsewhere
 from ..importing import folder_name
 from ..shelf import LOCK_TIMEOUT_S, NotWritten, alone
 from .calls import ModelCall, Program
@@ -41,7 +41,7 @@ GROWN: Final = "a later line of the log counts more for this call"
 
 
 @dataclass(slots=True)
-class Added:
+class SessionTotals:
     """What was recorded of one program: how many calls, and what they cost.
 
     ``elsewhere`` are calls that had been recorded already, live or from another log.
@@ -82,7 +82,7 @@ class Added:
             self.stated += 1
 
 
-class _Placed(NamedTuple):
+class _PlacedCall(NamedTuple):
     """A call with its id and its session's ledger."""
 
     call: ModelCall
@@ -90,7 +90,7 @@ class _Placed(NamedTuple):
 
 
 @dataclass(slots=True)
-class Recorder:
+class SessionRecorder:
     """Records the calls of one program for one user. With ``dry_run`` nothing is written."""
 
     program: Program
@@ -99,7 +99,7 @@ class Recorder:
     catalogue: Catalogue
     user_id: str
     dry_run: bool = False
-    added: Added = field(default_factory=Added)
+    added: SessionTotals = field(default_factory=SessionTotals)
     _waiting: dict[str, ModelCall] = field(default_factory=dict)
     _fresh: set[str] = field(default_factory=set)
     _ledgers: dict[str, Path] = field(default_factory=dict)
@@ -143,10 +143,10 @@ class Recorder:
     # --- what is new
 
     def _new_entries(self, calls: Sequence[ModelCall]) -> Iterator[Entry]:
-        placed = [_Placed(call, self._id(call, 0)) for call in calls]
+        placed = [_PlacedCall(call, self._id(call, 0)) for call in calls]
         known = self.index.find_many([each.entry_id for each in placed])
         fresh = (each.call for each in placed if each.entry_id not in known)
-        told = (Told(call.request_id, call.at) for call in fresh)
+        told = (StatedCall(call.request_id, call.at) for call in fresh)
         elsewhere = recorded_elsewhere(self.index, told, self.program.name)
         for each in placed:
             place = known.get(each.entry_id)
@@ -161,7 +161,7 @@ class Recorder:
                     self._fresh.add(each.entry_id)
                 yield self._entry(each)
 
-    def _grown(self, placed: _Placed, place: Location) -> Iterator[Entry]:
+    def _grown(self, placed: _PlacedCall, place: Location) -> Iterator[Entry]:
         """Yield nothing for a call that is recorded as large as it is, else its correction."""
         call, number = placed.call, 0
         while True:
@@ -176,7 +176,7 @@ class Recorder:
             place = later
         self.added.grown += 1
         yield reversal(corrected_entry(recorded.id, self.index, place.ledger), GROWN, call.at)
-        yield self._entry(_Placed(call, self._id(call, number)))
+        yield self._entry(_PlacedCall(call, self._id(call, number)))
 
     def _id(self, call: ModelCall, number: int) -> str:
         """Return the id of a call's account: the first one, or after ``number`` larger ones."""
@@ -184,7 +184,7 @@ class Recorder:
 
     # --- what an entry says
 
-    def _entry(self, placed: _Placed) -> Entry:
+    def _entry(self, placed: _PlacedCall) -> Entry:
         call = placed.call
         charge, catalogue_cost, units = self._costs(call)
         metadata: dict[str, object] = {"imported_from": self.program.name}

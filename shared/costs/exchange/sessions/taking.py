@@ -16,22 +16,22 @@ from ...pricing.catalogue import Catalogue
 from ...storage import CostStorage
 from ...store.store import Store
 from ..imports import CannotRead
-from . import Found
+from . import ProgramLog
 from .calls import CrossCheck, ModelCall, Program, Remarks
 from .files import LogFile, marks_of, opened_log, plain_path
-from .positions import Position, Positions
-from .recording import Added, Recorder
+from .positions import LogPosition, Positions
+from .recording import SessionRecorder, SessionTotals
 
 QUIET_S: Final = 60.0
 """A log that nobody wrote to for so many seconds is taken as it is, with what is open in it."""
 
 
 @dataclass(slots=True)
-class Taken:
+class ProgramImport:
     """What an import did with the logs of one program."""
 
     program: Program
-    added: Added
+    added: SessionTotals
     files: int = 0
     read: int = 0
     again: int = 0
@@ -62,13 +62,13 @@ class SessionImport:
     dry_run: bool = False
     is_watching: bool = False
     progress: Callable[[int], None] = lambda _files: None
-    taken: dict[str, Taken] = field(default_factory=dict)
-    _recorders: dict[str, Recorder] = field(default_factory=dict)
-    _done: list[Position] = field(default_factory=list)
+    taken: dict[str, ProgramImport] = field(default_factory=dict)
+    _recorders: dict[str, SessionRecorder] = field(default_factory=dict)
+    _done: list[LogPosition] = field(default_factory=list)
     _sessions: dict[tuple[str, str], None] = field(default_factory=dict)
     _looked_at: int = 0
 
-    def run(self, found: Iterable[Found]) -> list[Taken]:
+    def run(self, found: Iterable[ProgramLog]) -> list[ProgramImport]:
         """Import every log, and return what was done by program.
 
         Interrupted or failing, it has imported a part of them; running it again adds the rest.
@@ -122,9 +122,9 @@ class SessionImport:
         session = _text(str(log.state.get("session") or ""))
         self._sessions[program.name, session] = None
         state = json.dumps(log.state, separators=(",", ":"))
-        self._done.append(Position(name, program.name, session, *facts, log.offset, head, tail, state))
+        self._done.append(LogPosition(name, program.name, session, *facts, log.offset, head, tail, state))
 
-    def _read(self, program: Program, log: LogFile, taken: Taken) -> None:
+    def _read(self, program: Program, log: LogFile, taken: ProgramImport) -> None:
         recorder = self._recorders[program.name]
         taken.read += 1
         for call in self._understood(program, log, taken.remarks):
@@ -144,13 +144,13 @@ class SessionImport:
         except (ValueError, TypeError, LookupError) as fault:
             remarks.refuse(str(log.path), f"is not as expected: {fault}")
 
-    def _of(self, program: Program) -> Taken:
+    def _of(self, program: Program) -> ProgramImport:
         if program.name not in self.taken:
-            recorder = Recorder(
+            recorder = SessionRecorder(
                 program, self.storage, self.index, self.catalogue, self.user_id, dry_run=self.dry_run
             )
             self._recorders[program.name] = recorder
-            self.taken[program.name] = Taken(program, recorder.added)
+            self.taken[program.name] = ProgramImport(program, recorder.added)
         return self.taken[program.name]
 
     # --- what is kept
@@ -209,11 +209,11 @@ def _changed(found: os.stat_result) -> int:
     return max(found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _facts_of(before: Position) -> tuple[int, int, int, int]:
+def _facts_of(before: LogPosition) -> tuple[int, int, int, int]:
     return before.device, before.inode, before.size, before.mtime
 
 
-def _goes_on(program: Program, before: Position, log: LogFile, found: os.stat_result) -> bool:
+def _goes_on(program: Program, before: LogPosition, log: LogFile, found: os.stat_result) -> bool:
     """Tell whether a log is the one that was read, and only grew; a database is, until it is replaced.
 
     One that changed and has the length that it had was written over.

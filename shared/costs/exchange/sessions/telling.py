@@ -10,14 +10,14 @@ from ...reports.common import plural, priced_in_part
 from ...reports.document import Column, Figure, Note, Report, Table, derive
 from ..imported import recorded_before
 from .calls import CrossCheck
-from .recording import Added
-from .taking import Taken
+from .recording import SessionTotals
+from .taking import ProgramImport
 
 _MANY = 20
 """How many rows of a list are shown to people; JSON has all that are kept."""
 
 
-def sessions_report(taken: Sequence[Taken], *, dry_run: bool) -> Report:
+def sessions_report(taken: Sequence[ProgramImport], *, dry_run: bool) -> Report:
     """Return the report of an import of agents' logs."""
     return Report(
         title="Dry run: nothing was written" if dry_run else "Import of agents' sessions",
@@ -29,7 +29,7 @@ def sessions_report(taken: Sequence[Taken], *, dry_run: bool) -> Report:
     )
 
 
-def _figures(taken: Sequence[Taken]) -> tuple[Figure, ...]:
+def _figures(taken: Sequence[ProgramImport]) -> tuple[Figure, ...]:
     refused = sum(each.remarks.refused for each in taken)
     files, read = sum(each.files for each in taken), sum(each.read for each in taken)
     return (
@@ -41,17 +41,17 @@ def _figures(taken: Sequence[Taken]) -> tuple[Figure, ...]:
     )
 
 
-def _cost(taken: Sequence[Taken]) -> Nanos:
+def _cost(taken: Sequence[ProgramImport]) -> Nanos:
     return Nanos(sum(each.added.cost for each in taken))
 
 
-def _span(taken: Sequence[Taken]) -> str:
+def _span(taken: Sequence[ProgramImport]) -> str:
     first = min((each.added.first for each in taken if each.added.first), default=None)
     last = max((each.added.last for each in taken if each.added.last), default=None)
     return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}" if first and last else ""
 
 
-def _how_priced(taken: Sequence[Taken]) -> str:
+def _how_priced(taken: Sequence[ProgramImport]) -> str:
     stated, unpriced = (sum(getattr(each.added, name) for each in taken) for name in ("stated", "unpriced"))
     kinds = ((stated, "as stated"), (unpriced, "unpriced"))
     return ", ".join(f"{number:,} {kind}" for number, kind in kinds if number)
@@ -60,7 +60,7 @@ def _how_priced(taken: Sequence[Taken]) -> str:
 # --- tables
 
 
-def _tables(taken: Sequence[Taken]) -> Iterator[Table]:
+def _tables(taken: Sequence[ProgramImport]) -> Iterator[Table]:
     yield _by_program(taken)
     checks = [row for each in taken for check in each.checks for row in _differences(check)]
     if checks:
@@ -71,7 +71,7 @@ def _tables(taken: Sequence[Taken]) -> Iterator[Table]:
         yield Table("Not understood", columns, tuple(refusals[:_MANY]), key="not_understood")
 
 
-def _by_program(taken: Sequence[Taken]) -> Table:
+def _by_program(taken: Sequence[ProgramImport]) -> Table:
     columns = (
         Column("program", "Program"),
         Column("files", "Logs", "count", rank=1),
@@ -129,7 +129,7 @@ def _checked(rows: Sequence[_Difference]) -> Table:
 # --- notes
 
 
-def _notes(taken: Sequence[Taken]) -> Iterator[Note]:
+def _notes(taken: Sequence[ProgramImport]) -> Iterator[Note]:
     checked = [check for each in taken for check in each.checks]
     if checked:
         yield _note_of_checks(checked)
@@ -147,7 +147,7 @@ def _note_of_checks(checked: Sequence[CrossCheck]) -> Note:
     )
 
 
-def _notes_of(taken: Taken) -> Iterator[Note]:
+def _notes_of(taken: ProgramImport) -> Iterator[Note]:
     title, remarks, added = taken.program.title, taken.remarks, taken.added
     for name, count in sorted(added.unpriced_models.items()):
         text = f"{title}: no price for {name}: {_calls(count)} unpriced."
@@ -173,7 +173,7 @@ def _notes_of(taken: Taken) -> Iterator[Note]:
         yield Note(f"{title}: {remarks.refused:,} lines in all were not understood.", "warning")
 
 
-def _notes_of_calls(title: str, added: Added) -> Iterator[Note]:
+def _notes_of_calls(title: str, added: SessionTotals) -> Iterator[Note]:
     if added.elsewhere:
         yield Note(f"{title}: {recorded_before(added.elsewhere)}")
     if added.grown:
@@ -191,7 +191,7 @@ def _calls(count: int) -> str:
 # --- JSON
 
 
-def _data(taken: Sequence[Taken], *, dry_run: bool) -> dict[str, object]:
+def _data(taken: Sequence[ProgramImport], *, dry_run: bool) -> dict[str, object]:
     return {
         "dry_run": dry_run,
         "files": sum(each.files for each in taken),
@@ -204,7 +204,7 @@ def _data(taken: Sequence[Taken], *, dry_run: bool) -> dict[str, object]:
     }
 
 
-def _data_of(taken: Taken) -> dict[str, object]:
+def _data_of(taken: ProgramImport) -> dict[str, object]:
     added, remarks = taken.added, taken.remarks
     return {
         **derive(taken, "program=program.name", "files", "read", "read_again=again", "remarks.lines"),

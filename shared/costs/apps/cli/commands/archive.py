@@ -8,11 +8,11 @@ from typing import Final
 import click
 
 from ....archive.known import KnownArchive, KnownArchives
-from ....archive.manifest import Manifest, Part, Sums
-from ....archive.places import Place
+from ....archive.manifest import Manifest, ParquetPart, RowSums
+from ....archive.places import ArchiveStorage
 from ....errors import FAILED, FINE, StorageUnavailable, WrongUsage
 from ....exchange.archive_check import ArchiveCheck, check_archive
-from ....exchange.archiving import Archived, archive
+from ....exchange.archiving import ArchiveResult, archive
 from ....exchange.calendar import Calendar
 from ....exchange.packing import Needed, PackingResult, packed_paths, unpack
 from ....exchange.packing import pack as pack_away
@@ -110,7 +110,7 @@ def _unpack(app: App, jobs: Sequence[str]) -> int:
     return FAILED if result.stayed else FINE
 
 
-def _place(known: KnownArchives, location: str | None) -> Place:
+def _place(known: KnownArchives, location: str | None) -> ArchiveStorage:
     if location is not None:
         return known.place(location)
     archives = known.all()
@@ -150,7 +150,7 @@ _MONTHS: Final = (
 
 
 def archived_report(
-    archived: Archived, location: str, before: str, packed: PackingResult | None = None
+    archived: ArchiveResult, location: str, before: str, packed: PackingResult | None = None
 ) -> Report:
     """Return what a run added to an archive, what this holds now, and what was packed away then."""
     manifest, written = archived.manifest, archived.written
@@ -265,7 +265,7 @@ def _whole(manifest: Manifest) -> int:
 
 
 def _months(manifest: Manifest) -> Table:
-    parts: dict[str, list[Part]] = {}
+    parts: dict[str, list[ParquetPart]] = {}
     for part in manifest.parts:
         parts.setdefault(part.month, []).append(part)
     rows = tuple(
@@ -274,7 +274,7 @@ def _months(manifest: Manifest) -> Table:
     return Table("In the archive", _MONTHS, rows, empty="no month yet", key="months")
 
 
-def _month(month: str, sums: Sums, parts: Sequence[Part]) -> Row:
+def _month(month: str, sums: RowSums, parts: Sequence[ParquetPart]) -> Row:
     size = sum(part.size for part in parts)
     name = Ref(month, "month")
     return name, sums.rows, sums.calls, sums.unpriced_calls, sums.partial_calls, sums.cost, len(parts), size

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from ....demo.writing import SEED, Sample, write_sample
+from ....demo.writing import SEED, DemoFiles, write_sample
 from ....money import to_usd
 from ....periods import month, previous_month
 from ....reports.document import Figure, Note, Report
@@ -52,7 +52,7 @@ def command(app: App, directory: Path, seed: int) -> None:
         app._replace(workspace=workspace).show(_report(sample, now))
 
 
-def _report(sample: Sample, now: datetime) -> Report:
+def _report(sample: DemoFiles, now: datetime) -> Report:
     names = {"job": sample.jobs[-1][1], **_months(now)}
     commands = [f"cost-dashboard {line.format_map(names)}" for line in TRY]
     settings = [

@@ -13,13 +13,13 @@ import click
 from ....errors import BAD_NEWS, WrongUsage
 from ....exchange.foreign import Defaults
 from ....exchange.imported import import_report
-from ....exchange.importing import Importer, Source
+from ....exchange.importing import Importer, ImportSource
 from ....exchange.imports import CannotRead, import_for, imports
-from ....exchange.sessions import Found, files_under, programs, recognised, usual_files
+from ....exchange.sessions import ProgramLog, files_under, programs, recognised, usual_files
 from ....exchange.sessions.positions import Positions
-from ....exchange.sessions.taking import SessionImport, Taken
+from ....exchange.sessions.taking import ProgramImport, SessionImport
 from ....exchange.sessions.telling import sessions_report
-from ....exchange.shelf import Shelf
+from ....exchange.shelf import BatchWriter
 from ....exchange.times import DateOrder
 from ....periods import zone
 from ....platform import with_home
@@ -91,7 +91,7 @@ def command(app: App, file: Path | None, *, dry_run: bool, **given: Any) -> int 
         raise WrongUsage(f"{file}: only sessions of agents can be watched; import it without --watch")
     source, workspace = _source(app, file, **given), app.workspace
     with progress_bar("rows", None) as progress:
-        shelf = Shelf(workspace.index)
+        shelf = BatchWriter(workspace.index)
         importer = Importer(source, workspace.storage, workspace.catalogue, shelf, dry_run, progress)
         tally = importer.run()
     app.show(import_report(tally, f"{file} as {source.format.name}", dry_run=dry_run))
@@ -101,8 +101,8 @@ def command(app: App, file: Path | None, *, dry_run: bool, **given: Any) -> int 
 command.help = with_formats(command.help, {**imports(), **programs()})
 
 
-def _source(app: App, file: Path, **given: Any) -> Source:
-    return Source(
+def _source(app: App, file: Path, **given: Any) -> ImportSource:
+    return ImportSource(
         file,
         import_for(file, given["format_from"]),
         source_name(given["source"] or file.stem),
@@ -152,7 +152,7 @@ class Sessions:
         self.path = path
         self._is_folder = path is not None and path.is_dir()
 
-    def files(self, app: App) -> Iterator[Found]:
+    def files(self, app: App) -> Iterator[ProgramLog]:
         """Yield the logs that are there now."""
         environ = app.workspace.environ
         if self.path is None:
@@ -160,7 +160,7 @@ class Sessions:
         elif self._is_folder:  # also while it is away: watched, it may come back
             yield from files_under(self.path, self.names)
         else:
-            yield Found(programs()[self.names[0]], self.path)
+            yield ProgramLog(programs()[self.names[0]], self.path)
 
 
 def sessions_meant(path: Path | None, name: str | None) -> Sessions | None:
@@ -235,7 +235,7 @@ def _watch(app: App, importer: SessionImport, sessions: Sessions, every_s: float
         app.say("stopped watching; what came in is recorded")
 
 
-def _came_in(taken: Taken) -> str:
+def _came_in(taken: ProgramImport) -> str:
     """Return what came in of a program since the last look, in a line; nothing where nothing did."""
     added = taken.added
     if not (added.calls or added.grown):
@@ -244,7 +244,7 @@ def _came_in(taken: Taken) -> str:
     return f"{taken.program.title}: {calls}, {usd(added.cost)}"
 
 
-def _refused(taken: Taken) -> Iterator[str]:
+def _refused(taken: ProgramImport) -> Iterator[str]:
     """Yield what was not understood of a program's logs, each in a line with its reason."""
     for each in taken.remarks.refusals:
         yield f"{taken.program.title}: not understood: {each.row}: {each.why}"

@@ -16,9 +16,9 @@ from ....formats.mail import brief, mail_of
 from ....formats.page import figure_text
 from ....formats.pdf import MissingPdfExtra
 from ....notify.addresses import Address, addresses_of, budget_for
-from ....notify.message import Attachment, Letters, Message
+from ....notify.message import Attachment, Message, StoredMessages
 from ....notify.queue import QueueStatus, status
-from ....notify.sender import Pass, Sender, deliver_digest, deliver_from
+from ....notify.sender import Sender, SendPass, deliver_digest, deliver_from
 from ....notify.telling import wake
 from ....periods import previous_month
 from ....reports.document import Column, Figure, Note, Report, Table
@@ -128,7 +128,7 @@ def _report(app: App, user: str | None, month_name: str | None, *, again: bool) 
     return BAD_NEWS if sent.faults else FINE
 
 
-def _sent_report(queued: QueuedReport, user: str | None, sent: Pass) -> Report:
+def _sent_report(queued: QueuedReport, user: str | None, sent: SendPass) -> Report:
     shown = _send_report(sent)
     notes = []
     if not queued.is_new:
@@ -139,8 +139,8 @@ def _sent_report(queued: QueuedReport, user: str | None, sent: Pass) -> Report:
     return shown._replace(title=f"Report: {queued.title}", notes=tuple(notes), data=data)
 
 
-def _deliver(app: App) -> Pass:
-    letters, now = Letters(app.workspace.storage), app.workspace.clock()
+def _deliver(app: App) -> SendPass:
+    letters, now = StoredMessages(app.workspace.storage), app.workspace.clock()
     sender = Sender(app.workspace.notices, app.workspace.environ, deliver_from(letters))
     sent = sender.deliver_due(now, at_once=True)
     letters.tidy({queued.notice.key for queued in app.workspace.notices.waiting()}, now)
@@ -153,7 +153,7 @@ def _send(app: App) -> int:
     return BAD_NEWS if sent.faults else FINE
 
 
-def _send_report(done: Pass) -> Report:
+def _send_report(done: SendPass) -> Report:
     columns = (Column("address", "Address"), Column("why", "Why", wraps=True))
     return Report(
         title="Waiting alerts",
@@ -196,7 +196,11 @@ def queue_report(app: App, user: str | None, month_name: str | None, *, again: b
     month = month_name or _last_month(app, user)
     facts = statement_facts(app.reader, UserMonth(user, month))
     report = app.converted(statement_report(facts), last_day(facts))
-    letters, notices, now = Letters(app.workspace.storage), app.workspace.notices, app.workspace.clock()
+    letters, notices, now = (
+        StoredMessages(app.workspace.storage),
+        app.workspace.notices,
+        app.workspace.clock(),
+    )
     about = blake2b(f"{user}".encode(), digest_size=6).hexdigest()
     key = letters.keep(f"{month}-{about}-{now:%Y%m%dT%H%M%S%f}", _message(report, month))
     path = app.workspace.profile.path

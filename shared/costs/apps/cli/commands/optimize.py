@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from ....analysis.whatif import Effect, Made, expected, promised, since
+from ....analysis.whatif import ObservedChange, RepricingEffect, expected, promised, since
 from ....errors import WrongUsage
 from ....model import Entry
 from ....money import Nanos, percent, percent_words, to_usd
@@ -33,14 +33,14 @@ class Measured(NamedTuple):
     """
 
     change: NotedChange
-    effect: Effect
+    effect: RepricingEffect
     promised: Nanos | None = None
     unchanged_calls: int = 0
 
 
-def made_of(change: NotedChange) -> Made:
+def made_of(change: NotedChange) -> ObservedChange:
     """Return a noted change as calls show it."""
-    return Made(change.stage, named_model(change.old), named_model(change.new), change.tier)
+    return ObservedChange(change.stage, named_model(change.old), named_model(change.new), change.tier)
 
 
 def with_promise(reader: Reader, change: NotedChange) -> NotedChange:

@@ -18,10 +18,10 @@ import click
 from ....archive.known import KnownArchive, KnownArchives
 from ....errors import WrongUsage
 from ....exchange.calendar import Calendar
-from ....exchange.exports import Context
-from ....exchange.history import History
+from ....exchange.exports import ExportContext
+from ....exchange.history import StoredHistory
 from ....exchange.views import view_named, view_names
-from ....exchange.warehouse import Answer, ask
+from ....exchange.warehouse import QueryResult, ask
 from ....formats.csv import safe_text
 from ....reports.document import Column, Kind, Note, Report, Table, Value
 from ..app import App, dashboard_command, progress_bar
@@ -35,7 +35,7 @@ COUNTED: Final = 1_000_000
 _PIECE: Final = 500
 
 
-def answer_report(answer: Answer) -> Report:
+def answer_report(answer: QueryResult) -> Report:
     """Return the first rows of a query's result as a table, and how many more there are."""
     rows = iter(answer.rows)
     first = list(islice(rows, SHOWN))
@@ -91,7 +91,7 @@ def _digits(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def csv_pieces(answer: Answer) -> Iterator[str]:
+def csv_pieces(answer: QueryResult) -> Iterator[str]:
     """Yield a query's result as CSV, its header first."""
     out = StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
@@ -122,7 +122,7 @@ def _cell(value: Any) -> object:  # whatever DuckDB gives
     return _digits(value) if kind is Decimal else safe_text(_text(value))
 
 
-def json_pieces(answer: Answer) -> Iterator[str]:
+def json_pieces(answer: QueryResult) -> Iterator[str]:
     """Yield a query's result as one JSON object: its columns, and an object for each row, one a line."""
     yield f'{{\n  "columns": {json.dumps(answer.columns)},\n  "rows": ['
     number = 0
@@ -144,7 +144,7 @@ def _plain(value: Any) -> object:  # whatever DuckDB gives
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-PIECES: Final[dict[str, Callable[[Answer], Iterable[str]]]] = {"csv": csv_pieces, "json": json_pieces}
+PIECES: Final[dict[str, Callable[[QueryResult], Iterable[str]]]] = {"csv": csv_pieces, "json": json_pieces}
 """The formats for programs, by name."""
 
 
@@ -189,11 +189,13 @@ def command(app: App, sql: str | None, view: str | None, *, engine: str, locatio
     asked = _sql(sql, view)
     index = app.workspace.index
     index.catch_up_all()
-    history = History.of(index, _archive(app, location))
+    history = StoredHistory.of(index, _archive(app, location))
     pieces = PIECES.get(app.output.format_name)
     with ExitStack() as stack:
         with progress_bar("entries", None) as progress:
-            answer = stack.enter_context(_asked(app, asked, engine, history, Context(progress=progress)))
+            answer = stack.enter_context(
+                _asked(app, asked, engine, history, ExportContext(progress=progress))
+            )
         if pieces is None:
             app.show(answer_report(answer))
         else:
@@ -225,8 +227,8 @@ def _archive(app: App, location: str | None) -> KnownArchive | None:
 
 
 def _asked(
-    app: App, sql: str, engine: str, history: History, context: Context
-) -> AbstractContextManager[Answer]:
+    app: App, sql: str, engine: str, history: StoredHistory, context: ExportContext
+) -> AbstractContextManager[QueryResult]:
     calendar = Calendar(app.workspace.loaded_profile().profile)
     if engine == "local":
         return ask(sql, history, context, calendar, history)

@@ -11,7 +11,7 @@ from functools import partial
 import click
 
 from ....errors import WrongUsage
-from ....exchange.shelf import Shelf, alone
+from ....exchange.shelf import BatchWriter, alone
 from ....ledger.ids import id_for_request
 from ....pricing.history import with_corrections
 from ....pricing.repricing import Repricing
@@ -160,7 +160,7 @@ def reprice(
         NotWritten: a ledger cannot be written to.
 
     """
-    index, shelf = workspace.index, Shelf(workspace.index)
+    index, shelf = workspace.index, BatchWriter(workspace.index)
     query = Query(start=since)  # corrections count in the period of their call, so they match as it does
     found = Repricing(workspace.catalogue, workspace.clock(), id_for_request, wrong_too)
     index.catch_up_all()

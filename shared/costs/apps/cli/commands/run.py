@@ -156,10 +156,10 @@ def command(app: App, program: tuple[str, ...], job_dir: str | None, **given: An
     limits of the profile that block; what does not fit is not sent, and the program gets BudgetExceeded
     in its place. A call that sets no maximum of output is let through while anything is left.
     """
-    from ....run.program import Run, entries_of, environment, start
+    from ....run.program import ProgramRun, entries_of, environment, start
     from ....run.purse import Purse
 
-    run, budget = Run.begin(), given.pop("budget")
+    run, budget = ProgramRun.begin(), given.pop("budget")
     assignment = _assignment(app, Path(job_dir) if job_dir else None, **given)
     purse = None if budget is None else Purse.filled(app.workspace.storage.root / "runs" / run.id, budget)
     if purse is not None:
