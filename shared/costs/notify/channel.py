@@ -58,7 +58,7 @@ def send(address: Address, message: Message, name: str = "") -> str:
 
 
 def _notify(plugin: NotifyBase, message: Message, name: str) -> bool:
-    from apprise import NotifyFormat
+    from apprise import NotifyFormat, OverflowMode
     from apprise.plugins.email.base import NotifyEmail
 
     file = message.attachment if plugin.attachment_support else None
@@ -67,8 +67,12 @@ def _notify(plugin: NotifyBase, message: Message, name: str) -> bool:
         "notify_type": _TYPES[message.level],
         "attach": _attached(file) if file else None,
     }
-    if isinstance(plugin, NotifyEmail):  # nobody is away from what no person sent (RFC 3834, 5)
-        plugin.headers = {"Auto-Submitted": "auto-generated", **plugin.headers}
+    if isinstance(plugin, NotifyEmail):
+        plugin.overflow_mode = (
+            OverflowMode.UPSTREAM
+        )  # a mail has any length; parts of one would share its name
+        if "auto-submitted" not in map(str.lower, plugin.headers):
+            plugin.headers["Auto-Submitted"] = "auto-generated"  # nobody's absence is told (RFC 3834, 5)
     if message.mail is None or not _takes_pages(plugin):
         with _in_place(make_msgid=_named(name)):
             return bool(plugin.notify(body=message.text, body_format=NotifyFormat.TEXT, **given))

@@ -109,6 +109,29 @@ def test_a_mail_that_is_sent_again_is_the_same_one(pages: Mail | None) -> None:
     assert all(parsedate_to_datetime(each["Date"]) for each in taken)
 
 
+@pytest.mark.parametrize("overflow", ["split", "truncate"])
+def test_a_mail_of_any_length_is_one_and_whole(overflow: str) -> None:
+    """What an address asks for where a service takes short texts tore a page in two, both under one name."""
+    page, words = (f"{each * 20_000}the end" for each in ("<p>a", "word "))
+    with mail_server() as mail:
+        url = f"mailto://127.0.0.1:{mail.port}?to=ana@example.org&from=a@b.org&mode=insecure&overflow={overflow}"
+        assert send(Address("test", url), Message("AI costs", TEXT, "info", Mail(page, words)), "name") == ""
+        taken = message_from_string(mail.taken.get(timeout=PATIENCE_S).body)
+        assert mail.taken.empty()
+    parts = [part.get_payload(decode=True) for part in taken.walk() if not part.is_multipart()]
+    assert sorted(len(part) for part in parts if isinstance(part, bytes)) == sorted(map(len, (page, words)))
+
+
+def test_what_an_address_says_of_who_sends_stands_once_however_it_is_written() -> None:
+    with mail_server() as mail:
+        url = (
+            f"mailto://127.0.0.1:{mail.port}?to=ana@example.org&from=a@b.org&mode=insecure&+auto-submitted=no"
+        )
+        assert sent(url) == ""
+        taken = message_from_string(mail.taken.get(timeout=PATIENCE_S).body)
+    assert taken.get_all("Auto-Submitted") == ["no"]
+
+
 def test_the_name_of_a_message_is_that_of_its_alerts() -> None:
     at = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
     one = Notice(audience="ana", profile="", key="month 80", level="warning", text="over", made_at=at)
