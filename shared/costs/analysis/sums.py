@@ -64,16 +64,24 @@ def by_each_tag(groups: Iterable[Group]) -> list[Group]:
 
 
 def share(totals: Totals, whole: Totals) -> float | None:
-    """Return a sum's cost in percent of the whole's; ``None`` where that is below it: credits came to more.
+    """Return a sum's cost in percent of the whole's; ``None`` where it has none.
+
+    Of a whole that credits brought to zero or below nothing is a share, nor are calls without any price.
 
     >>> share(Totals(cost=Nanos(1)), Totals(cost=Nanos(4))), share(Totals(), Totals())
     (25.0, 0.0)
     >>> share(Totals(cost=Nanos(1)), Totals(cost=Nanos(-4))), share(Totals(cost=Nanos(1)), Totals())
     (None, None)
+    >>> share(Totals(calls=2, unpriced_calls=2), Totals(cost=Nanos(4)))
     """
-    if totals.cost and whole.cost <= 0:
+    if is_unpriced(totals) or (totals.cost and whole.cost <= 0):
         return None
     return percent(totals.cost, whole.cost)
+
+
+def is_unpriced(totals: Totals) -> bool:
+    """Return whether not one of the calls has a price, so that their cost is not known."""
+    return bool(totals.calls) and totals.unpriced_calls == totals.calls and not totals.cost
 
 
 def by_day(spend: Mapping[int, int], period: Period) -> tuple[Nanos, ...]:

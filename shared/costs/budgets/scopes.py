@@ -303,6 +303,15 @@ def amount_text(amount: int, measure: Measure, places: int = 2) -> str:
     return f"{amount:,} {measure[:-1] if amount == 1 else measure}"
 
 
+def places_beside(limit: int) -> int:
+    """Return how many decimals amounts beside a limit need: two, or four below one dollar.
+
+    >>> places_beside(50_000_000_000), places_beside(10_000_000), places_beside(0)
+    (2, 4, 2)
+    """
+    return 2 if limit >= 1_000_000_000 or limit == 0 else 4
+
+
 def covers(kind: str, name: str | None, call: CallScope, names: ModelName) -> bool:
     """Return whether a call counts against a limit of this kind on ``name``, whoever makes it and when."""
     of = SCOPES[kind]

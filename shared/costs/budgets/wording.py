@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from .limits import Crossing, Limit
-from .scopes import amount_text
+from .scopes import amount_text, places_beside
 
 
 def message(crossed: Crossing) -> str:
@@ -39,17 +39,12 @@ def _foreseen(crossed: Crossing, projected: int) -> str:
 
 def shown(amount: int, limit: Limit) -> str:
     """Return an amount in the unit of a limit, with the decimals that figures beside it need."""
-    return amount_text(amount, limit.measure, places_for(limit.amount))
+    return amount_text(amount, limit.measure, places_beside(limit.amount))
 
 
 def _bare(amount: int, limit: Limit) -> str:
     """Return an amount that stands before another one, whose unit it shares."""
     return shown(amount, limit) if limit.measure == "cost" else f"{amount:,}"
-
-
-def places_for(limit: int) -> int:
-    """Return how many decimals figures beside a limit need: two, or four below one dollar."""
-    return 2 if limit >= 1_000_000_000 or limit == 0 else 4
 
 
 def percent_text(spent: int, limit: int) -> str:

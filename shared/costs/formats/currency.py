@@ -12,6 +12,7 @@ from datetime import date
 from functools import partial
 from typing import Final
 
+from ..budgets.scopes import places_beside
 from ..money import divide, from_usd
 from ..profile.currency import Conversion, Currency
 from ..reports.document import (
@@ -112,7 +113,8 @@ class _Converter:
     def gauge(self, gauge: Gauge) -> Gauge:
         if gauge.measure != "cost":
             return gauge
-        words = f"{self.amount(gauge.part, 2)} of {self.amount(gauge.whole, 2)}"
+        places = places_beside(gauge.whole)
+        words = f"{self.amount(gauge.part, places)} of {self.amount(gauge.whole, places)}"
         return gauge._replace(amounts=words)
 
     def figure(self, figure: Figure) -> Figure:

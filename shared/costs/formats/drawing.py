@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from ..reports.document import MONEY, Chart, Kind, Layer, Series
 from .bars import extremes, top_of
-from .values import places_for, show, tame
+from .values import places_below_a_dollar, places_for, show, tame
 
 PALETTE: Final = 6
 """How many styles there are for parts of a stack, ``part-0`` to ``part-5``; the last is for the rest."""
@@ -376,8 +376,8 @@ def _keys(chart: Chart, styles: Sequence[str]) -> tuple[Key, ...]:
     """Return the legend, its amounts alike; a single layer is what the title says."""
     if len(chart.layers) < 2:
         return ()
-    sums = [value for layer in chart.layers for value in _sums(layer)]
-    places = places_for(map(round, sums)) if chart.kind in _AMOUNTS else 2
+    sums = [round(value) for layer in chart.layers for value in _sums(layer)]
+    places = min(places_for(sums), places_below_a_dollar(sums)) if chart.kind in _AMOUNTS else 2
     return tuple(
         Key(tame(layer.name), style, _sum(layer, chart.kind, places), layer.look in _STROKES)
         for layer, style in zip(chart.layers, styles, strict=True)

@@ -352,7 +352,7 @@ def _style(column: Column, at: int, *, is_lead: bool) -> str:
 
 
 def _cell(column: Column, value: Value, places: int, style: str, link: Link, *, bar: bool) -> Cell:
-    width = round(min(max(float(value or 0), 0.0), 100.0), 2) if bar else None
+    width = round(min(max(float(value), 0.0), 100.0), 2) if bar and isinstance(value, int | float) else None
     text = show(value, column.kind, places)
     return Cell(
         text=text,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import PurePath
 from typing import Final, TypeVar
 
+from ..budgets.scopes import places_beside
 from ..money import Nanos, format_usd, shown_usd
 from ..reports.document import ALIKE, MONEY, Column, Figure, Gauge, Kind, Note, Ref, Report, Row, Table, Value
 from ..storage import LEDGER_NAME
@@ -38,6 +39,15 @@ def places_for(amounts: Iterable[Value]) -> int:
     return 4 if least >= _CENT // 100 or most >= _CENT else 6
 
 
+def places_below_a_dollar(amounts: Iterable[int]) -> int:
+    """Return how many decimals show amounts below a dollar alike: 4, or 6 where all are below a tenth of a cent.
+
+    >>> places_below_a_dollar([6_750_000, 39_000]), places_below_a_dollar([750_000])
+    (4, 6)
+    """
+    return 4 if max(map(abs, amounts), default=0) >= _CENT // 10 else 6
+
+
 def evenly(report: Report) -> Report:
     """Return a report whose amounts have one precision: four decimals where all are below a dollar, or six.
 
@@ -50,7 +60,7 @@ def evenly(report: Report) -> Report:
     most = max((abs(amount) for amount in amounts if isinstance(amount, int)), default=0)
     if not 0 < most < _DOLLAR:
         return report
-    places = 4 if most >= _CENT // 10 else 6
+    places = places_below_a_dollar([most])
 
     def finer(part: T) -> T:
         return part._replace(places=max(part.places, places)) if part.kind in ALIKE else part
@@ -99,13 +109,16 @@ def gauge_amounts(gauge: Gauge) -> str:
     '$4.50 of $50.00'
     >>> gauge_amounts(Gauge("month", 4_500_000, 50_000_000_000, 0.009))
     '<$0.01 of $50.00'
+    >>> gauge_amounts(Gauge("day", 4_500_000, 10_000_000, 45.0))
+    '$0.0045 of $0.0100'
     >>> gauge_amounts(Gauge("daily tokens", 12_345, 1_000_000, 1.2, measure="tokens"))
     '12.3K of 1.00M tokens'
     """
     if gauge.amounts:
         return gauge.amounts
     if gauge.measure == "cost":
-        return f"{shown_usd(Nanos(gauge.part), 2)} of {shown_usd(Nanos(gauge.whole), 2)}"
+        places = places_beside(gauge.whole)
+        return f"{shown_usd(Nanos(gauge.part), places)} of {shown_usd(Nanos(gauge.whole), places)}"
     kind: Kind = "count" if gauge.measure == "calls" else "tokens"
     return f"{show(gauge.part, kind)} of {show(gauge.whole, kind)} {gauge.measure}"
 

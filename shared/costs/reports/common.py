@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ..analysis.sums import UNNAMED, share, total
+from ..analysis.sums import UNNAMED, is_unpriced, share, total
 from ..budgets.limits import Limit, Spending
 from ..budgets.scopes import amount_text
 from ..money import ZERO, Nanos, format_usd, percent, to_usd
@@ -99,7 +99,7 @@ def breakdown_table(breakdown: Breakdown, whole: Totals, top: int = TOP) -> Tabl
 
 def cost_or_unpriced(totals: Totals) -> int | None:
     """Return the cost, or ``None`` where not one of the calls has a price."""
-    return None if totals.calls and totals.unpriced_calls == totals.calls and not totals.cost else totals.cost
+    return None if is_unpriced(totals) else totals.cost
 
 
 def sum_of(parts: Iterable[Totals]) -> Totals:

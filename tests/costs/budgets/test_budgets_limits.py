@@ -20,9 +20,9 @@ from shared.costs.budgets.limits import (
     limits_for,
     tightest_first,
 )
-from shared.costs.budgets.scopes import KINDS, WHATEVER, CallScope, covers
+from shared.costs.budgets.scopes import KINDS, WHATEVER, CallScope, covers, places_beside
 from shared.costs.budgets.spending import Questions
-from shared.costs.budgets.wording import message, percent_text, places_for
+from shared.costs.budgets.wording import message, percent_text
 from shared.costs.money import Nanos, from_usd
 from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile
@@ -97,7 +97,7 @@ def test_small_limits_show_four_decimals() -> None:
     assert said("0.0045", limit("0.005")) == (
         "⚠️  WARNING: Budget threshold reached! $0.0045 / $0.0050 (90.0%) | Remaining: $0.0005"
     )
-    assert [places_for(from_usd(a)) for a in ("0", "0.5", "1")] == [2, 4, 2]
+    assert [places_beside(from_usd(a)) for a in ("0", "0.5", "1")] == [2, 4, 2]
 
 
 def test_a_limit_of_nothing_is_reached_by_the_first_cent() -> None:

@@ -154,6 +154,8 @@ def test_a_bar_that_hangs_off_the_scale_is_cut_at_its_end_and_carries_its_amount
 def test_amounts_of_a_legend_are_alike() -> None:
     drawn = draw(chart(Layer("a", (549e6, 0.0, 0.0)), Layer("b", (0.0, 7_600_000.0, 0.0))))
     assert [key.value for key in drawn.keys] == ["$0.5490", "$0.0076"]
+    cheap = draw(chart(Layer("a", (6_750_000.0, 0.0, 0.0)), Layer("b", (0.0, 39_000.0, 0.0))))
+    assert [key.value for key in cheap.keys] == ["$0.0068", "<$0.0001"]  # as figures of $0.0068 beside it
 
 
 @pytest.mark.parametrize(

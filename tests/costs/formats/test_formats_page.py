@@ -7,7 +7,10 @@ import re
 from shared.costs.formats.html import render
 from shared.costs.formats.mail import mail_of
 from shared.costs.formats.page import page_of, page_table
+from shared.costs.money import Nanos
+from shared.costs.reports.common import Breakdown, breakdown_table
 from shared.costs.reports.document import Chart, Column, Figure, Layer, Note, Ref, Report, Table
+from shared.costs.rollup import Totals
 
 
 def test_a_page_names_no_option_of_a_command() -> None:
@@ -77,6 +80,17 @@ def test_a_mail_cuts_what_is_off_the_scale_below_zero_too_and_draws_what_is_expe
     assert cells == [*[("45", blue)] * 3, ("32", blue), ("3", ""), ("10", blue), ("45", grey)]
     assert "a bar with a gap is off the scale" in drawn
     assert "grey is what is expected" in drawn
+
+
+def test_a_row_without_a_price_has_a_dash_for_its_share_and_no_bar() -> None:
+    whole = Totals(calls=5, unpriced_calls=2, cost=Nanos(10**9))
+    sums = {"a": Totals(calls=2, unpriced_calls=1, cost=Nanos(10**9)), "b": Totals(calls=1, unpriced_calls=1)}
+    sums["local"] = Totals(calls=2)
+    table = breakdown_table(Breakdown("by_model", "Model", sums), whole)
+    shares = [(row[-1].text, row[-1].width) for row in page_table(table).rows]
+    assert shares == [("100.0%", 100.0), ("-", None), ("0.0%", 0.0)]
+    page = render(Report("Month", tables=(table,)))
+    assert '<td class="share" data-value=""><div><span>-</span></div></td>' in page  # where percents stand
 
 
 def test_a_mail_leaves_out_what_nobody_can_say() -> None:

@@ -41,6 +41,10 @@ STOOD = Standing("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd(
         (STOOD._replace(month_limit=None), "$3.75 today · $35.69 ▲"),
         (STOOD._replace(day_limit=from_usd("5")), "$3.75/$5 today · $35.69/$36 99% ▲"),
         (
+            STOOD._replace(day=Nanos(5_500_000), day_limit=Nanos(4_000_000)),
+            "$0.0055/$0.0040 today · $35.69/$36 99% ▲",
+        ),
+        (
             STOOD._replace(job=Job("job-7", from_usd("0.42"))),
             "$3.75 today · $35.69/$36 99% ▲ · job-7 $0.42",
         ),

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 from ...budgets.limits import Level
-from ...money import Nanos, format_usd, percent
+from ...budgets.scopes import places_beside
+from ...money import ZERO, Nanos, format_usd, percent
 from .standing import Session, Standing
 
 Place = Literal["", "tmux", "claude"]
@@ -67,20 +68,20 @@ def fields_of(stood: Standing, session: Session) -> dict[str, str]:
 
     def short(amount: Nanos | None) -> str:
         """Return a limit, without cents where it has none in dollars."""
-        return "" if amount is None else shown(amount, 0 if amount % _DOLLAR == 0 else 2)
+        return "" if amount is None else shown(amount, places_beside(amount) if amount % _DOLLAR else 0)
 
-    def sum_of(amount: Nanos, unpriced: int) -> str:
-        """Return what was spent; at least that, where a part of it is not known."""
-        return f"{'≥' if doubt or unpriced else ''}{shown(amount, 2)}"
+    def sum_of(amount: Nanos, unpriced: int, beside: Nanos | None = None) -> str:
+        """Return what was spent, ``beside`` a limit; at least that, where a part of it is not known."""
+        return f"{'≥' if doubt or unpriced else ''}{shown(amount, places_beside(beside or ZERO))}"
 
     return {
         "user": stood.user,
-        "day": sum_of(stood.day, stood.unpriced_today),
+        "day": sum_of(stood.day, stood.unpriced_today, stood.day_limit),
         "day_limit": short(stood.day_limit),
-        "month": sum_of(stood.month, stood.unpriced),
+        "month": sum_of(stood.month, stood.unpriced, limit),
         "limit": short(limit),
         "percent": "" if limit is None else f"{_whole_percent(stood.month, limit)}%",
-        "remaining": "" if limit is None else shown(Nanos(limit - stood.month), 2),
+        "remaining": "" if limit is None else shown(Nanos(limit - stood.month), places_beside(limit)),
         "mark": "" if stood.level == "ok" else "▲",
         "job": job.name if job else "",
         "job_cost": sum_of(job.cost, job.unpriced) if job and job.cost is not None else "",
