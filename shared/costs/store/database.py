@@ -35,7 +35,7 @@ from zlib import crc32
 from .. import platform
 from ..errors import StorageBusy, StorageUnavailable, UnsafePath
 from ..platform import SecureFile, Wait
-from .journal import look_at, opened
+from .journal import NO_FILE, look_at, opened
 
 T = TypeVar("T")
 
@@ -326,9 +326,9 @@ class SealedDatabase(Database):
         return result
 
     def close(self) -> None:
-        """Write back and close; the next use opens the file again. One that was deleted stays so."""
+        """Write back and close; the next use opens the file again. One that is out of reach stays as it is."""
         if self._connection is not None and self._owner == os.getpid():
-            if stamp_of(self._text) is None:
+            if look_at(self._text) == NO_FILE:
                 with self._turn:
                     self._leave_files()
                 return

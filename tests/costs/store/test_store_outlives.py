@@ -855,6 +855,24 @@ def test_a_storage_that_was_deleted_does_not_come_back_as_its_process_ends(
     assert (job / "cost_ledger.jsonl").exists()
 
 
+def test_a_storage_that_is_out_of_reach_at_the_end_is_left_as_it_is(history: History) -> None:
+    """As where its folder may not be entered any more: a server ended with a fault, and exit code 3."""
+    store = history.open()
+    ledger = history.job("job")
+    store.note(ledger)
+    history.log(store, ledger, a_call(10))
+    assert month(store) == 10
+    aside = history.storage.root.with_name("aside")
+    history.storage.root.rename(aside)
+    history.storage.root.write_text("a file")
+    store.close()
+    assert history.storage.root.read_text() == "a file"
+    history.storage.root.unlink()
+    aside.rename(history.storage.root)
+    again = history.open()
+    assert (month(again), again.problems()) == (10, [])
+
+
 def test_a_rebuild_tells_moved_ledgers_from_lost_ones(history: History) -> None:
     """What was renamed counts elsewhere: it is not lost, also where the journal of gone ledgers was."""
     store = history.open()
