@@ -40,7 +40,7 @@ def places_for(amounts: Iterable[Value]) -> int:
 
 
 def places_below_a_dollar(amounts: Iterable[int]) -> int:
-    """Return how many decimals show amounts below a dollar alike: 4, or 6 where all are below a tenth of a cent.
+    """Return how many decimals show amounts below a dollar alike: 6 where all are below a tenth of a cent.
 
     >>> places_below_a_dollar([6_750_000, 39_000]), places_below_a_dollar([750_000])
     (4, 6)

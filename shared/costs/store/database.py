@@ -326,7 +326,7 @@ class SealedDatabase(Database):
         return result
 
     def close(self) -> None:
-        """Write back and close; the next use opens the file again. One that is out of reach stays as it is."""
+        """Write back and close; the next use opens the file again. One out of reach stays as it is."""
         if self._connection is not None and self._owner == os.getpid():
             if look_at(self._text) == NO_FILE:
                 with self._turn:

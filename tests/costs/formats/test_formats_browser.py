@@ -143,6 +143,15 @@ def test_axe_finds_no_violation_and_nothing_that_it_cannot_judge(
     assert [html for html in unjudged if not html.startswith("<text")] == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_of_a_chart_have_the_colour_that_a_reader_forces_on_pages(scheme: Scheme, shown: Show) -> None:
+    """A system's high contrast: forced colours leave drawings as they are."""
+    page = shown("month", DESK, scheme)
+    page.emulate_media(forced_colors="active")
+    fills = page.locator(".plot text").evaluate_all("(all) => all.map((text) => getComputedStyle(text).fill)")
+    assert {*fills} == {page.evaluate("getComputedStyle(document.body).color")}
+
+
 CENTRES = """(chart) => {
   const centre = (element) => { const box = element.getBoundingClientRect(); return box.x + box.width / 2; };
   const bars = Object.fromEntries([...chart.querySelectorAll("rect.column")].map(

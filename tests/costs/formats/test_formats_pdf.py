@@ -113,6 +113,17 @@ def marks(page: Any, content: Any) -> Iterator[tuple[int, int]]:
         assert depth or name not in ("Tj", "TJ"), "text that is neither told nor an artifact"
 
 
+@needs_poppler
+def test_a_long_name_of_a_stage_leaves_the_names_of_models_room() -> None:
+    calls = [
+        entry(id=f"e{n}", stage="13_ai_summarization_of_long_recordings_with_chapters", model=name, attempt=n)
+        for n, name in enumerate(("claude-3-5-sonnet-20241022", "gpt-4o"), 1)
+    ]
+    text = text_of(render(receipt_report(receipt_facts(calls))), "-layout")
+    row = text[text.index("Share") : text.index("Total ", text.index("Share"))]
+    assert len([line for line in row.splitlines()[1:] if line.strip()]) <= 3
+
+
 def _unpacked(pdf: bytes) -> Iterator[bytes]:
     for stream in re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL):
         try:

@@ -219,6 +219,37 @@ def test_keys_alone_lead_everywhere(visitor: Visitor) -> None:
     assert visitor.said == []
 
 
+FOCUSED = """() => {
+  const it = document.activeElement, box = it.getBoundingClientRect();
+  const outline = (each) => each && getComputedStyle(each).outlineStyle;
+  const drawn = [it, it.nextElementSibling].map(outline).filter(Boolean);
+  const seen = box.bottom > 0 && box.top < innerHeight && drawn.some((style) => style !== "none");
+  return [[...document.querySelectorAll("*")].indexOf(it), seen ? "" : it.outerHTML];
+}"""
+
+
+@pytest.mark.parametrize("width", [320, DESK])
+@pytest.mark.parametrize("name", ["month of a user", "limits", "a report to ask", "health"])
+def test_the_focus_goes_through_a_page_in_order_in_sight_and_out_again(
+    name: str, width: int, visitor: Visitor
+) -> None:
+    page = visitor.open(PAGES[name])
+    page.set_viewport_size({"width": width, "height": 700})
+    stops: list[int] = []
+    for _ in range(300):
+        page.keyboard.press("Tab")
+        at, unseen = page.evaluate(FOCUSED)
+        if stops and at < stops[-1]:
+            break
+        assert unseen == ""
+        stops.append(at)
+    else:
+        pytest.fail("the focus does not leave the page")
+    assert stops == sorted({*stops})
+    focusable = "a[href], button, input:not([type=hidden]), select, summary, [tabindex='0']"
+    assert len(stops) == page.locator(focusable).and_(page.locator(":visible")).count()
+
+
 def test_a_click_goes_from_a_bar_to_the_parts_of_one_call(visitor: Visitor) -> None:
     page = visitor.open("/months/2026-11")
     page.locator('.drawing a[href*="2026-11-14"]').click()
@@ -309,6 +340,29 @@ def test_pages_follow_a_batch_but_not_under_a_hand(own: tuple[Visitor, Path], tm
     page.evaluate("document.activeElement.blur()")
     expect(row).to_contain_text("$10.00", timeout=PATIENCE_S * 1000)
     assert page.evaluate("window.sameDocument")
+    assert visitor.said == []
+
+
+def test_a_limit_is_changed_by_keys_alone(own: tuple[Visitor, Path]) -> None:
+    visitor, profile = own
+    page = visitor.open("/budgets/edit?who=defaults")
+
+    def tab_to(words: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            label = "(document.activeElement.labels?.[0] ?? document.activeElement).textContent.trim()"
+            if page.evaluate(label) == words:
+                return
+        pytest.fail(f"no key leads to {words}")
+
+    tab_to("Weekly")
+    page.keyboard.type("12")
+    page.keyboard.press("Enter")
+    tab_to("Change it")
+    assert page.locator(".change .added").inner_text() == "+  weekly_limit_usd: 12.00"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/budgets")
+    assert "monthly_limit_usd: 50  # as agreed\n  weekly_limit_usd: 12.00\n" in profile.read_text()
     assert visitor.said == []
 
 
