@@ -54,10 +54,10 @@ __all__ = [
 Stream = TypeVar("Stream")
 
 
-class _Responses(NamedTuple):
-    """What reads responses."""
+class _ResponseModule(NamedTuple):
+    """The functions that read responses, loaded at the first response."""
 
-    told: type[Told]
+    details: type[Told]
     log_response: Callable[[Session, object, Told], float]
     log_stream: Callable[[Session, Any, Told], Any]
     as_call: Callable[[Captured], Call]
@@ -65,9 +65,9 @@ class _Responses(NamedTuple):
 
 
 @cache
-def _responses() -> _Responses:
-    """Return what reads responses; kept, so that an interpreter that ends still has it."""
-    from .costs.tracking.responses import (  # scripts that count themselves do not pay for it
+def _responses() -> _ResponseModule:
+    """Return the functions that read responses, kept: imports fail while the interpreter shuts down."""
+    from .costs.tracking.responses import (  # scripts that count their own tokens do not pay for it
         Told,
         as_call,
         log_response,
@@ -77,22 +77,22 @@ def _responses() -> _Responses:
     )
 
     prepare()
-    return _Responses(Told, log_response, log_stream, as_call, record)
+    return _ResponseModule(Told, log_response, log_stream, as_call, record)
 
 
 async def _in_thread(record: Callable[[], float]) -> float:
-    """Record in a thread; here where none can be had. Once in any case."""
-    turn = [record]
+    """Record in a thread, or here where no thread can be started; exactly once either way."""
+    pending = [record]
 
     def once() -> float:
-        return turn.pop()() if turn else 0.0
+        return pending.pop()() if pending else 0.0
 
     try:
         import asyncio  # ordinary stage scripts do not pay for it
 
         return await asyncio.to_thread(once)
     except (*NOT_LOADED, RuntimeError):  # no new thread can be started, or the interpreter ends
-        if not turn:
+        if not pending:
             raise
         return once()
 
@@ -100,22 +100,22 @@ async def _in_thread(record: Callable[[], float]) -> float:
 class CostTracker:
     """Records the AI calls of one job.
 
-    Safe to share between threads and tasks; processes each make their own, and may write to the
-    same job at once. Nothing is opened or read before it is needed, and no method that records
+    Share one between threads and tasks; each process makes its own, and several may write to the
+    same job at once. Nothing is opened or read before it is needed. No method that records
     raises for a storage failure: it warns, and keeps the entry until it can be written.
 
     Args:
-        job_dir: the job's directory, whose name is the job's id; its ledger is
-            ``cost_ledger.jsonl`` in it. Without one: ``COST_TRACKER_JOB_DIR``, else the unassigned
+        job_dir: the job's directory; its name is the job's id, and its ledger is
+            ``cost_ledger.jsonl`` in it. Default: ``COST_TRACKER_JOB_DIR``, else the unassigned
             ledger of the cost storage.
-        user_id: who pays, a number or a name. Without one: ``COST_TRACKER_USER``, else ``"1"``.
-        cost_storage_path: where the index, reservations and spools lie. Without one:
+        user_id: who pays, a number or a name. Default: ``COST_TRACKER_USER``, else ``"1"``.
+        cost_storage_path: the folder of the sums, reservations and spooled lines. Default:
             ``COST_TRACKER_HOME``, else the platform's user data folder.
-        profile_path: the profile with the budgets. Without one: ``COST_TRACKER_PROFILE``, else
+        profile_path: the profile with the budgets. Default: ``COST_TRACKER_PROFILE``, else
             ``config/profile.yaml`` here, else ``profile.yaml`` in the cost storage, else defaults.
 
     Raises:
-        TypeError, ValueError: the user id is no name, or the directory has none.
+        TypeError, ValueError: the user id is not a name, or the directory has no name.
 
     """
 
@@ -148,14 +148,14 @@ class CostTracker:
         ``tokens_input`` includes cached tokens and ``tokens_output`` reasoning; the further counts
         are subsets. An unpriced call returns 0.0, is recorded with ``cost_usd: null`` and warned
         about. With a ``request_id``, logging the same call again counts once and returns what was
-        recorded; running the call again is a new request and counts. A count that is ``None``, as SDKs
-        have where a server said nothing, was not stated: without any the call is unpriced.
+        recorded; running the call again is a new request and counts. ``None`` as a count, which SDKs
+        give where the server stated none, means *not stated*: a call without any count is unpriced.
         Further keywords are those of ``CallDetails``: ``tokens_cached``, ``operation``, ``attempt``, ...
 
-        Never blocked by a budget: see :meth:`reserve` for that.
+        A budget never blocks this method: see :meth:`reserve`.
 
         Raises:
-            TypeError, ValueError: an argument makes no sense. Nothing is written then. No other
+            TypeError, ValueError: an argument makes no sense, and nothing is written. No other
                 error is raised, whatever happens to the disk.
 
         Example:
@@ -173,7 +173,7 @@ class CostTracker:
         return await _in_thread(partial(self._session.record, reported_call(service, model, *args, **kwargs)))
 
     def record_api_call(self, model: str, input_tokens: int, output_tokens: int, operation: str) -> float:
-        """As :meth:`log_usage`, for code that knows only a model's name: its provider is inferred. USD."""
+        """As :meth:`log_usage`, for code that knows only the model: the provider is inferred. Returns USD."""
         service = infer_service(model) or UNKNOWN
         return self.log_usage(service, model, input_tokens, output_tokens, operation=operation)
 
@@ -189,19 +189,19 @@ class CostTracker:
     ) -> float:
         """Record what a provider's response says it used, and return its USD.
 
-        Takes the response object of an SDK, or its dict, and recognises the provider: OpenAI and
-        servers of its format, Anthropic, Gemini, Mistral, Cohere, Bedrock Converse, Ollama, LiteLLM,
-        LangChain messages, Claude Agent SDK results. The provider's id of the response is the
+        Takes an SDK's response object, or its dict, and recognises the provider: OpenAI and
+        servers that speak its format, Anthropic, Gemini, Mistral, Cohere, Bedrock Converse, Ollama, LiteLLM,
+        LangChain messages, Claude Agent SDK results. The provider's id of the response becomes the
         ``request_id``, so logging one response twice counts once. A response that several models
         worked on becomes one entry per model.
 
-        ``service`` names the server where it speaks another provider's format, ``model`` where the
+        Give ``service`` where the server speaks another provider's format, and ``model`` where the
         response names none (OpenAI transcription and images, Bedrock, Cohere): without it such a call is
-        recorded as ``unknown``, unpriced. What is given here wins over what the response says. Streams go
+        recorded as ``unknown``, unpriced. What you give here wins over what the response says. Streams go
         to :meth:`log_stream`.
 
         Raises:
-            TypeError: nothing known is recognised; the text lists what is. Or as ``log_usage``.
+            TypeError: the response is of no known kind; the message lists them. Or as ``log_usage``.
             ValueError: as ``log_usage``.
 
         Example:
@@ -217,8 +217,8 @@ class CostTracker:
         except NOT_LOADED as fault:
             call = unread_call(response, stage, metadata, (service, model), details, fault)
             return self._session.record(call)
-        told = reader.told(stage, metadata, service, model, details)
-        return reader.log_response(self._session, response, told)
+        given = reader.details(stage, metadata, service, model, details)
+        return reader.log_response(self._session, response, given)
 
     async def alog_response(self, response: object, *args: Any, **kwargs: Any) -> float:
         """As :meth:`log_response`, without holding up the event loop while the disk is written."""
@@ -234,19 +234,19 @@ class CostTracker:
         model: str | None = None,
         **details: Unpack[ResponseDetails],
     ) -> Stream:
-        """Return a stream to read in place of ``stream``; its call is recorded once, when it is over.
+        """Return a stream to read in place of ``stream``; its call is recorded once, when it ends.
 
-        Over is: read to its end, closed early, broken, or dropped. What came until then is
-        recorded; where the provider's usage never came, the output is estimated from what was
-        received, and the entry is flagged ``estimated`` and says why. OpenAI sends usage in
-        streams of chat only when asked: ``stream_options={"include_usage": True}``.
+        It ends when it is read to its end, closed early, broken, or dropped. What arrived until then is
+        recorded; where the provider's usage never arrived, the output is estimated from what was
+        received, and the entry is flagged ``estimated`` with the reason. OpenAI sends usage in
+        chat streams only on request: ``stream_options={"include_usage": True}``.
 
-        The stream behaves as the SDK's own: sync or async, with its attributes, ``with`` and
-        ``close()``. A stream manager (``client.messages.stream(...)``) may be given too. Arguments
+        The stream behaves like the SDK's own: sync or async, with its attributes, ``with`` and
+        ``close()``. A stream manager (``client.messages.stream(...)``) works too. Arguments
         are those of :meth:`log_response`; the stage is the one that is open now.
 
         Raises:
-            TypeError: it is no stream. Or as ``log_usage``.
+            TypeError: this is not a stream. Or as ``log_usage``.
             ValueError: as ``log_usage``.
 
         """
@@ -255,9 +255,9 @@ class CostTracker:
         except NOT_LOADED as fault:
             self._session.record(unread_call(stream, stage, metadata, (service, model), details, fault))
             return stream
-        told = reader.told(stage, metadata, service, model, details)
-        followed: Stream = reader.log_stream(self._session, stream, told)
-        return followed
+        given = reader.details(stage, metadata, service, model, details)
+        tracked: Stream = reader.log_stream(self._session, stream, given)
+        return tracked
 
     def record_captured(self, captured: Captured) -> float:
         """Record a call that a hook has captured, in the stage that is open here; return its USD."""
@@ -267,8 +267,8 @@ class CostTracker:
     def reverse(self, entry_id: str, why: str) -> float:
         """Take a recorded call back by appending a reversal; return the USD taken back.
 
-        The call and the reason stay in the ledger. It is taken back in the day and month where it
-        counted. Taking it back twice counts once.
+        The call and the reason stay in the ledger. The reversal counts in the day and month of the
+        call. Reversing it twice counts once.
 
         Raises:
             UnknownEntry: no ledger of this storage has a call with this id.
@@ -280,11 +280,11 @@ class CostTracker:
     def stage(self, name: str, **options: Unpack[StageArguments]) -> Stage:
         """Return a block (``with``, ``async with`` or a decorator) that is one run of a stage.
 
-        On leaving it, also by an exception, the stage's cost line goes to ``logger`` (else to
-        standard error), and each budget alert that is new in its period. ``attempt`` counts from 1.
+        When the block ends, also with an exception, the stage's cost line goes to ``logger`` (else to
+        standard error), and so does each budget alert that is new in its period. ``attempt`` counts from 1.
         ``reserve`` is an amount in USD that is held for all calls of the block together, as
-        :meth:`reserve` holds it for one; ``reserve_calls`` and ``reserve_tokens`` go with it where a limit on
-        calls or tokens blocks. ``project`` and ``tags`` are those of its calls that name none.
+        :meth:`reserve` holds one for a single call; give ``reserve_calls`` and ``reserve_tokens`` too where a
+        limit on calls or tokens blocks. ``project`` and ``tags`` apply to its calls that name none.
 
         Raises:
             TypeError, ValueError: an argument makes no sense.
@@ -304,11 +304,11 @@ class CostTracker:
     ) -> Reserving:
         """Return a block that holds the highest cost of a call before it is sent.
 
-        Pass what the block gives to ``log_usage`` as ``reservation``. Under ``block_at_limit`` no
-        set of parallel jobs that reserve can overrun a limit. It covers all calls that are logged under
-        it, together up to its amount; what they cost above it is recorded and warned about. A block
+        Pass the hold that the block gives to ``log_usage`` as ``reservation``. Under ``block_at_limit``,
+        parallel jobs that reserve cannot overrun a limit together. The hold covers all calls that are logged
+        under it, together up to its amount; any excess is recorded and warned about. A block
         that ends without an entry leaves its amount counted, since the provider may have served the
-        call; call ``void()`` on the hold when it is certain that nothing was sent. Works with
+        call; call ``void()`` on the hold when you are certain that nothing was sent. Works with
         ``async with`` too.
 
         Args:
@@ -318,16 +318,16 @@ class CostTracker:
             max_tokens_output: the maximum output that the request allows, in tokens.
             details: further counts (``audio_seconds``, ``images``, ...); ``service_tier`` and ``region``,
                 where they have a price of their own; ``stage``, ``project``, ``tags``, ``workflow`` and
-                ``operation``, where they have limits; ``input_digest``, a hash of what is sent, for the
-                profile's ``guard.same_request``; ``override``, the reason for going over a limit, which the
-                entry keeps; ``expires_after_s``, for calls that wait for their provider: the hold is
-                submitted when its block has ended, until its results are logged with its id, or so many
-                seconds have passed.
+                ``operation``, where they have limits; ``input_digest``, a hash of the input, for the
+                profile's ``guard.same_request``; ``override``, the reason for exceeding a limit, which the
+                entry keeps; ``expires_after_s``, for calls that wait for their provider: after its block the
+                hold is *submitted*, until its results are logged with its id or that many seconds have
+                passed.
 
         Raises:
             TypeError, ValueError: an argument makes no sense.
-            BudgetExceeded: on entering: a blocking limit, which the error names, has no room.
-            BudgetGateUnavailable: on entering: a blocking limit may hold and cannot be checked.
+            BudgetExceeded: on entering: the call could exceed a blocking limit, which the error names.
+            BudgetGateUnavailable: on entering: there may be a blocking limit, and it cannot be checked.
 
         Example:
             >>> tracker = getfixture("tracker")
@@ -349,10 +349,10 @@ class CostTracker:
     def estimate_job(
         self, stages: Iterable[str], *, audio_seconds: float = 0.0, tokens_input: int = 0
     ) -> JobEstimate | None:
-        """Return what these stages of a job will cost, in USD, by what they cost this user before.
+        """Return what these stages of a job will likely cost, in USD, from what they cost this user before.
 
-        Per minute of audio, or where none is given per input token: ``median``, ``ninety`` (nine of ten
-        jobs cost less) and ``most`` (what to keep for it). ``None`` where no earlier job tells.
+        By the minute of audio, or without audio by the input token: ``median``, ``ninety`` (nine of ten
+        jobs cost less) and ``most`` (the amount to reserve). ``None`` without an earlier job to go by.
 
         Raises:
             TypeError, ValueError: a count makes no sense.
@@ -366,16 +366,16 @@ class CostTracker:
         return estimate_job(self._session, tuple(stages), usage)
 
     def admit(self, usd: float, by_stage: Mapping[str, float] | None = None) -> Admission:
-        """Keep room in the budget for a whole job, and return what keeps it.
+        """Reserve ``usd`` for a whole job, and return the reservation.
 
-        ``by_stage`` says what of it is for which stage: limits on stages, and on tags that rules give to
-        stages, have that much kept of them. Others see the room as held; the calls of processes that have
-        ``environ`` of it in their environment are made within it. Lower it as the job goes on, and close it
-        at its end.
+        ``by_stage`` splits the amount, in USD, for limits on stages and on tags that rules give to
+        stages. Other jobs see the amount as held; processes started with the reservation's
+        ``environ`` in their environment spend from it. Lower it as the job goes on, and close it
+        when the job ends.
 
         Raises:
-            BudgetExceeded: a limit that blocks has no room for the job.
-            BudgetGateUnavailable: that cannot be told.
+            BudgetExceeded: the job could exceed a blocking limit.
+            BudgetGateUnavailable: there may be a blocking limit, and it cannot be checked.
 
         """
         from .costs.tracking.admitting import admit
@@ -419,21 +419,21 @@ class CostTracker:
     ) -> Choosing:
         """Return a block for the first of several models that the budget still allows.
 
-        Names are ``service/model``, or a bare model. On entering, each is reserved for as with
-        :meth:`reserve`, the first that is not denied is held, and the block is given it: call
-        ``choice.service`` and ``choice.model``, and log with ``reservation=choice.hold``. Models that run
-        here come last, since no budget denies them. Where another one than the first is chosen, the entry
-        keeps ``degraded_from`` in its metadata. Works with ``async with`` too.
+        Names are ``service/model``, or a model alone. On entering, each is tried as with
+        :meth:`reserve`, in order, until one is not denied: call ``choice.service`` and ``choice.model``,
+        and log with ``reservation=choice.hold``. Put models that run on this machine last: no budget
+        denies them. Where the first was not chosen, the entry
+        has ``degraded_from`` in its metadata. Works with ``async with`` too.
 
         Args:
-            models: what may be called, the best first.
+            models: the candidates, the best first.
             tokens_input: as in :meth:`reserve`.
             max_tokens_output: as in :meth:`reserve`.
-            instead_of: the model that was wanted, where it is not the first of these.
+            instead_of: the model you would rather have called, where it is not the first candidate.
             details: as in :meth:`reserve`.
 
         Raises:
-            TypeError, ValueError: an argument makes no sense, or no model is given.
+            TypeError, ValueError: an argument makes no sense, or there is no candidate.
             BudgetExceeded, BudgetGateUnavailable: on entering, when all are denied.
 
         Example:
@@ -455,34 +455,34 @@ class CostTracker:
         return Choosing(self._session, candidates(self._session, intents), instead_of)
 
     def can_make_api_call(self, estimated_cost: float) -> tuple[bool, list[str]]:
-        """Tell whether a call of ``estimated_cost`` USD fits, and what is to be said about the budgets.
+        """Return whether a call of ``estimated_cost`` USD fits the budgets, and the messages about them.
 
-        ``False`` only where a limit that it would overrun blocks (``block_at_limit``), or where the
-        profile cannot be read. It may be to any model; its stage, project and tags are those of the
-        :meth:`stage` that it is asked in: limits on others say nothing. A look, not a hold: another process
+        ``False`` only where it would exceed a limit that blocks (``block_at_limit``), or where the
+        profile cannot be read. The call may be to any model; its stage, project and tags are those of the
+        :meth:`stage` that is open. This holds nothing: another process
         may spend in between. Use :meth:`reserve` where the limit must hold.
         """
         return self._session.fits(from_usd(estimated_cost))
 
     def check_budget_alerts(self, user_id: int | str | None = None) -> list[str]:
-        """Return what is to be said about the budgets now: per limit the highest threshold crossed.
+        """Return a message for each limit with a crossed threshold (the highest one), tightest limit first.
 
-        Tightest limit first. Says the same at every call while it is true. Where the budgets cannot be
-        checked, it says that.
+        Returns the same messages at every call while they are true. Where the budgets cannot be
+        checked, the message says so.
         """
         return self._session.alerts(self._user(user_id))
 
     def is_over_budget(self, user_id: int | str | None = None) -> bool:
-        """Tell whether any limit of the user, or of the organisation, is reached.
+        """Return whether any limit of the user, or of the organisation, is reached.
 
-        ``False``, with a warning in the log, where that cannot be checked: :meth:`reserve` would refuse.
+        ``False``, with a warning in the log, where they cannot be checked; :meth:`reserve` refuses then.
         """
         return self._session.is_over(self._user(user_id))
 
     # --- what was spent
 
     def get_job_cost(self, job_id: str | None = None) -> float:
-        """Return what a job (this one by default) has cost in USD: its whole life, all its users.
+        """Return what a job (this one by default) has cost so far, in USD, for all its users.
 
         Raises:
             UnknownJob: no job has this id, or several do.
@@ -505,7 +505,7 @@ class CostTracker:
         return to_usd(self._session.figures.month_cost(self._user(user_id)))
 
     def get_monthly_summary(self, user_id: int | str | None = None) -> dict[str, object]:
-        """Return this month's sums of a user (this tracker's by default); money in USD.
+        """Return this month's totals of a user (this tracker's by default); money in USD.
 
         Keys: ``month``, ``user_id``, ``total_cost``, ``total_tokens``, ``total_calls``,
         ``unique_jobs``, ``avg_cost_per_job``, ``by_service``, ``by_model`` (``service/model``),
@@ -518,17 +518,17 @@ class CostTracker:
         return PROCESS_STATS.snapshot()
 
     def get_average_cost_per_job(self) -> float:
-        """Return the USD per job over what this process has recorded; 0.0 before the first call."""
+        """Return the average USD a job over what this process has recorded; 0.0 before the first call."""
         return PROCESS_STATS.average_cost_per_job()
 
     def reset_usage_stats(self) -> None:
-        """Begin this process's totals again from zero. Ledgers are not touched."""
+        """Reset this process's totals to zero. Ledgers are not touched."""
         PROCESS_STATS.reset()
 
-    # --- its end
+    # --- closing
 
     def close(self) -> None:
-        """Write what still waits and close the index. A later call opens it again."""
+        """Write what is still pending and close the cost storage. A later call opens it again."""
         self._session.close()
 
     def __enter__(self) -> Self:

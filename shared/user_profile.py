@@ -26,7 +26,7 @@ __all__ = ["Budget", "ProfileError", "UserProfile"]
 
 @dataclass(slots=True)
 class UserProfile:
-    """What holds for one user, and how to change it. Made by :meth:`load`.
+    """One user's limits and time zone, and how to change them. Made by :meth:`load`.
 
     ``budget`` is typed, with amounts in nano-dollars and ``None`` for no limit; ``path`` is the
     file it was read from, or ``None`` for the defaults without a file.
@@ -65,7 +65,7 @@ class UserProfile:
 
         Raises:
             TypeError: a name or a value is of the wrong kind.
-            ValueError: a value is no amount.
+            ValueError: a value is not an amount.
 
         >>> profile = UserProfile.load(1)
         >>> profile.set_limits(daily_limit=5)
@@ -73,21 +73,21 @@ class UserProfile:
         5000000000
         """
         for name in usd.keys() - _AMOUNTS:
-            raise TypeError(f"{name!r} is no limit; known are {', '.join(sorted(_AMOUNTS))}")
+            raise TypeError(f"{name!r} is not a limit; known are {', '.join(sorted(_AMOUNTS))}")
         self.budget = self.budget.merged({name: _limit(name, value) for name, value in usd.items()})
 
     def save(self) -> Path:
-        """Write what was changed since :meth:`load` into the profile and return its path.
+        """Write the changes since :meth:`load` into the profile and return its path.
 
-        Comments, order and the user's own keys stay as they are. Without a profile, one is made
-        where it will be found: at ``COST_TRACKER_PROFILE``, in ``config``, or in the cost storage.
+        Comments, order and the user's own keys stay as they are. Without a profile, one is created
+        where it will be read from: at ``COST_TRACKER_PROFILE``, in ``config``, or in the cost storage.
 
         Raises:
-            ProfileError: the file, or what it would become, does not follow the contract.
+            ProfileError: the file, before or after the change, does not follow the contract.
             StorageUnavailable: it cannot be written.
 
         """
-        from shared.costs.profile.edit import Edit, edit_profile  # only needed to save
+        from shared.costs.profile.edit import Edit, edit_profile  # needed only to save
 
         path = self.path or place_for_new(os.environ, Path.cwd(), _storage_root())
         before = UserProfile._of(self._loaded, self.user_id)
@@ -130,8 +130,8 @@ def _nanos(value: float | str | Mapping[str, float | str | None] | None) -> obje
 
 
 def _map_changes(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
-    gone = dict.fromkeys(old.keys() - new.keys())
-    return gone | {name: value for name, value in new.items() if old.get(name) != value}
+    removed = dict.fromkeys(old.keys() - new.keys())
+    return removed | {name: value for name, value in new.items() if old.get(name) != value}
 
 
 def _storage_root() -> Path:

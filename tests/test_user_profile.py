@@ -105,7 +105,7 @@ def test_a_first_profile_lies_where_it_is_found_again(
 
 def test_wrong_names_and_amounts_are_refused(path: Path) -> None:
     ana = UserProfile.load("ana", path)
-    with pytest.raises(TypeError, match="'dayly' is no limit; known are daily_calls, daily_limit"):
+    with pytest.raises(TypeError, match="'dayly' is not a limit; known are daily_calls, daily_limit"):
         ana.set_limits(dayly=5)
     with pytest.raises(ValueError, match="not an amount"):
         ana.set_limits(daily_limit="five")
