@@ -127,11 +127,16 @@ class ComparedSide:
     """What later attempts cost, by stage."""
     credits: dict[str, int] = field(default_factory=dict)
     """What is of no one call, by stage."""
-    cost: int = 0
     calls: int = 0
     unpriced: int = 0
     partial: int = 0
     _by_names: dict[tuple[str | None, ...], _SlotSums] = field(default_factory=dict)
+
+    @property
+    def cost(self) -> int:
+        """What all of it cost, in nano-dollars."""
+        first = sum(cell.cost for cells in self.cells.values() for cell in cells.values())
+        return first + sum(self.retries.values()) + sum(self.credits.values())
 
     def passing(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Pass entries on, each counted on this side before."""
@@ -147,16 +152,14 @@ class ComparedSide:
     def add(self, entry: Entry) -> None:
         """Count one entry."""
         charge = entry.charge
-        cost = charge.total if charge is not None else ZERO
-        self.cost += cost
         self.calls += SIGNS[entry.kind]
         if charge is None or entry.unpriced_units or entry.corrects is not None:
             self.unpriced += entry.unpriced_delta
             self.partial += entry.partial_delta
         if entry.attempt > 1:
-            self._add_to(self.retries, entry.stage, cost)
+            self._add_to(self.retries, entry)
         elif entry.kind == "adjustment" and entry.corrects is None:
-            self._add_to(self.credits, entry.stage, cost)
+            self._add_to(self.credits, entry)
         elif charge is not None:
             names = entry.stage, entry.service, entry.model, entry.service_tier
             cell = self._by_names.get(names) or self._cell(names)
@@ -170,8 +173,9 @@ class ComparedSide:
         return credited, {key: cell for key, cell in cells.items() if key not in loose}
 
     @staticmethod
-    def _add_to(by_stage: dict[str, int], stage: str | None, cost: int) -> None:
-        by_stage[stage or UNNAMED] = by_stage.get(stage or UNNAMED, 0) + cost
+    def _add_to(by_stage: dict[str, int], entry: Entry) -> None:
+        stage = entry.stage or UNNAMED
+        by_stage[stage] = by_stage.get(stage, 0) + entry.cost
 
     def _cell(self, names: tuple[str | None, ...]) -> _SlotSums:
         stage, service, model, tier = names
