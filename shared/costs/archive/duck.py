@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..errors import CostError
@@ -57,6 +56,9 @@ def run(database: DuckDBPyConnection, work: Callable[[], T]) -> T:
     DuckDB looks for no signal while it computes; so it does that in a thread of its own, and this one
     waits where signals are taken.
     """
+    # A process that ends can import it no more; what it publishes then is read without it.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(1) as thread:
         running = thread.submit(work)
         try:
