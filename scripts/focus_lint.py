@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from shared.costs.demo.writing import write_sample
+from shared.costs.demo import write_sample
 from shared.costs.exchange.exports import ExportContext, export_named
 from shared.costs.exchange.source import IndexedEntries
 from shared.costs.rollup import Query

@@ -32,7 +32,7 @@ from shared.costs.apps.serve.access import Access
 from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.rendering import assets
 from shared.costs.apps.serve.site import Site
-from shared.costs.demo.writing import write_sample
+from shared.costs.demo import write_sample
 from shared.costs.formats import load
 from shared.costs.formats.canvas import Canvas
 from shared.costs.formats.text import render

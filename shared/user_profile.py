@@ -17,7 +17,7 @@ from shared.costs.budgets.scopes import KINDS
 from shared.costs.errors import ProfileError
 from shared.costs.money import from_usd
 from shared.costs.profile import Budget, find_profile, load_profile
-from shared.costs.profile.finding import place_for_new
+from shared.costs.profile.loading import place_for_new
 from shared.costs.profile.types import BUDGET_FIELDS, COUNT_FIELDS, Profile
 from shared.costs.storage import CostStorage
 

@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
         "units",
     },
     {"platform", "shipped", "small_file"},
-    {"replacing", "storage", "memory", "yaml_strict"},
+    {"replacing", "storage", "memory", "yaml_strict", "yaml_splice"},
     {"pricing", "ledger", "profile"},
     {"archive"},
     {"budgets"},

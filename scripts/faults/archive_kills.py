@@ -27,8 +27,7 @@ from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, encode, entry, fast_folder, forked
 from shared.costs.archive.known import KnownArchive, KnownArchives
 from shared.costs.errors import CostError
-from shared.costs.exchange.archive_check import check_archive
-from shared.costs.exchange.archiving import archive
+from shared.costs.exchange.archiving import archive, check_archive
 from shared.costs.exchange.calendar import Calendar
 from shared.costs.exchange.packing import pack, packed_paths, unpack
 from shared.costs.ledger.writer import append

@@ -29,7 +29,7 @@ from urllib.parse import quote, urlsplit
 
 from scripts.faults.command_line import command_line
 from shared.costs.apps.serve.views import PAGES
-from shared.costs.demo.writing import DemoFiles, write_sample
+from shared.costs.demo import DemoFiles, write_sample
 from shared.costs.rollup import Query
 from shared.costs.store.store import Store
 

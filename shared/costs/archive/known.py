@@ -19,7 +19,7 @@ from ..errors import CostError, StorageUnavailable, WrongUsage
 from ..replacing import replacing
 from ..storage import CostStorage
 from .manifest import NAME, ArchiveUnreachable, DamagedArchive, HeldLedger, Manifest
-from .places import LOCK_S, ArchiveStorage, Folder
+from .places import LOCK_S, ArchiveStorage, Bucket, Folder
 
 Fingerprint = tuple[int, int, int]
 """How long a ledger is, and the CRC-32 of its first and its last 256 bytes."""
@@ -170,8 +170,6 @@ def place_of(location: str, cache: Path) -> ArchiveStorage:
 
     """
     if location.startswith("s3://"):
-        from .bucket import Bucket  # boto3 takes 200 ms to import
-
         return Bucket(location, cache)
     if "://" in location:
         raise WrongUsage(f"an archive lies in a folder or at s3://BUCKET/PREFIX, not at {location}")

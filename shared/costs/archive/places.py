@@ -1,4 +1,4 @@
-"""Where an archive lies: a folder here, or a prefix on storage that speaks S3 (:mod:`.bucket`).
+"""Where an archive lies: a folder here, or a prefix on storage that speaks S3 (the extra ``s3``).
 
 Both keep one promise: a manifest takes the place of the one that was read, or of none, and of no other.
 """
@@ -6,13 +6,18 @@ Both keep one promise: a manifest takes the place of the one that was read, or o
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from .. import platform
+from ..errors import CostError, WrongUsage
+from ..extras import install_command
 from ..replacing import CannotWrite, replacing
+from .duck import MissingExtra
 from .manifest import NAME, ArchiveUnreachable, DamagedArchive
 
 LOCK_S: Final = 10.0
@@ -182,3 +187,168 @@ def digest_of(path: Path) -> tuple[int, str]:
     except OSError as fault:
         raise DamagedArchive(f"{path}: cannot be read: {fault.strerror or fault}") from fault
     return size, digest.hexdigest()
+
+
+_MISSING: Final = frozenset({"NoSuchKey", "404"})
+_OVERTAKEN: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+
+
+class Bucket:
+    """An archive under a prefix of a bucket, through boto3.
+
+    Which account, region and server is boto3's own business: its environment variables
+    (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL_S3``, ...) and files. A manifest is put on condition:
+    ``If-None-Match: *`` for the first one, ``If-Match`` with the ETag of the one that was read for any other,
+    which S3 has since November 2024
+    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html, known as of 2026-11-29).
+    ``cache`` keeps copies of its parts here: their names are never used again.
+    """
+
+    def __init__(self, location: str, cache: Path) -> None:
+        try:
+            import boto3
+        except ImportError:
+            raise MissingExtra(f"boto3 is needed for s3://: {install_command('s3')}") from None
+        name, _, prefix = location.removeprefix("s3://").partition("/")
+        if not name:
+            raise WrongUsage(f"{location} names no bucket: write s3://BUCKET/PREFIX")
+        self.location = f"s3://{name}/{prefix.strip('/')}".rstrip("/")
+        self._name, self._prefix = name, f"{prefix.strip('/')}/".lstrip("/")
+        self._cache = cache
+        with _told(self.location, ArchiveUnreachable):
+            self._client: Any = boto3.client("s3")
+
+    @property
+    def drafts(self) -> Path:
+        """The folder of copies here."""
+        return self._cache
+
+    def manifest(self) -> StoredManifest | None:
+        """Return the manifest.
+
+        Raises:
+            ArchiveUnreachable: it cannot be asked.
+
+        """
+        with _told(self.location, ArchiveUnreachable):
+            found = self._get(NAME)
+            return None if found is None else StoredManifest(found["Body"].read(), found["ETag"])
+
+    def _get(self, name: str) -> Any:  # boto3's answer, or ``None`` where there is no such object
+        from botocore.exceptions import ClientError
+
+        try:
+            return self._client.get_object(Bucket=self._name, Key=self._prefix + name)
+        except ClientError as fault:
+            if _code(fault) in _MISSING:
+                return None
+            raise
+
+    def commit(self, document: bytes, before: StoredManifest | None) -> None:
+        """Put a manifest in the place of the one that was read, on condition.
+
+        Raises:
+            OtherManifest: another one is there by now.
+            CannotWrite: it cannot be written.
+
+        """
+        condition = {"IfNoneMatch": "*"} if before is None else {"IfMatch": before.mark}
+        with _told(self.location, CannotWrite):
+            self._client.put_object(Bucket=self._name, Key=self._prefix + NAME, Body=document, **condition)
+
+    def put(self, name: str, draft: Path) -> None:
+        """Store a file.
+
+        Raises:
+            CannotWrite: it cannot be stored.
+
+        """
+        with _told(self.location, CannotWrite), draft.open("rb") as file:
+            self._client.put_object(Bucket=self._name, Key=self._prefix + name, Body=file)
+        draft.unlink()
+
+    def file(self, name: str) -> Path:
+        """Return a copy of a file.
+
+        Raises:
+            DamagedArchive: it is not there.
+            ArchiveUnreachable: it cannot be asked.
+
+        """
+        copy = self._cache / name
+        if not copy.is_file():
+            platform.secure_directory(copy.parent)
+            with _told(self.location, ArchiveUnreachable), replacing(copy) as draft, draft.open("wb") as file:
+                shutil.copyfileobj(self._body(name), file, _PIECE)
+        return copy
+
+    def digest(self, name: str) -> tuple[int, str]:
+        """Return size and SHA-256 of a file as the storage gives it now.
+
+        Raises:
+            DamagedArchive: it is not there.
+            ArchiveUnreachable: it cannot be asked.
+
+        """
+        digest, size = sha256(), 0
+        with _told(self.location, ArchiveUnreachable):
+            for piece in self._body(name).iter_chunks(_PIECE):
+                digest.update(piece)
+                size += len(piece)
+        return size, digest.hexdigest()
+
+    def _body(self, name: str) -> Any:  # boto3's stream
+        found = self._get(name)
+        if found is None:
+            raise DamagedArchive(
+                f"{self.location}/{name}: is not there; put it back from a copy of the archive"
+            )
+        return found["Body"]
+
+    def parts(self) -> list[str]:
+        """Return the names of the Parquet files under folders of months.
+
+        Raises:
+            ArchiveUnreachable: they cannot be listed.
+
+        """
+        with _told(self.location, ArchiveUnreachable):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._name, Prefix=f"{self._prefix}month="
+            )
+            keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
+        return sorted(key.removeprefix(self._prefix) for key in keys if key.endswith(".parquet"))
+
+    def remove(self, name: str) -> None:
+        """Remove a file where it is there.
+
+        Raises:
+            CannotWrite: it cannot be removed.
+
+        """
+        with _told(self.location, CannotWrite):
+            self._client.delete_object(Bucket=self._name, Key=self._prefix + name)
+
+
+@contextmanager
+def _told(location: str, kind: type[CostError]) -> Iterator[None]:
+    """Turn boto3's errors into one of ours that names the place: who refuses an answer may have all of it."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as fault:
+        if _code(fault) in _OVERTAKEN and kind is CannotWrite:
+            raise OtherManifest(f"{location}: another host wrote to this archive; try again") from fault
+        raise kind(_refused(location, fault)) from fault
+    except (BotoCoreError, Boto3Error) as fault:
+        raise kind(_refused(location, fault)) from fault
+
+
+def _refused(location: str, fault: Exception) -> str:
+    return f"{location}: {fault}; AWS_ENDPOINT_URL_S3 and AWS_PROFILE say which server and account"
+
+
+def _code(fault: Any) -> str:  # botocore's ClientError
+    return str(fault.response.get("Error", {}).get("Code", ""))

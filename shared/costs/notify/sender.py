@@ -1,5 +1,8 @@
 """Sending what is queued: passes over the queue, and the process that makes them until it is done.
 
+A notice is kept until it was sent to every address, again and again after failures, or given up. Addresses
+appear in the queue only as fingerprints.
+
 One sender runs per cost storage, by a lock on ``notify.lock``. It ends when nothing is due soon; what
 waits longer goes out when the next alert starts a sender, or with ``cost-dashboard notify send``.
 """
@@ -7,7 +10,7 @@ waits longer goes out when the next alert starts a sender, or with ``cost-dashbo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from ..budgets.port import Notice, Notices, Queued
+from ..budgets.port import Delivery, Notice, Notices, Queued
 from ..errors import FileRefused
 from ..platform import close, lock, open_file
 from ..profile import load_profile
@@ -26,7 +29,81 @@ from ..workspace import Clock
 from .addresses import Address, addresses_of, budget_for
 from .channel import send
 from .message import StoredMessages, digest, is_letter
-from .queue import KEPT, Attempt, due_at, note
+
+GATHER: Final = timedelta(seconds=3)
+"""How long a notice waits for others, to go out with them as one message."""
+
+FIRST_RETRY: Final = timedelta(seconds=30)
+LONGEST_RETRY: Final = timedelta(hours=6)
+GIVE_UP_AFTER: Final = timedelta(days=3)
+KEPT: Final = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one delivery of one notice went. ``fault`` is empty when it was accepted."""
+
+    notice: Queued
+    address: str
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """How many notices wait, and those given up in the last days, with why."""
+
+    waiting: int
+    given_up: tuple[tuple[str, str], ...]
+
+
+def due_at(queued: Queued, earlier: Delivery | None) -> datetime | None:
+    """Return when a notice may go to an address next; ``None`` when that is settled."""
+    if earlier is None:
+        return queued.notice.made_at + GATHER
+    return earlier.next_at if earlier.state == "waiting" else None
+
+
+def note(notices: Notices, attempts: Iterable[Attempt], at: datetime) -> None:
+    """Remember how deliveries went, durably, and when the failed ones are tried again.
+
+    Raises:
+        StorageUnavailable: the state cannot be written.
+
+    """
+    made = list(attempts)
+    earlier = {(d.notice, d.address): d for d in notices.deliveries({each.notice.id for each in made})}
+    notices.deliver([_delivery(each, earlier.get((each.notice.id, each.address)), at) for each in made])
+
+
+def _delivery(attempt: Attempt, earlier: Delivery | None, at: datetime) -> Delivery:
+    number = (earlier.attempts if earlier else 0) + 1
+    is_old = at - attempt.notice.notice.made_at >= GIVE_UP_AFTER
+    state = Delivery(
+        attempt.notice.id, attempt.address, number, at + retry_after(number), "waiting", attempt.fault
+    )
+    if not attempt.fault:
+        return state._replace(state="sent")
+    return state._replace(state="given up") if is_old else state
+
+
+def retry_after(attempts: int) -> timedelta:
+    """Return how long to wait after that many failed attempts: four times longer each time.
+
+    >>> [str(retry_after(n)) for n in (1, 2, 3, 9)]
+    ['0:00:30', '0:02:00', '0:08:00', '6:00:00']
+    """
+    return min(FIRST_RETRY * (1 << 2 * min(attempts - 1, 10)), LONGEST_RETRY)
+
+
+def status(notices: Notices, at: datetime) -> QueueStatus:
+    """Return what waits, and what was given up within the last 30 days.
+
+    Raises:
+        StorageUnavailable: the state cannot be read.
+
+    """
+    return QueueStatus(len(notices.waiting()), tuple(notices.given_up(at - timedelta(days=30))))
+
 
 LINGER: Final = timedelta(minutes=3)
 """A sender waits for retries that are due within this time; for later ones it does not stay."""

@@ -29,8 +29,8 @@ from ..money import Nanos, json_number
 from ..platform import create_file, sync, sync_directory
 from ..shipped import DATA
 from ..small_file import note_edit
+from ..yaml_splice import put, scalar
 from ..yaml_strict import Node, Scalar, load, parse
-from ..yaml_strict.splice import put, scalar
 from .reading import BUDGET_KEYS, parse_profile
 from .types import COUNT_FIELDS, BudgetChanges, Guard, Profile, RollingLimit
 

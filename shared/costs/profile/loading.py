@@ -1,4 +1,4 @@
-"""Loads the profile in force: from memory, where its file has not changed since it was read.
+"""Finds the profile in force and loads it: from memory, where its file has not changed since it was read.
 
 The memory also tells what an empty or missing file cannot: whether the last profile read from that path
 had limits that block. An editor that saves in place and a full disk leave empty files, and no limit
@@ -9,20 +9,163 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
 
 from .. import __version__
 from ..errors import Place, ProfileError
+from ..periods import zone
+from ..platform import with_home
 from ..small_file import read
-from .plain import from_plain, to_plain
-from .types import Profile
+from .currency import Currency
+from .machines import Machine
+from .plans import Plan
+from .tag_rules import TagRule
+from .types import Budget, Guard, Profile, RollingLimit, SharedBudget, UserSettings
 
 if TYPE_CHECKING:
     from ..memory import Memory
     from .blocking import Blocking
+
+
+PROFILE_VARIABLE: Final = "COST_TRACKER_PROFILE"
+PROFILE_NAME: Final = "profile.yaml"
+
+
+def _never(path: Path) -> bool:
+    return path is None
+
+
+def find_profile(
+    argument: str | Path | None,
+    environ: Mapping[str, str],
+    cwd: Path,
+    storage_root: Path,
+    is_missed: Callable[[Path], bool] = _never,
+) -> Path | None:
+    """Return the absolute path of the profile in force, or ``None`` for the defaults.
+
+    In this order: the argument, ``COST_TRACKER_PROFILE``, ``config/profile.yaml`` in ``cwd``,
+    ``profile.yaml`` in the cost storage. A file that was asked for by name is returned even when
+    it is not there, so that loading it says so: a limit that silently does not hold is worse. So is
+    one of the other places that is empty and for which ``is_missed`` says that a file should be there.
+
+    >>> find_profile(None, {"COST_TRACKER_PROFILE": "/etc/costs.yaml"}, Path("/tmp"), Path("/tmp"))
+    PosixPath('/etc/costs.yaml')
+    """
+    named = argument or environ.get(PROFILE_VARIABLE)
+    if named:
+        return cwd / with_home(named)
+    for path in (cwd / "config" / PROFILE_NAME, storage_root / PROFILE_NAME):
+        # A dangling link was meant to be a profile: loading it says so.
+        if os.path.lexists(path) or is_missed(path):
+            return path.absolute()
+    return None
+
+
+def place_for_new(environ: Mapping[str, str], cwd: Path, storage_root: Path) -> Path:
+    """Return where a first profile should lie, so that :func:`find_profile` finds it again.
+
+    At ``COST_TRACKER_PROFILE``, else in ``config`` where the project has such a folder, else in
+    the cost storage.
+    """
+    named = environ.get(PROFILE_VARIABLE)
+    if named:
+        return cwd / with_home(named)
+    config = cwd / "config"
+    return (config if config.is_dir() else storage_root) / PROFILE_NAME
+
+
+def to_plain(profile: Profile) -> dict[str, Any]:
+    """Return a profile as maps, lists and plain values, to remember it by; its path alone is left out.
+
+    >>> budget = Budget(daily_limit=5, rolling=(Rolling(3600, 7),), guard=Guard(9, 20))
+    >>> users = {"ana": UserSettings("ana", zone("Asia/Kolkata"), budget)}
+    >>> machines, currency = {"desk": Machine(45, stages=("asr",))}, Currency("EUR", (("2026-11-01", 86),))
+    >>> profile = Profile(Path("profile.yaml"), users=users, extras={"x-team": ["a", "b"]},
+    ...                   shared=SharedBudget("env:COSTS", 60), machines=machines, currency=currency,
+    ...                   plans={"max": Plan(("*",), 100, since=date(2026, 11, 1))},
+    ...                   tag_rules=(TagRule("customer:acme", (("job_id", "acme-*"),)),))
+    >>> from_plain(to_plain(profile), Path("profile.yaml")) == profile
+    True
+    """
+    return {
+        "timezone": profile.timezone.key,
+        "budget": _budget_to_plain(profile.budget),
+        "organization": _budget_to_plain(profile.organization),
+        "users": {
+            user_id: [user.timezone.key, _budget_to_plain(user.budget)]
+            for user_id, user in profile.users.items()
+        },
+        "aliases": dict(profile.aliases),
+        "extras": dict(profile.extras),
+        "billing_day": profile.billing_day,
+        "shared": profile.shared,
+        "machines": dict(profile.machines),
+        "currency": profile.currency,
+        "tag_rules": profile.tag_rules,
+        "plans": {name: _plan_to_plain(plan) for name, plan in profile.plans.items()},
+    }
+
+
+def from_plain(plain: Mapping[str, Any], path: Path) -> Profile:
+    """Return the profile of :func:`to_plain`, whose file is at ``path``.
+
+    Raises:
+        ValueError: it names a time zone that this machine does not have (any more).
+    """
+    return Profile(
+        path=path,
+        timezone=zone(plain["timezone"]),
+        budget=_budget_from_plain(plain["budget"]),
+        organization=_budget_from_plain(plain["organization"]),
+        users={
+            user_id: UserSettings(user_id, zone(name), _budget_from_plain(budget))
+            for user_id, (name, budget) in plain["users"].items()
+        },
+        aliases=plain["aliases"],
+        extras=plain["extras"],
+        billing_day=plain.get("billing_day", 1),  # an earlier version knew of none
+        shared=SharedBudget(*plain["shared"]) if plain.get("shared") else None,
+        machines=_typed(plain, "machines", dict[str, Machine], {}),
+        tag_rules=_typed(plain, "tag_rules", tuple[TagRule, ...], ()),
+        currency=_typed(plain, "currency", Currency, None),
+        plans=_typed(plain, "plans", dict[str, Plan], {}),
+    )
+
+
+def _typed(plain: Mapping[str, Any], name: str, kind: Any, nothing: object) -> Any:
+    """Return what the profile has under ``name`` as it was before; ``nothing`` where it has none."""
+    values = plain.get(name)
+    if not values:
+        return nothing
+    import msgspec  # only for who has any: the others do not pay for it
+
+    return msgspec.convert(values, kind)
+
+
+def _plan_to_plain(plan: Plan) -> list[Any]:
+    return [value.isoformat() if isinstance(value, date) else value for value in plan]
+
+
+def _budget_to_plain(budget: Budget) -> dict[str, Any]:
+    values = budget._asdict()
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+
+
+def _budget_from_plain(plain: Mapping[str, Any]) -> Budget:
+    # JSON has no tuples, and a budget no lists.
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
+    }
+    if "rolling" in values:  # an earlier version knew of none
+        values["rolling"] = tuple(RollingLimit(*window) for window in plain["rolling"])
+        values["guard"] = Guard(*plain["guard"])
+    return Budget(**values)
+
 
 TOLD_FOR_S: Final = 86_400.0
 """How long after limits were loosened each new process says so, in seconds."""

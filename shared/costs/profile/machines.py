@@ -89,7 +89,7 @@ def read_machines(top: Node) -> dict[str, Machine]:
     Raises:
         FileRefused: one has no price, or two would be where all other local calls run.
     """
-    from ..yaml_strict.reading import check_name  # only a profile that is read anew needs it
+    from ..yaml_strict import check_name  # only a profile that is read anew needs it
 
     node = top.get("machines")
     found: dict[str, Machine] = {}
@@ -106,7 +106,7 @@ def read_machines(top: Node) -> dict[str, Machine]:
 
 
 def _machine(node: Node) -> Machine:
-    from ..yaml_strict.reading import read_names
+    from ..yaml_strict import read_names
 
     node.only(_KEYS)
     rent, watts, price = node.get("usd_per_hour"), node.get("watts"), node.get("usd_per_kwh")

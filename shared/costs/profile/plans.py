@@ -142,7 +142,7 @@ def read_plans(top: Node) -> dict[str, Plan]:
     Raises:
         FileRefused: one covers nothing, or says nothing of what is paid.
     """
-    from ..yaml_strict.reading import check_name  # only a profile that is read anew needs it
+    from ..yaml_strict import check_name  # only a profile that is read anew needs it
 
     node = top.get("plans")
     found = {}
@@ -153,7 +153,7 @@ def read_plans(top: Node) -> dict[str, Plan]:
 
 
 def _plan(node: Node) -> Plan:
-    from ..yaml_strict.reading import read_names
+    from ..yaml_strict import read_names
 
     node.only(_KEYS)
     models = read_names(node.required("covers"))

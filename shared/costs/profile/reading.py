@@ -17,8 +17,7 @@ from .. import periods
 from ..errors import ProfileError
 from ..money import Nanos
 from ..periods import LATEST_BILLING_DAY
-from ..yaml_strict import Node, Scalar, parse
-from ..yaml_strict.reading import check_name, read_name
+from ..yaml_strict import Node, Scalar, check_name, parse, read_name
 from .currency import read_currency
 from .machines import read_machines
 from .plans import read_plans

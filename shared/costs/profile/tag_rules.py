@@ -116,7 +116,7 @@ def read_tag_rules(top: Node) -> tuple[TagRule, ...]:
 
 
 def _rule(node: Node) -> TagRule:
-    from ..yaml_strict.reading import read_name  # only a profile that is read anew needs it
+    from ..yaml_strict import read_name  # only a profile that is read anew needs it
 
     node.only(("tag", *CONDITIONS))
     tag = node.required("tag")

@@ -21,7 +21,7 @@ from ..errors import CostError, StorageUnavailable
 from ..extras import install_command
 from ..ledger.spool import waiting
 from ..money import Nanos, format_usd
-from ..notify.queue import status
+from ..notify.sender import status
 from ..periods import month
 from ..platform import loose_modes, runtime, with_home
 from ..pricing.check import stale

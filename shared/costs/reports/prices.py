@@ -19,8 +19,7 @@ from ..pricing.check import CatalogueFinding, UsedModel, check
 from ..pricing.coverage import Coverage, UsedUnits, counted, of_known, of_used
 from ..pricing.description import DatedPrice, PricedModel, RateLine, listing
 from ..pricing.peers import installed_peers
-from ..pricing.price_file import file_prices, merged_file
-from ..pricing.update import PriceChange
+from ..pricing.update import PriceChange, file_prices, merged_file
 from ..replacing import replacing
 from ..rollup import Query, Totals
 from ..workspace import PRICES_NAME

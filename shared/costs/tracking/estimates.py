@@ -9,7 +9,7 @@ from pathlib import Path
 from ..model import UNKNOWN, Charge, Unpriced
 from ..money import ZERO, Nanos, to_usd
 from ..pricing.names import infer_service
-from ..profile.finding import PROFILE_VARIABLE
+from ..profile.loading import PROFILE_VARIABLE
 from ..rollup import output_part
 from ..storage import HOME_VARIABLE
 from ..workspace import Workspace

@@ -17,11 +17,13 @@ from shared.costs.reports.compare_models import ComparisonFacts, comparison_repo
 from shared.costs.reports.estimate import (
     EstimateFacts,
     Left,
+    NotMeasured,
     Work,
+    characters_of,
     estimate_report,
     history_estimate_report,
+    seconds_of,
 )
-from shared.costs.reports.media import NotMeasured, characters_of, seconds_of
 from tests.costs.cli.cli_support import ROOT, Dashboard
 from tests.support.golden import check_report
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from shared.costs.apps.cli.program import run
-from shared.costs.demo.history import PEOPLE, RUNAWAY_CALLS
-from shared.costs.demo.writing import DemoFiles, write_sample
+from shared.costs.demo import PEOPLE, RUNAWAY_CALLS, DemoFiles, write_sample
 from shared.costs.errors import WrongUsage
 from shared.costs.ledger.line import decode
 from shared.costs.ledger.places import DamagedLine

@@ -15,14 +15,13 @@ import pytest
 from archive_support import World, at, call, ids
 from moto.server import ThreadedMotoServer
 
-from shared.costs.archive.bucket import Bucket
 from shared.costs.archive.duck import MissingExtra
 from shared.costs.archive.known import KnownArchive
 from shared.costs.archive.manifest import ArchiveUnreachable, DamagedArchive, Manifest
-from shared.costs.archive.places import OtherManifest, StoredManifest
+from shared.costs.archive.places import Bucket, OtherManifest, StoredManifest
 from shared.costs.archive.restoring import restored
 from shared.costs.errors import WrongUsage
-from shared.costs.exchange.archive_check import check_archive
+from shared.costs.exchange.archiving import check_archive
 from shared.costs.replacing import CannotWrite
 
 PLACE = "s3://team-costs/ledger"

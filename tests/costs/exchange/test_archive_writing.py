@@ -25,7 +25,7 @@ from shared.costs.archive.places import Folder, OtherManifest, StoredManifest
 from shared.costs.archive.restoring import restored
 from shared.costs.errors import StorageUnavailable, WrongUsage
 from shared.costs.exchange import staging
-from shared.costs.exchange.archive_check import check_archive
+from shared.costs.exchange.archiving import check_archive
 from shared.costs.exchange.calendar import Calendar
 from shared.costs.exchange.staging import NotArchived, PartWriter
 from shared.costs.ledger.columns import instant_text

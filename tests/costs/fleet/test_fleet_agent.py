@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
-from shared.costs.fleet import agent as background
-from shared.costs.fleet.agent import Agent
 from shared.costs.fleet.database import SharedUnavailable
+from shared.costs.fleet.fleet import FINISH_S, Agent
 from tests.support.elapsed import PATIENCE_S, own_time
 from tests.support.fleet_hosts import Host, hosts
 
@@ -48,13 +47,13 @@ def test_a_call_never_waits_for_a_database_that_is_not_there(
     assert fleet is not None
     began = own_time()
     fleet.agent.finish()
-    assert own_time() - began < background.FINISH_S + 2
+    assert own_time() - began < FINISH_S + 2
 
 
 def test_what_could_not_be_published_is_published_later_and_both_are_said(
     tmp_path: Path, database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "_PAUSES_S", (0.05,))
+    monkeypatch.setattr("shared.costs.fleet.fleet._PAUSES_S", (0.05,))
     caplog.set_level(logging.INFO)
     with hosts(tmp_path, "one", profile=ALONE) as (one,):
         publish = type(one.fleet).publish

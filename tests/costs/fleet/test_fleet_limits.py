@@ -15,9 +15,8 @@ import pytest
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
 from shared.costs.fleet import leases as book
 from shared.costs.fleet import schema
-from shared.costs.fleet.agent import Agent
 from shared.costs.fleet.database import SharedUnavailable, Transaction
-from shared.costs.fleet.fleet import close_all
+from shared.costs.fleet.fleet import Agent, close_all
 from shared.costs.fleet.holds import DENIED_S
 from shared.costs.fleet.leases import Term, Want, limit_of
 from shared.costs.fleet.trading import HostCopied

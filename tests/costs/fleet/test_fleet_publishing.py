@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
-from shared.costs.fleet.agent import Agent
+from shared.costs.fleet.fleet import Agent
 from shared.costs.fleet.publishing import published, waiting_bytes
 from shared.costs.platform import SecureFile
 from shared.costs.rollup import Dimension, Query

@@ -25,8 +25,7 @@ from shared.costs.notify import telling
 from shared.costs.notify.addresses import Address, budget_for
 from shared.costs.notify.channel import MissingNotifyExtra
 from shared.costs.notify.message import digest
-from shared.costs.notify.queue import GATHER, GIVE_UP_AFTER, KEPT, status
-from shared.costs.notify.sender import LINGER, Sender, run
+from shared.costs.notify.sender import GATHER, GIVE_UP_AFTER, KEPT, LINGER, Sender, run, status
 from shared.costs.periods import parse_month
 from shared.costs.platform import close, lock, open_file
 from shared.costs.profile.types import Budget, Profile

@@ -16,14 +16,15 @@ import pytest
 from shared.costs.errors import PriceFileError
 from shared.costs.pricing import update
 from shared.costs.pricing.catalogue import Catalogue
-from shared.costs.pricing.price_file import file_prices, merged_file
 from shared.costs.pricing.rates import Price, PriceList, Rate
 from shared.costs.pricing.update import (
     PriceChange,
     UpdateFailed,
     changes,
+    file_prices,
     install_release,
     installed_release,
+    merged_file,
     read_release,
 )
 

@@ -17,8 +17,7 @@ from shared.costs import small_file
 from shared.costs.errors import ProfileError
 from shared.costs.memory import Memory
 from shared.costs.profile import loading
-from shared.costs.profile.loading import load_profile, load_remembered
-from shared.costs.profile.plain import to_plain
+from shared.costs.profile.loading import load_profile, load_remembered, to_plain
 from shared.costs.tracking import session
 from shared.costs.workspace import Workspace
 

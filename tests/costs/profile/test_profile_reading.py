@@ -365,7 +365,7 @@ def test_a_remembered_time_zone_that_is_gone_is_refused_where_it_stands(
     path.write_text("budget: {}\ntimezone: Asia/Kolkata")
     load_remembered(path, memory)
     gone = Mock(side_effect=ValueError)
-    monkeypatch.setattr("shared.costs.profile.plain.zone", gone)
+    monkeypatch.setattr("shared.costs.profile.loading.zone", gone)
     monkeypatch.setattr("shared.costs.periods.zone", gone)
     with pytest.raises(ProfileError, match=r"profile\.yaml:2.*Asia/Kolkata"):
         load_remembered(path, memory)

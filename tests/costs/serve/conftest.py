@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from shared.costs.apps.serve.access import Access
 from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.site import Site
-from shared.costs.demo.writing import DemoFiles, write_sample
+from shared.costs.demo import DemoFiles, write_sample
 from shared.costs.workspace import Workspace
 from tests.costs.serve.serve_support import ACCESS, DAY, ORIGIN, PORT
 

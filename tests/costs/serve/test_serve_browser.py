@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from shared.costs.demo.writing import DemoFiles
+from shared.costs.demo import DemoFiles
 from shared.costs.money import Nanos
 from shared.costs.profile.edit import Edit, edit_profile
 from tests.costs.serve.test_serve_program import serving

@@ -18,13 +18,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from shared.cost_tracker import CostTracker
-from shared.costs.apps.cli.here import Here
+from shared.costs.apps.cli.app import Here
 from shared.costs.apps.serve.addresses import FILTER_LABELS
 from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.rendering import assets
 from shared.costs.apps.serve.site import Site
 from shared.costs.corrections import Corrected
-from shared.costs.demo.writing import DemoFiles
+from shared.costs.demo import DemoFiles
 from shared.costs.formats.page import Cell
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Usage

@@ -18,8 +18,7 @@ from ...errors import FAILED, FINE, INTERRUPTED, CostError
 from ...exchange import reports as exchange_reports
 from ...reports.spec import Spec, exit_code_of, spec_in
 from . import commands
-from .app import App, DashboardCommand, ReaderGone, in_app, last_day
-from .here import PROGRAM, Here, program_called
+from .app import PROGRAM, App, DashboardCommand, Here, ReaderGone, in_app, last_day, program_called
 from .options import parameters
 
 

@@ -17,7 +17,7 @@ from ...errors import WrongUsage
 from ...money import Nanos, json_number
 from ...periods import zone
 from ...profile.edit import Edit, ProfileChanged, digest_of, edit_profile, preview
-from ...profile.finding import place_for_new
+from ...profile.loading import place_for_new
 from ...profile.reading import parse_profile
 from ...profile.types import Budget, Guard, Profile, RollingLimit
 from ...reports.reader import Reader

@@ -11,8 +11,7 @@ from ....archive.known import KnownArchive, KnownArchives
 from ....archive.manifest import Manifest, ParquetPart, RowSums
 from ....archive.places import ArchiveStorage
 from ....errors import FAILED, FINE, StorageUnavailable, WrongUsage
-from ....exchange.archive_check import ArchiveCheck, check_archive
-from ....exchange.archiving import ArchiveResult, archive
+from ....exchange.archiving import ArchiveCheck, ArchiveResult, archive, check_archive
 from ....exchange.calendar import Calendar
 from ....exchange.packing import Needed, PackingResult, packed_paths, unpack
 from ....exchange.packing import pack as pack_away

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from ....demo.writing import SEED, DemoFiles, write_sample
+from ....demo import SEED, DemoFiles, write_sample
 from ....money import to_usd
 from ....periods import month, previous_month
 from ....reports.document import Figure, Note, Report

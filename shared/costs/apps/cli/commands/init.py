@@ -10,7 +10,7 @@ import click
 
 from ....errors import WrongUsage
 from ....platform import create_file, sync, with_home
-from ....profile.finding import PROFILE_NAME
+from ....profile.loading import PROFILE_NAME
 from ....reports.document import Column, Note, Report, Table
 from ....shipped import DATA
 from ....workspace import PRICES_NAME

@@ -17,8 +17,7 @@ from ....formats.page import figure_text
 from ....formats.pdf import MissingPdfExtra
 from ....notify.addresses import Address, addresses_of, budget_for
 from ....notify.message import Attachment, Message, StoredMessages
-from ....notify.queue import QueueStatus, status
-from ....notify.sender import Sender, SendPass, deliver_digest, deliver_from
+from ....notify.sender import QueueStatus, Sender, SendPass, deliver_digest, deliver_from, status
 from ....notify.telling import wake
 from ....periods import previous_month
 from ....reports.document import Column, Figure, Note, Report, Table

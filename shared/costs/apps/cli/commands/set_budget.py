@@ -127,7 +127,7 @@ def _value(amount: int | str) -> int | None:
 
 
 def _new_profile(app: App) -> Path:
-    from ....profile.finding import place_for_new
+    from ....profile.loading import place_for_new
 
     return place_for_new(app.workspace.environ, Path.cwd(), app.workspace.storage.root)
 
