@@ -27,9 +27,8 @@ from .costs.tracking.call import (
     reported_call,
     unread_call,
 )
-from .costs.tracking.context import job_context
+from .costs.tracking.context import job_context, user_name
 from .costs.tracking.estimates import calculate_cost, estimate
-from .costs.tracking.labels import user_name
 from .costs.tracking.session import Session
 from .costs.tracking.stage import Stage, StageArguments, stage_options
 from .costs.tracking.stats import PROCESS_STATS

@@ -25,7 +25,7 @@ from pathlib import Path
 from scripts.bench.harness import Row, show
 from scripts.faults.command_line import command_line
 from shared.cost_tracker import CostTracker
-from shared.costs.ledger.ids import new_id
+from shared.costs.ledger.counted import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.model import Charge, Entry, PricedBy, Usage

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.faults.command_line import command_line
-from shared.costs.ledger.ids import new_id
+from shared.costs.ledger.counted import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.money import Nanos

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from shared.costs.budgets.gate import Gate, Request
 from shared.costs.budgets.hold import Hold
-from shared.costs.ledger.ids import new_id
+from shared.costs.ledger.counted import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.writer import append
 from shared.costs.model import Charge, Entry, PricedBy, Usage

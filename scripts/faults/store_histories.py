@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from shared.costs.ledger.ids import new_id
+from shared.costs.ledger.counted import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.places import Appended
 from shared.costs.ledger.reader import read

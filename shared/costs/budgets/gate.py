@@ -23,7 +23,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from ..errors import BudgetExceeded, BudgetGateUnavailable, ProfileError, StorageBusy, StorageUnavailable
-from ..ledger.ids import new_id
+from ..ledger.counted import new_id
 from ..model import Usage
 from ..money import ZERO, Nanos, format_usd
 from ..profile.types import Profile

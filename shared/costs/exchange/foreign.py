@@ -31,7 +31,7 @@ from ..model import MAX_COUNT, UNKNOWN
 from ..money import MAX_ENTRY_NANOS, Nanos, from_usd
 from ..pricing.names import infer_service, service_in_name
 from ..tracking.call import Call, make_call
-from ..tracking.labels import optional_name, user_name
+from ..tracking.context import optional_name, user_name
 from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS, Kind
 from .delimited import LocalNumber, UndecidedNumber
 from .files import parsed

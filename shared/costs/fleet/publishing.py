@@ -18,22 +18,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..archive.known import fingerprint_of
-from ..ledger.counted import Counted, counted
+from ..ledger.counted import DIM_COLUMNS, Counted, Dim, counted, dim_of
 from ..ledger.line import decode
 from ..ledger.places import DamagedLine
 from ..platform import SecureFile
 from ..store.gone import fingerprint, job_of, recognised
 from ..store.intake import read_counted
 from ..store.journal import opened, size_of
-from ..store.tables import (
-    DAY_BUCKETS,
-    DIM_COLUMNS,
-    SUM_COLUMNS,
-    Dim,
-    Fold,
-    LedgerRow,
-    dim_of,
-)
+from ..store.tables import DAY_BUCKETS, SUM_COLUMNS, Fold, LedgerRow
 from .database import Transaction
 
 BATCH: Final = 10_000

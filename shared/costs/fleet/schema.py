@@ -20,7 +20,8 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from ..store.tables import DIM_COLUMNS, SUM_COLUMNS
+from ..ledger.counted import DIM_COLUMNS
+from ..store.tables import SUM_COLUMNS
 from .database import GRANT, SCHEMA, WRITABLE, SharedUnavailable, Transaction
 
 _SUMS: Final = ", ".join(f"{name} bigint NOT NULL" for name in SUM_COLUMNS)

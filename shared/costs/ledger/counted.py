@@ -1,4 +1,4 @@
-"""What a ledger line counts as: all that sums, budgets and the search for repetitions need of it.
+"""What a ledger line counts as, and the id by which it does so once: all that sums and budgets need of it.
 
 >>> from datetime import UTC, datetime
 >>> from ..model import Entry, Usage
@@ -10,12 +10,27 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import struct
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..rollup import Measure, output_part
 from ..units import SIGNS, USAGE_FIELDS, Kind
+
+# Where `hashlib` has it from, and without OpenSSL, which that loads. At the top: an id is needed even where
+# no module can be loaded any more.
+try:
+    from _blake2 import blake2b
+except ImportError:  # another interpreter's
+    from hashlib import blake2b
 
 if TYPE_CHECKING:
     from ..model import Entry, Usage
@@ -141,3 +156,118 @@ def microseconds(at: datetime) -> int:
     3600000000
     """
     return (at - EPOCH) // MICROSECOND
+
+
+# --- dimensions
+
+DIM_COLUMNS: Final = (
+    "user_id",
+    "stage",
+    "service",
+    "model",
+    "operation",
+    "workflow",
+    "project",
+    "tags",
+    "service_tier",
+    "repeated",
+)
+"""The stored dimensions, in this order; an empty text where an entry has none. ``repeated`` is ``1`` for
+a second or later attempt."""
+
+Dim = tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def _dim(names: tuple[str | None, ...], tags: tuple[str, ...], is_repeated: bool) -> Dim:
+    user, _, *others, tier = names
+    texts = (user, *others, ",".join(sorted(tags)), tier, "1" if is_repeated else "")
+    return tuple(text or "" for text in texts)
+
+
+def dim_of(line: Counted) -> Dim:
+    """Return the dimensions of a line, in the order of :data:`DIM_COLUMNS`. A process has few of them."""
+    return _dim(line.names, line.tags, line.attempt > 1)
+
+
+# --- ids: 28 hexadecimal digits (112 bits), unique across ledgers and hosts
+
+
+def new_id() -> str:
+    """Return a random id that sorts by time: 48 bits of milliseconds since 1970, then 64 random bits.
+
+    >>> len(new_id()), new_id() != new_id()
+    (28, True)
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"
+
+
+def id_for_request(job_id: str, service: str, request_id: str) -> str:
+    """Return the id of the entry for a provider's request: the same for the same three values.
+
+    Raises:
+        ValueError: the request id is empty; it names no request, and as a key it would make
+            different calls into one.
+
+    >>> id_for_request("job-1", "openai", "req-7") == id_for_request("job-1", "openai", "req-7")
+    True
+    """
+    if not request_id:
+        raise ValueError("an empty request_id names no request; leave it out")
+    key = json.dumps([job_id, service, request_id], separators=(",", ":"))
+    return blake2b(key.encode("ascii"), digest_size=14, person=b"cost-request").hexdigest()
+
+
+# --- the same as two integers, so that ten million of them stay small and sort by time
+
+# An id of ours has 112 bits: 48 of milliseconds, 64 random (or 112 of a hash). 96 of them are kept, so two
+# different ids are taken for one with a probability of 2**-48 for calls of the same millisecond, and of
+# 2**-96 otherwise. Ids from elsewhere are hashed first.
+_SIGN: Final = 1 << 63
+_ID_DIGITS: Final = 28
+
+
+def key_of(entry_id: str) -> tuple[int, int]:
+    """Return the sortable 64-bit key of an id, signed as SQLite has it, and 32 further bits.
+
+    >>> key_of("0191f0a1b2c3" + "0123456789abcdef")
+    (113136042940498211, 2309737967)
+    >>> key_of("call-7") == key_of("call-8")
+    False
+    """
+    # ``int`` would also take capitals, signs, blanks, underscores and 0x: other texts, and other ids. (One
+    # in half a million ids of ours has no letter; hashed like those from elsewhere it is as good.)
+    is_ours = len(entry_id) == _ID_DIGITS and _HEXADECIMAL(entry_id) and not entry_id.isdigit()
+    value = int(entry_id, 16) if is_ours else _hashed(entry_id)
+    key = value >> 48
+    return (key - (_SIGN << 1) if key >= _SIGN else key), value & 0xFFFFFFFF
+
+
+def keys_of(entry_ids: Sequence[str]) -> tuple[Sequence[int], Sequence[int]]:
+    """Return what ``key_of`` returns for each of many ids, one column after the other.
+
+    It takes a fifth of the time where all ids are of our form.
+
+    >>> ids = ["0191f0a1b2c30123456789abcdef", "8a91f0a1b2c30123456789abcdef"]
+    >>> list(zip(*keys_of(ids))) == [key_of(each) for each in ids]
+    True
+    """
+    digits = "".join(entry_ids)
+    if (
+        set(map(len, entry_ids)) == {_ID_DIGITS}
+        and _HEXADECIMAL(digits)
+        and not any(map(str.isdigit, entry_ids))
+    ):
+        both = struct.unpack(">" + _KEY * len(entry_ids), bytes.fromhex(digits))
+    else:
+        both = tuple(chain.from_iterable(map(key_of, entry_ids)))
+    return both[0::2], both[1::2]
+
+
+_HEXADECIMAL: Final = re.compile("[0-9a-f]*").fullmatch
+_KEY: Final = "q2xI"
+"""The key and the last 32 bits of an id's 14 bytes."""
+
+
+def _hashed(entry_id: str) -> int:
+    return int.from_bytes(blake2b(entry_id.encode("utf-8", "surrogatepass"), digest_size=14).digest())

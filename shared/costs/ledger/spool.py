@@ -29,7 +29,7 @@ from zlib import crc32
 from .. import platform
 from ..errors import UnsafePath
 from ..storage import CostStorage
-from .ids import new_id
+from .counted import new_id
 from .places import MAX_LINE
 
 SUFFIX: Final = ".spooled"

@@ -3,7 +3,7 @@
 Of many calls: which get a correction, and how sums change by model.
 
 >>> from datetime import UTC, datetime
->>> from ..ledger.ids import id_for_request
+>>> from ..ledger.counted import id_for_request
 >>> from ..model import Usage
 >>> at = datetime(2026, 11, 22, tzinfo=UTC)
 >>> call = Entry(id="1", timestamp=at, job_id="j", user_id="u", service="openai", model="gpt-4o",

@@ -192,7 +192,7 @@ class Reporter:
             return False
 
     def _entry_of(self, service: str, request_id: str) -> Entry | None:
-        from ..ledger.ids import id_for_request
+        from ..ledger.counted import id_for_request
 
         session = self._open_session()
         entry: Entry | None = session.recording.find(id_for_request(session.job.job_id, service, request_id))

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from ..capture.context import ATTEMPT_VARIABLE, PURSE_VARIABLE, RUN_VARIABLE, STAGE_VARIABLE
 from ..errors import WrongUsage
-from ..ledger.ids import new_id
+from ..ledger.counted import new_id
 from ..model import Entry
 from ..rollup import Query, bucket_of
 from ..storage import CostStorage

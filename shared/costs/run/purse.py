@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ..errors import BudgetExceeded, BudgetGateUnavailable, Denial
-from ..ledger.ids import new_id
+from ..ledger.counted import new_id
 from ..money import Nanos, format_usd
 from ..replacing import replacing
 

@@ -22,6 +22,7 @@ from typing import IO, Final, NamedTuple
 from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
 from ..ledger.batch import read_counted
+from ..ledger.counted import Dim, keys_of
 from ..ledger.places import DamagedLine
 from ..platform import SecureFile
 from . import tables
@@ -30,7 +31,7 @@ from .database import Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
 from .gone import WAITING, Id, Kept, fingerprint, next_number, put_back
 from .intake import unreadable
 from .journal import look_at, opened
-from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Dim, Fold, LedgerRow, Problem, Reserved, keys_of
+from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Fold, LedgerRow, Problem, Reserved
 
 Progress = Callable[[int, int], None]
 """Called with how far a rebuild has come: bytes of ledgers that were read, and of all."""

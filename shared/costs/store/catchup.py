@@ -20,16 +20,16 @@ from typing import Final, Literal
 from .. import platform
 from ..errors import CostError, StorageUnavailable
 from ..ledger import spool
-from ..ledger.counted import counted
+from ..ledger.counted import counted, key_of
 from ..ledger.places import DamagedLine
 from ..storage import CostStorage
 from . import tables
 from .database import WAIT_S, Database
 from .gone import KEPT_ROWS, NOTES, Kept, is_there, new_row, vouched
 from .intake import Intake, Read
-from .journal import NO_FILE, Journal, Position, look_at, opened
-from .presence import Fed, Feeds, Presence
-from .tables import LedgerRow, key_of
+from .journal import NO_FILE, Fed, Feeds, Journal, Position, look_at, opened
+from .presence import Presence
+from .tables import LedgerRow
 
 NOBODY: Final = b"-"
 """In place of the writer: the ledger is known, and nobody says that he writes to it."""

@@ -20,14 +20,14 @@ from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from ..errors import StorageUnavailable, UnsafePath
-from ..ledger.counted import Counted, counted
+from ..ledger.counted import Counted, counted, key_of
 from ..ledger.lines import line_at
 from ..ledger.places import DamagedLine
 from ..platform import SecureFile
 from ..storage import CostStorage, job_id_of
 from . import tables
 from .journal import Journal, Position, opened, size_of
-from .tables import Fold, LedgerRow, Problem, key_of
+from .tables import Fold, LedgerRow, Problem
 
 FINGERPRINT_BYTES: Final = 256
 

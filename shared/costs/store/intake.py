@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from ..errors import UnsafePath
 from ..importing import undisturbed
-from ..ledger.counted import Counted, counted, same_call
+from ..ledger.counted import Counted, counted, key_of, keys_of, same_call
 from ..ledger.lines import split
 from ..ledger.places import DamagedLine
 from ..patience import remaining
@@ -42,7 +42,7 @@ from .gone import (
     uid,
 )
 from .journal import look_at, opened, size_of
-from .tables import Fold, LedgerRow, Problem, key_of, keys_of
+from .tables import Fold, LedgerRow, Problem
 
 BATCH_LINES: Final = 2000
 """How many lines one transaction takes in: bounds how long others wait, and the memory."""

@@ -15,13 +15,18 @@ power cut tore spoils neither its neighbour before nor the one after: it fails i
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zlib import crc32
 
 from .. import platform
+from ..platform import KeptFile, SecureFile
+
+if TYPE_CHECKING:
+    from .presence import Presence
 
 _SEAL = 9  # eight hexadecimal digits and a blank
 
@@ -113,7 +118,7 @@ class Journal:
                 platform.unlock(old.fileno())
         platform.sync_directory(self.path.parent)
 
-    def _write(self, file: platform.SecureFile, text: bytes) -> None:
+    def _write(self, file: SecureFile, text: bytes) -> None:
         if file.write(text) != len(text):
             raise OSError(28, f"only a part of a record could be written to {self.path}")
 
@@ -167,7 +172,7 @@ def whole(text: bytes) -> bytes:
     return text[: text.rfind(b"\n") + 1]
 
 
-def opened(path: Path | bytes, *, write: bool = False, append: bool = False) -> platform.SecureFile:
+def opened(path: Path | bytes, *, write: bool = False, append: bool = False) -> SecureFile:
     """Open a file that must be ours; with ``write`` or ``append`` it is made where it is missing.
 
     Raises:
@@ -178,7 +183,7 @@ def opened(path: Path | bytes, *, write: bool = False, append: bool = False) -> 
     return platform.open_file(Path(os.fsdecode(path)), write=write, append=append, create=write or append)
 
 
-def size_of(file: platform.SecureFile) -> int:
+def size_of(file: SecureFile) -> int:
     """Return the length now: others may append while it is open."""
     return os.fstat(file.fileno()).st_size
 
@@ -201,3 +206,138 @@ def _unsealed(line: bytes) -> bytes | None:
         return None
     pieces = line[_SEAL:].split(b"\\\\")
     return b"\\".join(piece.replace(b"\\n", b"\n") for piece in pieces)
+
+
+# --- the last lines of a process
+
+
+HEAD_BYTES: Final = 9
+"""A newline and the checksum of the first record."""
+
+LINES: Final = ".lines"
+"""How the name of the file ends in which a process keeps its last lines (:class:`Feed`)."""
+_LINES: Final = LINES.encode()
+
+TICK_NS: Final = 2_000_000_000
+"""No file system's times of change are coarser, in nanoseconds."""
+
+MOST_BYTES: Final = 4 << 20
+"""No more is kept: so much comes together only where the sums cannot be brought up for long."""
+
+
+class Fed(NamedTuple):
+    """A line, and where in which ledger it was appended."""
+
+    path: bytes
+    offset: int
+    entry_id: str
+    line: bytes
+
+
+class Feed:
+    """The lines of this process that no sums have yet, a second time: what was logged outlives its ledger.
+
+    A line is in its ledger alone until somebody takes it into the sums, which may be a second later. So each
+    process writes it to a file of its own too, beside the one by which others see that it lives, and keeps
+    it locked. That file is not synced: it outlives a kill, and a power cut takes no ledger away. It is
+    emptied when the sums have all of it. A forked child has one of its own.
+    """
+
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
+        self._file: SecureFile | None = None
+        self._path, self._place = "", NO_FILE[:2]
+        """Where it lies, and the device and the number of the file there."""
+        self._size = 0
+        self.lines: dict[str, bytes] = {}
+        """The ids of the lines that are here, each with the path of its ledger."""
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, path: bytes, offset: int, line: bytes, entry_id: str) -> None:
+        """Keep a line that was appended. Where that fails it is in its ledger alone."""
+        record = sealed(b"%d %b\0%b\0%b" % (offset, path, entry_id.encode(errors="surrogatepass"), line))
+        try:
+            file = self._file
+            # As long as it is open no other file has its number.
+            if file is None or file.closed or look_at(self._path)[:2] != self._place:
+                file = self._opened()
+            if self._size > MOST_BYTES:
+                return
+            self.lines[entry_id] = path
+            self._size += file.write(record)
+        except OSError:
+            return
+
+    def _opened(self) -> SecureFile:
+        """Open a file: the first one, that of a forked child, or where somebody deleted or moved the last."""
+        path = self._presence.folder / (self._presence.name() + LINES)
+        self._file = file = platform.open_file(path, append=True, create=True, kind=KeptFile)
+        platform.lock(file, 0)
+        self._path, self._place = os.fspath(path), look_at(file.fileno())[:2]
+        self._begin()
+        return file
+
+    def clear(self) -> None:
+        """Empty the file: the sums have all of it."""
+        self._begin()
+        if self._file is not None and not self._file.closed:
+            with suppress(OSError):
+                self._file.truncate(0)
+
+    def _begin(self) -> None:
+        self._size, self.lines = 0, {}
+
+
+class Feeds:
+    """What processes keep beside their ledgers: each look goes on from where the last one came to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = os.fsencode(folder)
+        self._listed = NO_FILE
+        """What the folder was like when it was listed, once that tells whether a file came since."""
+        self._paths = list[bytes]()
+        self._read: dict[bytes, tuple[Look, bytes, int]] = {}
+        """What each file was like, how it began (which tells that it was emptied), how far it was read."""
+
+    def news(self) -> list[Fed]:
+        """Return the lines that are kept and were not given yet.
+
+        A file that cannot be read now is passed over: the next look tries again.
+        """
+        lines = list[Fed]()
+        with suppress(OSError):
+            self._list()
+            for path in self._paths:
+                lines.extend(map(_fed, self._records(path)))
+        return lines
+
+    def _list(self) -> None:
+        """List the files, where one may have come or gone since."""
+        now, look = time.time_ns(), look_at(self._folder)
+        if look == self._listed != NO_FILE:
+            return
+        names = sorted(os.listdir(self._folder))
+        self._paths = [os.path.join(self._folder, name) for name in names if name.endswith(_LINES)]
+        self._read = {path: self._read[path] for path in self._paths if path in self._read}
+        # One that comes within the tick of the clock in which the folder was changed does not show.
+        self._listed = look if abs(now - look[3]) > TICK_NS else NO_FILE
+
+    def _records(self, path: bytes) -> list[bytes]:
+        look, (before, head, read_to) = look_at(path), self._read.get(path, (NO_FILE, b"", 0))
+        if look == before or not look[2]:
+            return []
+        with suppress(OSError), opened(path) as file:  # it may have gone: its ledgers were read then
+            if os.pread(file.fileno(), len(head), 0) != head:
+                read_to = 0
+            text = whole(os.pread(file.fileno(), size_of(file) - read_to, read_to))
+            self._read[path] = look, head if read_to else text[:HEAD_BYTES], read_to + len(text)
+            return records_in(text)[0]
+        return []
+
+
+def _fed(record: bytes) -> Fed:
+    place, entry_id, line = record.split(b"\0", 2)
+    offset, _, path = place.partition(b" ")
+    return Fed(path, int(offset), entry_id.decode(errors="surrogatepass"), line)

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ..ledger.counted import DIM_COLUMNS
 from ..ledger.places import LedgerProblem
 from ..money import Nanos
 from ..rollup import (
@@ -30,7 +31,7 @@ from ..rollup import (
     bucket_of,
 )
 from . import tables
-from .tables import DAY_BUCKETS, DIM_COLUMNS, SUM_COLUMNS, Mark, Reserved
+from .tables import DAY_BUCKETS, SUM_COLUMNS, Mark, Reserved
 
 REPEATED: Final = ("retried_calls", "retried_cost")
 """Sums of ``rollup.Totals`` that follow from the dimension ``repeated``."""

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from ..ledger.counted import Counted, microseconds
+from ..ledger.counted import DIM_COLUMNS, Counted, Dim, dim_of, key_of, microseconds
 from ..ledger.lines import line_at
 from ..ledger.places import DamagedLine
 from ..money import Nanos
@@ -22,17 +22,7 @@ from . import queries, tables
 from .gone import job_of, recognised
 from .intake import read_counted
 from .journal import NO_FILE, Look, look_at, opened
-from .tables import (
-    BUCKET_MICROSECONDS,
-    DIM_COLUMNS,
-    SUM_COLUMNS,
-    Dim,
-    Fold,
-    LedgerRow,
-    Reserved,
-    dim_of,
-    key_of,
-)
+from .tables import BUCKET_MICROSECONDS, SUM_COLUMNS, Fold, LedgerRow, Reserved
 
 MAX_BYTES: Final = 512 << 10
 """A ledger with more that is new is taken into the sums at once."""

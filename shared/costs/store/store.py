@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 from ..errors import CostError, StorageUnavailable, UnsafePath
 from ..importing import undisturbed
 from ..ledger import spool
-from ..ledger.counted import counted
+from ..ledger.counted import counted, key_of
 from ..ledger.lines import pieces, split
 from ..ledger.places import Appended, DamagedLine, LedgerProblem, Location
 from ..money import Nanos
@@ -48,12 +48,12 @@ from .catchup import CatchUp, Known
 from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
 from .gone import GONE, WAITING, Kept, NotKept, recognised, retire
 from .intake import Read, read_counted
-from .journal import opened
+from .journal import Feed, Feeds, opened
 from .packed import Packed, lines_of
-from .presence import Feed, Feeds, presence_in
+from .presence import presence_in
 from .queries import Gone, Readable, Span
 from .recent import Recent
-from .tables import LedgerRow, Mark, Reserved, key_of
+from .tables import LedgerRow, Mark, Reserved
 from .windows import Windows
 
 if TYPE_CHECKING:

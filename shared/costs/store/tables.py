@@ -25,16 +25,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sqlite3
-import struct
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..ledger.counted import Counted
+from ..ledger.counted import DIM_COLUMNS, Counted, Dim, dim_of, key_of, keys_of
 from ..rollup import BUCKET_SECONDS
 from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
 from .journal import Look, Position
@@ -64,22 +61,6 @@ SUM_COLUMNS: Final = (
 )
 """The stored sums, in this order: fields of ``rollup.Totals``."""
 
-DIM_COLUMNS: Final = (
-    "user_id",
-    "stage",
-    "service",
-    "model",
-    "operation",
-    "workflow",
-    "project",
-    "tags",
-    "service_tier",
-    "repeated",
-)
-"""The stored dimensions, in this order; an empty text where an entry has none. ``repeated`` is ``1`` for
-a second or later attempt."""
-
-Dim = tuple[str, ...]
 Sums = list[int]
 Reserved = tuple[int, int, int]
 """What there is under a reservation: calls, cost, and how many calls have no price, or a partial one."""
@@ -142,18 +123,6 @@ _UNITS_AT: Final = tuple((at, name) for at, name in enumerate(USAGE_FIELDS) if n
 _REST: Final = slice(2, None)
 
 
-@lru_cache(maxsize=4096)
-def _dim(names: tuple[str | None, ...], tags: tuple[str, ...], is_repeated: bool) -> Dim:
-    user, _, *others, tier = names
-    texts = (user, *others, ",".join(sorted(tags)), tier, "1" if is_repeated else "")
-    return tuple(text or "" for text in texts)
-
-
-def dim_of(line: Counted) -> Dim:
-    """Return the dimensions of a line, in the order of :data:`DIM_COLUMNS`. A process has few of them."""
-    return _dim(line.names, line.tags, line.attempt > 1)
-
-
 class Fold:
     """Adds lines up: the one adder of the project, for one line or for millions."""
 
@@ -166,7 +135,7 @@ class Fold:
 
     def add(self, line: Counted) -> None:
         """Count one line."""
-        dim = _dim(line.names, line.tags, line.attempt > 1)
+        dim = dim_of(line)
         bucket = line.at // BUCKET_MICROSECONDS
         values = self.cells.get((bucket, dim))
         if values is None:
@@ -483,61 +452,3 @@ def insert_rows(db: sqlite3.Connection, statement: str, rows: Sequence[tuple[obj
 
 _ROWS: Final = 64
 """With fourteen columns these are 896 values: older SQLite versions take 999."""
-
-
-# --- ids, as two integers, so that ten million of them stay small and sort by time
-
-# An id of ours has 112 bits: 48 of milliseconds, 64 random (or 112 of a hash). 96 of them are kept, so two
-# different ids are taken for one with a probability of 2**-48 for calls of the same millisecond, and of
-# 2**-96 otherwise. Ids from elsewhere are hashed first.
-_SIGN: Final = 1 << 63
-_ID_DIGITS: Final = 28
-
-
-def key_of(entry_id: str) -> tuple[int, int]:
-    """Return the sortable 64-bit key of an id, signed as SQLite has it, and 32 further bits.
-
-    >>> key_of("0191f0a1b2c3" + "0123456789abcdef")
-    (113136042940498211, 2309737967)
-    >>> key_of("call-7") == key_of("call-8")
-    False
-    """
-    # ``int`` would also take capitals, signs, blanks, underscores and 0x: other texts, and other ids. (One
-    # in half a million ids of ours has no letter; hashed like those from elsewhere it is as good.)
-    is_ours = len(entry_id) == _ID_DIGITS and _HEXADECIMAL(entry_id) and not entry_id.isdigit()
-    value = int(entry_id, 16) if is_ours else _hashed(entry_id)
-    key = value >> 48
-    return (key - (_SIGN << 1) if key >= _SIGN else key), value & 0xFFFFFFFF
-
-
-def keys_of(entry_ids: Sequence[str]) -> tuple[Sequence[int], Sequence[int]]:
-    """Return what ``key_of`` returns for each of many ids, one column after the other.
-
-    It takes a fifth of the time where all ids are of our form.
-
-    >>> ids = ["0191f0a1b2c30123456789abcdef", "8a91f0a1b2c30123456789abcdef"]
-    >>> list(zip(*keys_of(ids))) == [key_of(each) for each in ids]
-    True
-    """
-    digits = "".join(entry_ids)
-    if (
-        set(map(len, entry_ids)) == {_ID_DIGITS}
-        and _HEXADECIMAL(digits)
-        and not any(map(str.isdigit, entry_ids))
-    ):
-        both = struct.unpack(">" + _KEY * len(entry_ids), bytes.fromhex(digits))
-    else:
-        both = tuple(chain.from_iterable(map(key_of, entry_ids)))
-    return both[0::2], both[1::2]
-
-
-_HEXADECIMAL: Final = re.compile("[0-9a-f]*").fullmatch
-_KEY: Final = "q2xI"
-"""The key and the last 32 bits of an id's 14 bytes."""
-
-
-def _hashed(entry_id: str) -> int:
-    # Only ids from elsewhere need hashlib, which loads OpenSSL.
-    from hashlib import blake2b
-
-    return int.from_bytes(blake2b(entry_id.encode("utf-8", "surrogatepass"), digest_size=14).digest())

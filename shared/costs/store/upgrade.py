@@ -15,11 +15,12 @@ from urllib.parse import quote
 from zlib import crc32
 
 from .. import platform
+from ..ledger.counted import DIM_COLUMNS
 from ..storage import CostStorage
 from .database import DatabaseBusy, code_of
 from .gone import GONE, fingerprint, job_of, next_number, put_back, uid
 from .queries import REPEATED
-from .tables import DIM_COLUMNS, SUM_COLUMNS, Fold, LedgerRow
+from .tables import SUM_COLUMNS, Fold, LedgerRow
 
 if TYPE_CHECKING:
     from .catchup import Known

@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Iterator
 
 from ..importing import undisturbed
-from ..ledger.counted import Counted, microseconds
+from ..ledger.counted import Counted, dim_of, microseconds
 from ..ledger.lines import line_at
 from ..ledger.places import DamagedLine
 from ..platform import SecureFile
@@ -49,7 +49,7 @@ class Windows:
         for number in queries.ledgers_with(db, query, bucket):
             for row in tables.ledgers(db, "id = ? AND gone IS NULL", number):
                 for line in self._lines(db, row, bucket):
-                    if line.at < start and matches(line, tables.dim_of(line)):
+                    if line.at < start and matches(line, dim_of(line)):
                         before += line.measured(query.measure)
         return before
 

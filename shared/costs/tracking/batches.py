@@ -30,15 +30,14 @@ from ..capture.batch_files import (
 )
 from ..capture.fields import Fields
 from ..errors import WrongUsage
-from ..ledger.ids import new_id
+from ..ledger.counted import new_id
 from ..model import Unpriced, Usage
 from ..money import ZERO, Nanos
 from ..replacing import replacing
 from ..storage import CostStorage
 from ..workspace import Workspace
 from .call import ResponseDetails
-from .context import job_context
-from .labels import fitting
+from .context import fitting, job_context
 from .responses import Told, as_call
 from .session import Session
 

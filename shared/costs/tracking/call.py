@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack, cast
 from ..errors import FAILURES
 from ..model import UNKNOWN, StatedBy, Units, Usage
 from ..money import MAX_ENTRY_NANOS, Nanos, divide, from_usd
-from .labels import fitting, flag, name, optional_name, positive
+from .context import fitting, flag, name, optional_name, positive
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold

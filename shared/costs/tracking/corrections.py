@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..corrections import Corrected
 from ..errors import UnknownEntry
-from ..ledger.ids import id_for_request
+from ..ledger.counted import id_for_request
 from ..model import Entry
 from ..store.store import Store
 

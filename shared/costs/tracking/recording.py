@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import FAILURES, reraise_foreign
 from ..importing import undisturbed
-from ..ledger.ids import id_for_request, new_id
+from ..ledger.counted import id_for_request, new_id
 from ..ledger.line import encode
 from ..ledger.recorder import Recorder
 from ..model import Charge, Entry, Unpriced

@@ -21,8 +21,7 @@ from ..model import Unpriced, Usage
 from ..money import ZERO, Nanos
 from ..rollup import output_part
 from .call import UsageCounts, make_call
-from .context import current_stage
-from .labels import optional_name
+from .context import current_stage, optional_name
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

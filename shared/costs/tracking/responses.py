@@ -16,8 +16,7 @@ from ..errors import FAILURES, reraise_foreign
 from ..model import UNKNOWN, Usage
 from ..money import json_number
 from .call import Call, ResponseDetails, make_call, unread_call
-from .context import current_stage
-from .labels import fitting
+from .context import current_stage, fitting
 
 if TYPE_CHECKING:
     from .session import Session

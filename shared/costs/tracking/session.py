@@ -28,8 +28,8 @@ from ..rollup import JobRef
 from ..workspace import Workspace
 from .call import Call
 from .context import JobContext, current_stage
+from .context import name as label
 from .costline import Standing, cost_line
-from .labels import name as label
 from .recording import Outcome, Progress, Recording, log
 from .stage import Stage
 from .stats import PROCESS_STATS, Figures

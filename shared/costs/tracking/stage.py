@@ -18,9 +18,8 @@ from ..errors import NOT_LOADED, BudgetGateUnavailable
 from ..forks import lock_of
 from ..money import Nanos, from_usd
 from .call import Call, reported_call, tag_names
-from .context import INNERMOST
+from .context import INNERMOST, name, optional_name, positive
 from .costline import StageSums
-from .labels import name, optional_name, positive
 from .stepping import around_async_generator, around_generator
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.costs.budgets.gate import Gate, Request
 from shared.costs.budgets.hold import Hold
-from shared.costs.ledger.ids import new_id
+from shared.costs.ledger.counted import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy
 from shared.costs.money import from_usd

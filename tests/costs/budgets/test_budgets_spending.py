@@ -13,7 +13,7 @@ import pytest
 
 from shared.costs.budgets.limits import limits_for
 from shared.costs.budgets.spending import LOOK_S, Questions, read_spendings, spend_by_bucket
-from shared.costs.ledger.ids import new_id
+from shared.costs.ledger.counted import new_id
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Entry, PricedBy
 from shared.costs.money import Nanos, from_usd

@@ -11,7 +11,7 @@ import pytest
 
 from shared.cost_tracker import CostTracker
 from shared.costs.apps.cli.commands.reprice import repricing_report
-from shared.costs.ledger.ids import id_for_request
+from shared.costs.ledger.counted import id_for_request
 from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.repricing import NewPrice, Repricing, RepricingSums

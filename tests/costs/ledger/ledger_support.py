@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.costs.ledger.ids import new_id
+from shared.costs.ledger.counted import new_id
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
 

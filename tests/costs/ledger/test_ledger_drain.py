@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.costs.ledger import drain, spool, writer
+from shared.costs.ledger import recorder as drain
+from shared.costs.ledger import spool, writer
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.places import Appended
 from shared.costs.ledger.reader import read

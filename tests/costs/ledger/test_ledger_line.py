@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.costs.ledger.ids import id_for_request, new_id
+from shared.costs.ledger.counted import id_for_request, new_id
 from shared.costs.ledger.line import FORMAT, SEAL_LENGTH, decode, encode, is_sealed, seal
 from shared.costs.ledger.places import MAX_LINE, DamagedLine
 from shared.costs.model import Charge, Entry, PricedBy, Usage

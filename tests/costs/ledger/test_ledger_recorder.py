@@ -13,8 +13,8 @@ import pytest
 
 from shared.costs import platform
 from shared.costs.errors import UnsafePath
-from shared.costs.ledger import drain, spool, writer
 from shared.costs.ledger import recorder as recorder_module
+from shared.costs.ledger import spool, writer
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.places import Appended
 from shared.costs.ledger.reader import read
@@ -86,7 +86,7 @@ def test_a_lock_that_was_waited_for_in_vain_is_waited_for_briefly_for_a_while(
     waits, real, now = list[float](), writer.append, [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
-    def append(path: Path, line: bytes, timeout_s: float, kept: writer.Kept) -> Appended:
+    def append(path: Path, line: bytes, timeout_s: float, kept: writer.Kept | None = None) -> Appended:
         waits.append(timeout_s)
         return real(path, line, 0, kept)
 
@@ -157,7 +157,6 @@ def test_what_is_in_memory_goes_to_the_spool_where_its_ledger_stays_locked(
         broken.setattr(os, "write", fail)
         recorder.record(ledger, encode(one), one.id)
     monkeypatch.setattr(recorder_module, "append", fail)
-    monkeypatch.setattr(drain, "append", fail)
     recorder.close()
     assert recorder.waiting == 1
     assert [found.line for found in spool.waiting(storage)] == [encode(one)]
@@ -322,11 +321,11 @@ def test_what_another_process_drained_meanwhile_is_no_fault(
         return real(path, data, timeout_s)
 
     with monkeypatch.context() as patched:
-        patched.setattr(drain, "append", append)
-        drain.Drain(storage).run(lambda _: None)
+        patched.setattr(recorder_module, "append", append)
+        recorder_module.Drain(storage).run(lambda _: None)
     monkeypatch.setattr(spool, "listed", lambda _: names)
     assert list(spool.waiting(storage)) == []
-    drain.Drain(storage).run(lambda _: None)
+    recorder_module.Drain(storage).run(lambda _: None)
     assert ids(ledger) == [one.id, one.id]  # one id: it counts once
 
 
@@ -336,7 +335,7 @@ def test_draining_takes_its_share_of_time_and_no_more(
     for _ in range(3):
         one = entry()
         spool.put(storage, ledger, encode(one), one.id)
-    monkeypatch.setattr(drain, "DRAIN_S", -1.0)
+    monkeypatch.setattr(recorder_module, "DRAIN_S", -1.0)
     Recorder(storage).close()
     assert len(spool.waiting_paths(storage)) == 3
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.costs.ledger.ids import id_for_request
+from shared.costs.ledger.counted import id_for_request
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos, from_usd
 from shared.costs.pricing import sources

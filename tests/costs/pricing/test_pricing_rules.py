@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.costs.errors import PriceFileError
-from shared.costs.ledger.ids import id_for_request
+from shared.costs.ledger.counted import id_for_request
 from shared.costs.model import Charge, Entry, Unpriced, Usage
 from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue

@@ -18,11 +18,10 @@ from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.ledger import spool
 from shared.costs.patience import at_most
 from shared.costs.storage import LEDGER_NAME, CostStorage
-from shared.costs.store import presence as module
+from shared.costs.store import journal as module
 from shared.costs.store import store as store_module
 from shared.costs.store.catchup import CatchUp
-from shared.costs.store.journal import sealed
-from shared.costs.store.presence import Fed, Feeds
+from shared.costs.store.journal import Fed, Feeds, sealed
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import History, a_call, month, spent
 from tests.costs.store.test_store_outlives import cleared, cut_after_a_line, emptied, overwritten, replaced

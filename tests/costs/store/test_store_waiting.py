@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import BudgetExceeded, CostTracker
-from shared.costs.ledger import drain, recorder, spool
+from shared.costs.ledger import recorder, spool
 from shared.costs.ledger.line import decode, encode
 from shared.costs.money import from_usd
 from shared.costs.rollup import Query
@@ -39,7 +39,6 @@ class Blocked:
             self.log()
         self._disk = disk
         disk.setattr(recorder, "append", full)
-        disk.setattr(drain, "append", full)
         for number in range(3):
             self.log(request_id=f"request-{number}")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
 from shared.costs.tracking.call import CallDetails, UsageCounts, estimated_call, make_call, split_total
-from shared.costs.tracking.labels import user_name
+from shared.costs.tracking.context import user_name
 from shared.costs.units import USAGE_FIELDS
 
 

@@ -12,7 +12,7 @@ import click
 
 from ....errors import WrongUsage
 from ....exchange.shelf import BatchWriter, alone
-from ....ledger.ids import id_for_request
+from ....ledger.counted import id_for_request
 from ....pricing.history import with_corrections
 from ....pricing.repricing import Repricing
 from ....reports.common import CHECK, plural, usd
