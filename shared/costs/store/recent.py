@@ -112,20 +112,24 @@ class Recent:
     def appended(self, path: bytes, offset: int, length: int, line: Counted) -> bool:
         """Add a line that this process has just appended, with an id that nobody else has.
 
-        Return whether it is here now: else the next look reads it.
+        Return whether it is here now: else the next look reads it. That reads also what others appended
+        before it, and finds it once more then.
         """
         tail = self.tails.get(path)
         if tail is None or tail.is_stale:
             return False
-        if tail.read_to != offset:
+        if offset < tail.read_to:  # another thread's look has read it
             known = tail.lines.get(offset)
-            self._mark(tail, offset < tail.read_to and (known is None or known.line.id != line.id))
-            return False
-        if tail.row is not None and tail.row.offset == offset and not tail.lines:
+            is_here = known is not None and known.line.id == line.id
+            self._mark(tail, not is_here)
+            return is_here
+        if tail.row is not None and tail.row.offset == tail.read_to and not tail.lines:
             return False  # the first look at a file makes sure that it is the one that the sums have
-        device, inode, *_ = tail.look
-        tail.look, tail.read_to = (device, inode, offset + length, 0), offset + length
-        tail.lines[offset] = new = RecentLine(path, offset, line, dim_of(line))
+        new = RecentLine(path, offset, line, dim_of(line))
+        if offset == tail.read_to:
+            device, inode, *_ = tail.look
+            tail.look, tail.read_to = (device, inode, offset + length, 0), offset + length
+            tail.lines[offset] = new
         self._put(new)
         return True
 

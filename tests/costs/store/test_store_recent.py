@@ -115,6 +115,22 @@ def test_another_process_sees_a_call_at_once(history: History) -> None:
     assert (spent(mine), spent(other)) == (110, 110)
 
 
+def test_a_call_believes_its_last_look_where_others_wrote_before_its_line(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight processes on one ledger: each finds the others' lines before nearly each of its own."""
+    monkeypatch.setattr(module, "LOOK_S", 1_000.0)
+    ledger = history.job("first")
+    mine = begun(history, ledger)
+    for number in range(3):
+        history.log(mine, ledger, a_call(1), [WIDE])
+        history.append(ledger, a_call(100))  # another process's
+        assert history.log(mine, ledger, a_call(10), [WIDE]) == [history.owed - 100], number
+        assert_same_beside(mine, history)  # whoever asks looks
+    assert_is_fold(mine, history)
+    assert spent(mine) == history.owed
+
+
 @pytest.mark.parametrize("lines", [31, 32, 40])
 def test_many_lines_are_taken_in(history: History, lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RECENT_LINES", 32)
