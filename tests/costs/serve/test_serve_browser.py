@@ -358,6 +358,7 @@ def test_a_limit_is_changed_by_keys_alone(own: tuple[Visitor, Path]) -> None:
     tab_to("Weekly")
     page.keyboard.type("12")
     page.keyboard.press("Enter")
+    page.locator(".change .added").wait_for()
     tab_to("Change it")
     assert page.locator(".change .added").inner_text() == "+  weekly_limit_usd: 12.00"
     page.keyboard.press("Enter")
