@@ -13,17 +13,19 @@ from .sender import Sender, deliver_from, run
 
 
 def main(arguments: list[str]) -> int:
-    """Send what is queued in the cost storage named; return an exit code. One that is gone stays so."""
+    """Send what is queued in a cost storage; return an exit code. A storage that is gone is not recreated."""
     root = Path(arguments[0])
     if not root.is_dir():
         return 0
     with Workspace(root) as workspace:
         try:
-            letters = StoredMessages(workspace.storage)
-            sender = Sender(workspace.notices, os.environ, deliver_from(letters))
+            messages = StoredMessages(workspace.storage)
+            sender = Sender(workspace.notices, os.environ, deliver_from(messages))
             run(workspace.storage, sender, workspace.clock)
             if root.is_dir():
-                letters.tidy({queued.notice.key for queued in workspace.notices.waiting()}, workspace.clock())
+                messages.tidy(
+                    {queued.notice.key for queued in workspace.notices.waiting()}, workspace.clock()
+                )
         except CostError as fault:
             sys.stderr.write(f"{fault}\n")
             return fault.exit_code

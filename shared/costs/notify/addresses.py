@@ -21,7 +21,7 @@ LOCAL_SMTP: Final = "mailto://localhost:25"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One place to send to. ``name`` may be shown, ``url`` never: it can hold a token or a password.
+    """A recipient. ``name`` may be shown, ``url`` never: it can hold a token or a password.
 
     ``fault`` says why there is no URL.
     """
@@ -32,16 +32,16 @@ class Address:
 
     @property
     def fingerprint(self) -> str:
-        """What stands for the address in the queue: it does not change, and does not give it away."""
+        """A stable digest that identifies the address in the queue without revealing it."""
         import hashlib  # loads OpenSSL, which a stage that only queues need not pay for
 
         return hashlib.blake2b(self.name.encode() + b"\0" + self.url.encode(), digest_size=12).hexdigest()
 
 
 def budget_for(profile: Profile, audience: str) -> Budget:
-    """Return the budget whose addresses a notice goes to; the organisation's audience is empty.
+    """Return the budget whose addresses a notice goes to; an empty audience is the organisation.
 
-    The organisation's alerts go to the organisation's addresses, or without any to the default ones.
+    The organisation's alerts go to its own addresses, or to the default ones if it has none.
     """
     if audience:
         return profile.for_user(audience).budget
@@ -49,30 +49,30 @@ def budget_for(profile: Profile, audience: str) -> Budget:
 
 
 def has_address(budget: Budget) -> bool:
-    """Tell whether notices about this budget go anywhere."""
+    """Tell whether a budget names an address for its notices."""
     return bool(budget.notify or budget.notification_email)
 
 
 def addresses_of(budget: Budget, environ: Mapping[str, str]) -> list[Address]:
-    """Return where notices about this budget go, each once.
+    """Return the addresses that notices about this budget go to, each once.
 
-    >>> [found.name for found in addresses_of(Budget(notify=("env:SLACK", "discord://1/2")), {})]
+    >>> [address.name for address in addresses_of(Budget(notify=("env:SLACK", "discord://1/2")), {})]
     ['env:SLACK', 'discord://...']
     """
-    found = [_address(stated, environ) for stated in budget.notify]
+    addresses = [_address(configured, environ) for configured in budget.notify]
     if budget.notification_email:
-        found.append(_email(budget.notification_email, environ))
-    return list({address.fingerprint: address for address in found}.values())
+        addresses.append(_email(budget.notification_email, environ))
+    return list({address.fingerprint: address for address in addresses}.values())
 
 
-def _address(stated: str, environ: Mapping[str, str]) -> Address:
-    if not stated.startswith("env:"):
-        return Address(f"{stated.partition('://')[0]}://...", stated)
-    variable = stated.removeprefix("env:")
+def _address(configured: str, environ: Mapping[str, str]) -> Address:
+    if not configured.startswith("env:"):
+        return Address(f"{configured.partition('://')[0]}://...", configured)
+    variable = configured.removeprefix("env:")
     url = environ.get(variable, "").strip()
     if not url:
-        return Address(stated, fault=f"the environment variable {variable} is not set")
-    return Address(stated, url)
+        return Address(configured, fault=f"the environment variable {variable} is not set")
+    return Address(configured, url)
 
 
 def _email(recipient: str, environ: Mapping[str, str]) -> Address:

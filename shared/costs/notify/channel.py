@@ -1,8 +1,8 @@
 """Sending one message to one address through Apprise (the extra ``notify``).
 
-Apprise speaks the protocols; what is narrowed here: connections are encrypted unless they stay on
-this machine, redirects are not followed, nobody is waited for longer than a few seconds, and what
-Apprise has to say about a failure is cut down to what gives no address away.
+Apprise speaks the protocols. It is restricted here: connections are encrypted unless they stay on this
+machine, redirects are not followed, a server gets a few seconds to answer, and of what Apprise logs about
+a failure only a status code is shown, because its messages contain addresses.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS: Final = 5.0
 
-_PAGE: Final = 20_000
-"""A service that takes fewer characters than this is a chat."""
+_SHORTEST_PAGE: Final = 20_000
+"""A service that accepts fewer characters than this is a chat, not mail."""
 
 _TYPES: Final[dict[Level, str]] = {"info": "info", "warning": "warning", "critical": "failure"}
 
@@ -38,10 +38,11 @@ class MissingNotifyExtra(CostError):
 
 
 def send(address: Address, message: Message, name: str = "") -> str:
-    """Send one message; return an empty text when it was accepted, else why it was not.
+    """Send one message; return an empty text when it was accepted, else the reason.
 
-    A mail gets the message's page and words, everything else its text. Under the same ``name`` it is the
-    same mail, as mail programs see it: one that was accepted, and whose acceptance was not heard, shows once.
+    Mail gets the message's HTML and plain text, every other service its text. Mail sent again under the same
+    ``name`` has the same ``Message-ID``, so that mail programs show it once even if the server accepted the
+    first attempt and its answer was lost.
 
     Raises:
         MissingNotifyExtra: Apprise is not installed.
@@ -52,65 +53,66 @@ def send(address: Address, message: Message, name: str = "") -> str:
     plugin = _plugin(address)
     if isinstance(plugin, str):
         return plugin
-    with _overheard() as said:
+    with _captured_logs() as log_messages:
         accepted = _notify(plugin, message, name)
-    return "" if accepted else _reason(said)
+    return "" if accepted else _reason(log_messages)
 
 
 def _notify(plugin: NotifyBase, message: Message, name: str) -> bool:
     from apprise import NotifyFormat, OverflowMode
     from apprise.plugins.email.base import NotifyEmail
 
-    file = message.attachment if plugin.attachment_support else None
-    given = {
+    attachment = message.attachment if plugin.attachment_support else None
+    arguments = {
         "title": message.subject,
         "notify_type": _TYPES[message.level],
-        "attach": _attached(file) if file else None,
+        "attach": _attachments(attachment) if attachment else None,
     }
     if isinstance(plugin, NotifyEmail):
         plugin.overflow_mode = (
             OverflowMode.UPSTREAM
-        )  # a mail has any length; parts of one would share its name
+        )  # a mail may have any length, and its parts would share one Message-ID
         if "auto-submitted" not in map(str.lower, plugin.headers):
-            plugin.headers["Auto-Submitted"] = "auto-generated"  # nobody's absence is told (RFC 3834, 5)
-    if message.mail is None or not _takes_pages(plugin):
-        with _in_place(make_msgid=_named(name)):
-            return bool(plugin.notify(body=message.text, body_format=NotifyFormat.TEXT, **given))
+            plugin.headers["Auto-Submitted"] = "auto-generated"  # no out-of-office replies (RFC 3834, 5)
+    if message.mail is None or not _accepts_html(plugin):
+        with _patched(make_msgid=_message_id_maker(name)):
+            return bool(plugin.notify(body=message.text, body_format=NotifyFormat.TEXT, **arguments))
     page, words = message.mail
-    with _in_place(make_msgid=_named(name), convert_between=lambda *_, **__: words):
-        return bool(plugin.notify(body=page, body_format=NotifyFormat.HTML, **given))
+    with _patched(make_msgid=_message_id_maker(name), convert_between=lambda *_, **__: words):
+        return bool(plugin.notify(body=page, body_format=NotifyFormat.HTML, **arguments))
 
 
-def _takes_pages(plugin: NotifyBase) -> bool:
-    """Tell whether a service shows HTML as mails do; chats that know some of it take short texts alone."""
+def _accepts_html(plugin: NotifyBase) -> bool:
+    """Tell whether a service shows HTML as mail does; chats that support some accept only short texts."""
     from apprise import NotifyFormat
 
     formats: object = plugin.notify_format  # one, or since Apprise 2.3 several, the preferred one first
     preferred = formats[0] if isinstance(formats, tuple) else formats
-    return preferred == NotifyFormat.HTML and plugin.body_maxlen >= _PAGE
+    return preferred == NotifyFormat.HTML and plugin.body_maxlen >= _SHORTEST_PAGE
 
 
-def _attached(file: Attachment) -> AppriseAttachment:
+def _attachments(file: Attachment) -> AppriseAttachment:
     from apprise import AppriseAttachment
     from apprise.attachment import memory
 
-    make: Any = memory.AttachMemory  # which has no types
+    make: Any = memory.AttachMemory  # it has no type annotations
     attachments = AppriseAttachment()
     attachments.add(make(file.content, name=file.name, mimetype=file.media_type))
     return attachments
 
 
-def _named(name: str) -> Callable[..., str]:
-    """Return what makes the ``Message-ID`` of a mail: from its name, or of chance where it has none."""
+def _message_id_maker(name: str) -> Callable[..., str]:
+    """Return a function that makes the ``Message-ID`` of a mail: from its name, or random without one."""
     return lambda domain=None: f"<{name}@{domain or 'localhost'}>" if name else make_msgid(domain=domain)
 
 
 @contextmanager
-def _in_place(**functions: Callable[..., str]) -> Iterator[None]:
-    """Put functions in the place of those of the same names with which Apprise makes mails.
+def _patched(**functions: Callable[..., str]) -> Iterator[None]:
+    """Replace functions of Apprise's mail module for the duration of the block.
 
-    There is no other way to say the words of a mail, which it makes of the HTML, each cell of a table a line;
-    nor its ``Message-ID``, which would stand there twice. Nobody else sends within a sender's process.
+    Apprise has no setting for a mail's plain text, which it derives from the HTML with one line for each
+    table cell, nor for its ``Message-ID``: a header of that name would be sent twice. The sender's process
+    has no other thread that sends.
     """
     from apprise.plugins.email import base
 
@@ -124,7 +126,7 @@ def _in_place(**functions: Callable[..., str]) -> Iterator[None]:
 
 
 def _plugin(address: Address) -> NotifyBase | str:
-    """Return Apprise's own object for the address, or why it is not used."""
+    """Return Apprise's object for the address, or the reason why the address is refused."""
     try:
         from apprise import Apprise, AppriseAsset  # half a second, and an extra: only the sender pays
     except ImportError:
@@ -137,18 +139,18 @@ def _plugin(address: Address) -> NotifyBase | str:
         secure_logging=True,
         storage_mode="memory",
     )
-    with _overheard():
+    with _captured_logs():
         plugin = Apprise.instantiate(address.url, asset=asset, suppress_exceptions=True)
     if plugin is None:
         return "is not an address that Apprise understands"
     plugin.redirects = False  # an address may not ask for them either
     plugin.socket_connect_timeout = min(plugin.socket_connect_timeout, TIMEOUT_SECONDS)
     plugin.socket_read_timeout = min(plugin.socket_read_timeout, TIMEOUT_SECONDS)
-    return _unencrypted(plugin, address.url) or plugin
+    return _encryption_fault(plugin, address.url) or plugin
 
 
-def _unencrypted(plugin: NotifyBase, url: str) -> str:
-    """Return why a connection is refused that would cross the network in the clear."""
+def _encryption_fault(plugin: NotifyBase, url: str) -> str:
+    """Return why a connection is refused that would cross the network unencrypted; empty if it is not."""
     scheme = url.partition("://")[0].lower()
     host = getattr(plugin, "smtp_host", None) or getattr(plugin, "host", None)
     encrypted_already = getattr(plugin, "secure", False) or scheme not in _names(plugin.protocol)
@@ -179,51 +181,51 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class _Listener(logging.Handler):
+class _LogCapture(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
-        if record.levelno >= logging.WARNING or message.startswith(_OF_SMTP):
-            self.said.append(message)
+        if record.levelno >= logging.WARNING or message.startswith(_SMTP_PREFIX):
+            self.messages.append(message)
 
 
 @contextmanager
-def _overheard() -> Iterator[list[str]]:
-    """Listen to the logs of Apprise and its HTTP client, and keep them to ourselves: they name addresses.
+def _captured_logs() -> Iterator[list[str]]:
+    """Collect what Apprise and its HTTP client log, and keep it out of our logs: it names addresses.
 
-    Warnings are dropped: they are about modules that Apprise's plugins import, for no user to mend.
+    Python warnings are dropped: they are about modules that Apprise's plugins import.
     """
-    listener = _Listener()
+    capture = _LogCapture()
     loggers = [logging.getLogger(name) for name in ("apprise", "urllib3")]
     before = [(logger.propagate, logger.level) for logger in loggers]
     for logger in loggers:
-        logger.addHandler(listener)
+        logger.addHandler(capture)
         logger.propagate = False
-    loggers[0].setLevel(logging.DEBUG)  # where what a mail server answered is told
+    loggers[0].setLevel(logging.DEBUG)  # the answers of mail servers are logged at this level
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield listener.said
+            yield capture.messages
     finally:
         for logger, (propagates, level) in zip(loggers, before, strict=True):
             logger.propagate = propagates
             logger.setLevel(level)
-            logger.removeHandler(listener)
+            logger.removeHandler(capture)
 
 
-_OF_SMTP: Final = "Socket Exception"
+_SMTP_PREFIX: Final = "Socket Exception"
 _STATUS: Final = re.compile(
     r"\b(?:error|status|code)\D{0,5}([1-5]\d\d)\b|\(([45]\d\d), b['\"]", re.IGNORECASE
 )
-"""A status as HTTP services say it, or as smtplib does: ``(550, b'no such user')``."""
+"""A status as HTTP services report it, or as smtplib does: ``(550, b'no such user')``."""
 
 
-def _reason(said: list[str]) -> str:
-    """Return in our own words what Apprise said: a status code at most."""
-    for message in said:
+def _reason(messages: list[str]) -> str:
+    """Return why sending failed, with nothing of Apprise's messages but a status code."""
+    for message in messages:
         status = _STATUS.search(message)
         if status:
             return f"was not accepted: status {status[1] or status[2]}"

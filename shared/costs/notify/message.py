@@ -1,7 +1,7 @@
-"""What is sent to one address: for chats a short text, for mails a page and its words, and perhaps a file.
+"""What is sent to one address: a short text for chats, HTML and plain text for mail, and perhaps a file.
 
-A report on its way is kept as a file of the cost storage until it was sent or given up. The queue has a
-notice of it, whose key names the file; a notice's own text says what it is about.
+A report is kept as a file in the cost storage until it was sent or given up. The queue has a notice for it,
+whose key names the file and whose text says what it is about.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 class Mail(NamedTuple):
-    """What a mail has in place of a message's text: its HTML, and the same in words."""
+    """The body of a mail: HTML, and the same as plain text."""
 
     html: str
     text: str
 
 
 class Attachment(NamedTuple):
-    """A file that goes with a message, where its service takes files."""
+    """A file sent with a message to services that accept files."""
 
     name: str
     media_type: str
@@ -44,7 +44,7 @@ class Attachment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A subject, a text and how loud it is."""
+    """A subject, a text and a level; for mail also HTML, for services that accept files an attachment."""
 
     subject: str
     text: str
@@ -54,21 +54,22 @@ class Message:
 
 
 def packed(message: Message) -> bytes:
-    """Return a message as it is kept until it was sent."""
-    file = message.attachment
+    """Return a message as the bytes that are stored until it was sent."""
+    attachment = message.attachment
     return json.dumps(
         {
             "subject": message.subject,
             "text": message.text,
             "level": message.level,
             "mail": message.mail,
-            "attachment": file and [file.name, file.media_type, b64encode(file.content).decode("ascii")],
+            "attachment": attachment
+            and [attachment.name, attachment.media_type, b64encode(attachment.content).decode("ascii")],
         }
     ).encode("ascii")
 
 
 def unpacked(data: bytes) -> Message:
-    """Return the message that was packed.
+    """Return the message that :func:`packed` stored.
 
     Raises:
         ValueError: it is damaged.
@@ -78,12 +79,12 @@ def unpacked(data: bytes) -> Message:
     True
     """
     try:
-        found = json.loads(data)
-        mail, file = found["mail"], found["attachment"]
+        fields = json.loads(data)
+        mail, file = fields["mail"], fields["attachment"]
         return Message(
-            found["subject"],
-            found["text"],
-            found["level"],
+            fields["subject"],
+            fields["text"],
+            fields["level"],
             Mail(*mail) if mail else None,
             Attachment(file[0], file[1], b64decode(file[2])) if file else None,
         )
@@ -92,7 +93,7 @@ def unpacked(data: bytes) -> Message:
 
 
 def filled(template: str, **values: object) -> str:
-    """Return a template of a mail with these values in it."""
+    """Render a mail template with these values."""
     return _environment().get_template(template).render(values).lstrip()
 
 
@@ -109,23 +110,23 @@ def _environment() -> Environment:
     )
 
 
-_LOUDNESS: Final[dict[Level, int]] = {"info": 0, "warning": 1, "critical": 2}
+_SEVERITY: Final[dict[Level, int]] = {"info": 0, "warning": 1, "critical": 2}
 _PERCENT: Final = re.compile(r"\((\d+(?:\.\d+)?)%\)")
 
 
 def digest(notices: Sequence[Notice]) -> Message:
-    """Return one message for one or more notices, as loud as the loudest.
+    """Return one message for one or more notices, at the highest of their levels.
 
     >>> from datetime import UTC, datetime
     >>> at = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
-    >>> told = dict(audience="rpatel", profile="", level="warning", made_at=at)
-    >>> digest([Notice(key="a", text="Budget threshold reached!", **told)]).subject
+    >>> fields = dict(audience="rpatel", profile="", level="warning", made_at=at)
+    >>> digest([Notice(key="a", text="Budget threshold reached!", **fields)]).subject
     'AI costs: Budget threshold reached!'
-    >>> print(digest([Notice(key=k, text=f"Budget {k}", **told) for k in "ab"]).text)
+    >>> print(digest([Notice(key=k, text=f"Budget {k}", **fields) for k in "ab"]).text)
     Budget a (2026-11-22 09:30 UTC)
     Budget b (2026-11-22 09:30 UTC)
     """
-    level = max((notice.level for notice in notices), key=_LOUDNESS.__getitem__)
+    level = max((notice.level for notice in notices), key=_SEVERITY.__getitem__)
     text = "\n".join(f"{notice.text} ({_when(notice)})" for notice in notices)
     about = f"{len(notices)} alerts" if len(notices) > 1 else notices[0].text.partition("|")[0].strip()
     subject = f"AI costs: {about}"
@@ -150,29 +151,29 @@ def _when(notice: Notice) -> str:
 
 
 KEY: Final = "report "
-"""What the key of a notice begins with that stands for a kept message; its file's name follows."""
+"""Prefix of the key of a notice for a stored message; the name of its file follows."""
 
 _SUFFIX: Final = ".json"
 _FRESH: Final = timedelta(days=1)
-"""A younger file may be of a notice that is about to be queued."""
+"""A younger file may belong to a notice that is about to be queued."""
 
 
-def is_letter(key: str) -> bool:
-    """Tell whether a notice with this key stands for a kept message."""
+def is_stored_message(key: str) -> bool:
+    """Tell whether a notice with this key is for a stored message."""
     return key.startswith(KEY)
 
 
 class StoredMessages:
-    """The messages that are kept in one cost storage, readable by its owner alone."""
+    """The messages stored in one cost storage, readable only by its owner."""
 
     def __init__(self, storage: CostStorage) -> None:
         self._folder = storage.root / "letters"
 
     def keep(self, name: str, message: Message) -> str:
-        """Keep a message under a name; return the key that its notice is to have.
+        """Store a message under a name; return the key for its notice.
 
         Raises:
-            CannotWrite: it cannot be kept.
+            CannotWrite: it cannot be stored.
         """
         secure_directory(self._folder)
         with replacing(self._path(name)) as draft:
@@ -180,7 +181,7 @@ class StoredMessages:
         return f"{KEY}{name}"
 
     def read(self, key: str) -> Message | str:
-        """Return the message of a notice, or why there is none."""
+        """Return the message of a notice, or why it cannot be read."""
         try:
             return unpacked(self._path(key.removeprefix(KEY)).read_bytes())
         except FileNotFoundError:
@@ -189,17 +190,17 @@ class StoredMessages:
             return f"its text cannot be read: {fault}"
 
     def drop(self, key: str) -> None:
-        """Forget the message of a notice that is not to be sent."""
+        """Delete the message of a notice that will not be sent."""
         with suppress(OSError):
             self._path(key.removeprefix(KEY)).unlink()
 
     def tidy(self, waiting: Collection[str], now: datetime) -> None:
-        """Forget the messages of which no notice waits, by their keys."""
+        """Delete the messages whose keys are not among those of the ``waiting`` notices."""
         with suppress(OSError):
-            for path in self._folder.glob(f"*{_SUFFIX}"):
-                age = now.timestamp() - path.stat().st_mtime
-                if f"{KEY}{path.stem}" not in waiting and age > _FRESH.total_seconds():
-                    path.unlink()
+            for file in self._folder.glob(f"*{_SUFFIX}"):
+                age = now.timestamp() - file.stat().st_mtime
+                if f"{KEY}{file.stem}" not in waiting and age > _FRESH.total_seconds():
+                    file.unlink()
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_SUFFIX}"

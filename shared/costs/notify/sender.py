@@ -1,10 +1,10 @@
-"""Sending what is queued: passes over the queue, and the process that makes them until it is done.
+"""Sending what is queued: one pass over the queue, and the process that makes passes until nothing is due.
 
-A notice is kept until it was sent to every address, again and again after failures, or given up. Addresses
+A notice is kept until it was sent to every address, with retries after failures, or given up. Addresses
 appear in the queue only as fingerprints.
 
-One sender runs per cost storage, by a lock on ``notify.lock``. It ends when nothing is due soon; what
-waits longer goes out when the next alert starts a sender, or with ``cost-dashboard notify send``.
+A cost storage has one sender at a time, by a lock on ``notify.lock``. It ends when nothing is due soon; what
+waits longer is sent when the next alert starts a sender, or with ``cost-dashboard notify send``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from ..storage import CostStorage
 from ..workspace import Clock
 from .addresses import Address, addresses_of, budget_for
 from .channel import send
-from .message import StoredMessages, digest, is_letter
+from .message import StoredMessages, digest, is_stored_message
 
 GATHER: Final = timedelta(seconds=3)
-"""How long a notice waits for others, to go out with them as one message."""
+"""How long a notice waits for others, so that they are sent as one message."""
 
 FIRST_RETRY: Final = timedelta(seconds=30)
 LONGEST_RETRY: Final = timedelta(hours=6)
@@ -41,7 +41,7 @@ KEPT: Final = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How one delivery of one notice went. ``fault`` is empty when it was accepted."""
+    """One attempt to deliver a notice to an address. ``fault`` is empty if it was accepted."""
 
     notice: Queued
     address: str
@@ -50,29 +50,31 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """How many notices wait, and those given up in the last days, with why."""
+    """How many notices wait, and those given up in the last days with the reason."""
 
     waiting: int
     given_up: tuple[tuple[str, str], ...]
 
 
 def due_at(queued: Queued, earlier: Delivery | None) -> datetime | None:
-    """Return when a notice may go to an address next; ``None`` when that is settled."""
+    """Return when a notice may be sent to an address next; ``None`` once it was sent or given up."""
     if earlier is None:
         return queued.notice.made_at + GATHER
     return earlier.next_at if earlier.state == "waiting" else None
 
 
 def note(notices: Notices, attempts: Iterable[Attempt], at: datetime) -> None:
-    """Remember how deliveries went, durably, and when the failed ones are tried again.
+    """Record durably how deliveries went, and when the failed ones are retried.
 
     Raises:
         StorageUnavailable: the state cannot be written.
 
     """
-    made = list(attempts)
-    earlier = {(d.notice, d.address): d for d in notices.deliveries({each.notice.id for each in made})}
-    notices.deliver([_delivery(each, earlier.get((each.notice.id, each.address)), at) for each in made])
+    done = list(attempts)
+    earlier = {(d.notice, d.address): d for d in notices.deliveries({attempt.notice.id for attempt in done})}
+    notices.deliver(
+        [_delivery(attempt, earlier.get((attempt.notice.id, attempt.address)), at) for attempt in done]
+    )
 
 
 def _delivery(attempt: Attempt, earlier: Delivery | None, at: datetime) -> Delivery:
@@ -87,7 +89,7 @@ def _delivery(attempt: Attempt, earlier: Delivery | None, at: datetime) -> Deliv
 
 
 def retry_after(attempts: int) -> timedelta:
-    """Return how long to wait after that many failed attempts: four times longer each time.
+    """Return the wait after that many failed attempts: it grows fourfold each time.
 
     >>> [str(retry_after(n)) for n in (1, 2, 3, 9)]
     ['0:00:30', '0:02:00', '0:08:00', '6:00:00']
@@ -96,7 +98,7 @@ def retry_after(attempts: int) -> timedelta:
 
 
 def status(notices: Notices, at: datetime) -> QueueStatus:
-    """Return what waits, and what was given up within the last 30 days.
+    """Return how many notices wait, and which were given up within the last 30 days.
 
     Raises:
         StorageUnavailable: the state cannot be read.
@@ -106,7 +108,7 @@ def status(notices: Notices, at: datetime) -> QueueStatus:
 
 
 LINGER: Final = timedelta(minutes=3)
-"""A sender waits for retries that are due within this time; for later ones it does not stay."""
+"""A sender waits for retries that are due within this time, and ends if all are due later."""
 
 LOOK_AGAIN_SECONDS: Final = 2.0
 """A waiting sender looks for new notices after this time."""
@@ -124,28 +126,28 @@ def deliver_digest(address: Address, notices: Sequence[Notice]) -> str:
 
 
 def name_of(notices: Sequence[Notice]) -> str:
-    """Return the name of a message: the same one when it is sent again."""
-    parts = sorted(f"{each.audience} {each.key} {each.made_at.isoformat()}" for each in notices)
+    """Return a digest that names the message of these notices; it is the same when they are sent again."""
+    parts = sorted(f"{notice.audience} {notice.key} {notice.made_at.isoformat()}" for notice in notices)
     return sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
-def deliver_from(letters: StoredMessages) -> Deliver:
-    """Return what sends alerts as one message, and a report, which is alone, as it is kept."""
+def deliver_from(messages: StoredMessages) -> Deliver:
+    """Return a function that sends alerts as one digest, and a report as its stored message."""
 
     def deliver(address: Address, notices: Sequence[Notice]) -> str:
-        if not is_letter(notices[0].key):
+        if not is_stored_message(notices[0].key):
             return deliver_digest(address, notices)
-        kept = letters.read(notices[0].key)
-        return kept if isinstance(kept, str) else send(address, kept, name_of(notices))
+        message = messages.read(notices[0].key)
+        return message if isinstance(message, str) else send(address, message, name_of(notices))
 
     return deliver
 
 
 @dataclass(frozen=True, slots=True)
 class SendPass:
-    """What one pass did. ``next_at`` is when the next delivery is due, ``None`` when none waits.
+    """What one pass did. ``next_at`` is when the next delivery is due, ``None`` if none waits.
 
-    ``faults`` says of each address that failed why.
+    ``faults`` are the addresses that failed, each with the reason.
     """
 
     sent: int = 0
@@ -168,7 +170,7 @@ class Sender:
     deliver: Deliver = deliver_digest
 
     def deliver_due(self, now: datetime, *, at_once: bool = False) -> SendPass:
-        """Send everything that is due, each address getting one message of all alerts, and its reports.
+        """Send everything that is due: to each address one digest of all alerts, and each report by itself.
 
         With ``at_once``, what waits for a later retry is sent too.
 
@@ -179,7 +181,7 @@ class Sender:
         """
         sent, faults = 0, []
         for batch in self._due(now, at_once=at_once):
-            fault = self.deliver(batch.address, [_as_read(queued.notice) for queued in batch.due])
+            fault = self.deliver(batch.address, [_converted(queued.notice) for queued in batch.due])
             note(self.queue, [Attempt(q, batch.address.fingerprint, fault) for q in batch.due], now)
             if fault:
                 faults.append((batch.address.name, fault))
@@ -188,33 +190,35 @@ class Sender:
         return SendPass(sent, self._tidy(now), tuple(faults))
 
     def next_due(self) -> datetime | None:
-        """Return when the next delivery is due; ``None`` when none waits."""
-        return min((due for _, _, due in self._open()), default=None)
+        """Return when the next delivery is due; ``None`` if none waits."""
+        return min((due for _, _, due in self._unsettled()), default=None)
 
     def _due(self, now: datetime, *, at_once: bool) -> list[_DeliveryBatch]:
         batches: dict[tuple[str, str], _DeliveryBatch] = {}
-        for queued, address, due in self._open():
+        for queued, address, due in self._unsettled():
             if at_once or due <= now:
                 key = queued.notice.key
-                apart = key if is_letter(key) else ""
-                batches.setdefault((address.fingerprint, apart), _DeliveryBatch(address)).due.append(queued)
+                own_message = key if is_stored_message(key) else ""
+                batches.setdefault((address.fingerprint, own_message), _DeliveryBatch(address)).due.append(
+                    queued
+                )
         return list(batches.values())
 
     def _tidy(self, now: datetime) -> datetime | None:
-        """Mark what has nowhere left to go as done; return when the rest is due."""
-        there = self.queue.waiting()
-        still_open = {queued.id: due for queued, _, due in sorted(self._open(), key=_later_first)}
-        done = [queued.id for queued in there if queued.id not in still_open]
+        """Mark notices that are settled for every address as done; return when the next one is due."""
+        waiting = self.queue.waiting()
+        still_open = {queued.id: due for queued, _, due in sorted(self._unsettled(), key=_later_first)}
+        done = [queued.id for queued in waiting if queued.id not in still_open]
         if done:
             self.queue.finish(done, now - KEPT)
         return min(still_open.values(), default=None)
 
-    def _open(self) -> Iterator[tuple[Queued, Address, datetime]]:
-        """Yield each delivery that is not settled, with when it is due."""
+    def _unsettled(self) -> Iterator[tuple[Queued, Address, datetime]]:
+        """Yield each delivery that was neither accepted nor given up, with the instant at which it is due."""
         profiles: dict[str, Profile | FileRefused] = {}
-        there = self.queue.waiting()
-        earlier = {(d.notice, d.address): d for d in self.queue.deliveries([each.id for each in there])}
-        for queued in there:
+        waiting = self.queue.waiting()
+        earlier = {(d.notice, d.address): d for d in self.queue.deliveries([queued.id for queued in waiting])}
+        for queued in waiting:
             for address in self._addresses(queued.notice, profiles):
                 due = due_at(queued, earlier.get((queued.id, address.fingerprint)))
                 if due is not None:
@@ -233,8 +237,8 @@ def _later_first(delivery: tuple[Queued, Address, datetime]) -> float:
     return -delivery[2].timestamp()
 
 
-def _as_read(notice: Notice) -> Notice:
-    """Return a notice with its amounts in the currency of its profile, at the rate of its day."""
+def _converted(notice: Notice) -> Notice:
+    """Return a notice with its amounts in its profile's currency, at the rate of the day it was made."""
     profile = _profile(notice.profile)
     if isinstance(profile, FileRefused):
         return notice
@@ -250,7 +254,7 @@ def _profile(path: str) -> Profile | FileRefused:
 
 
 def run(storage: CostStorage, sender: Sender, clock: Clock, wait: Wait = time.sleep) -> None:
-    """Send until nothing is due soon. Ends at once where another sender is at work, or the storage is gone.
+    """Send until nothing is due soon. Return at once if another sender is running or the storage is gone.
 
     Raises:
         StorageUnavailable: the queue cannot be read or written.
@@ -258,12 +262,12 @@ def run(storage: CostStorage, sender: Sender, clock: Clock, wait: Wait = time.sl
 
     """
     while storage.root.is_dir():
-        with _alone(storage) as alone:
-            if not alone:
+        with _only_sender(storage) as is_only:
+            if not is_only:
                 return
             _send_until_quiet(storage, sender, clock, wait)
-        # Looked at once more without the lock: a notice may have come after the last look within it,
-        # from a process whose own sender found the lock taken.
+        # Look again without the lock: another process may have queued a notice after the last pass, and its
+        # sender ended because this one still held the lock.
         if not storage.root.is_dir() or not _is_soon(sender.next_due(), clock()):
             return
 
@@ -273,7 +277,7 @@ def _is_soon(due: datetime | None, now: datetime) -> bool:
 
 
 def _send_until_quiet(storage: CostStorage, sender: Sender, clock: Clock, wait: Wait) -> None:
-    while storage.root.is_dir():  # looking at the queue would make one anew that was removed meanwhile
+    while storage.root.is_dir():  # opening the queue would recreate a storage that was removed meanwhile
         due = sender.deliver_due(clock()).next_at
         if due is None or not _is_soon(due, clock()):
             return
@@ -281,8 +285,8 @@ def _send_until_quiet(storage: CostStorage, sender: Sender, clock: Clock, wait: 
 
 
 @contextmanager
-def _alone(storage: CostStorage) -> Iterator[bool]:
-    """Hold the one lock of senders of this storage, or say that another has it."""
+def _only_sender(storage: CostStorage) -> Iterator[bool]:
+    """Hold the sender lock of this storage; yields false if another process has it."""
     file = open_file(storage.root / "notify.lock", write=True, create=True)
     try:
         yield lock(file, 0.0)

@@ -57,10 +57,10 @@ class Repeats:
         return Repetitions(self._workspace.requests, self._workspace.clock, self._told)
 
     def _told(self, bound: Bound, request: str, level: Level, text: str) -> None:
-        from ..notify.telling import tell_of_repetition  # only for a loop, which is rare
+        from ..notify.alerts import notify_repetition  # only for a loop, which is rare
 
         try:
-            tell_of_repetition(self._workspace, bound.owner or "", f"{bound.scope} {request}", level, text)
+            notify_repetition(self._workspace, bound.owner or "", f"{bound.scope} {request}", level, text)
         except StorageUnavailable as fault:
             log.warning("nobody is told of a repeated request: %s", fault)
 

@@ -198,11 +198,11 @@ class BudgetWatch:
         self._told_here.update(_key(c) for c in fresh)
         if not fresh:
             return []
-        undisturbed("shared.costs.notify.telling")
-        from ..notify.telling import fire_and_tell  # only for a crossing, which is rare
+        undisturbed("shared.costs.notify.alerts")
+        from ..notify.alerts import notify_crossings  # only for a crossing, which is rare
 
         try:
-            return fire_and_tell(self._workspace, fresh)
+            return notify_crossings(self._workspace, fresh)
         except StorageUnavailable as fault:
             log.warning("alerts may be told more than once: %s", fault)
             return fresh

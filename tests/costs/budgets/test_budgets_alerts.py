@@ -14,7 +14,7 @@ import pytest
 from shared.costs.budgets.limits import Crossing, Limit, Scope
 from shared.costs.errors import StorageUnavailable
 from shared.costs.money import from_usd
-from shared.costs.notify.telling import fire
+from shared.costs.notify.alerts import fire
 from shared.costs.periods import month, zone
 from shared.costs.rollup import Query
 from shared.costs.store.notices import LocalNotices

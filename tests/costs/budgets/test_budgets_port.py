@@ -38,7 +38,7 @@ from shared.costs.budgets.port import (
 from shared.costs.budgets.scopes import CallScope, Labels
 from shared.costs.errors import BudgetExceeded, Denial, StorageBusy
 from shared.costs.money import Nanos, from_usd
-from shared.costs.notify.telling import fire
+from shared.costs.notify.alerts import fire
 from shared.costs.periods import month, zone
 from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import Dimension, Group, Query

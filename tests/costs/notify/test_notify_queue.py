@@ -21,7 +21,7 @@ from shared.costs.budgets.port import Notice
 from shared.costs.extras import install_command
 from shared.costs.money import from_usd
 from shared.costs.notify import __main__ as process
-from shared.costs.notify import telling
+from shared.costs.notify import alerts
 from shared.costs.notify.addresses import Address, budget_for
 from shared.costs.notify.channel import MissingNotifyExtra
 from shared.costs.notify.message import digest
@@ -333,13 +333,13 @@ def test_a_crossing_wakes_a_sender_that_outlives_the_stage(
         monkeypatch.setenv("HOOK_A", f"json://127.0.0.1:{web.port}/a")
         monkeypatch.setenv("HOOK_B", f"json://127.0.0.1:{web.port}/b")
         web.hold = threading.Event()
-        assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
+        assert alerts.notify_crossings(workspace, [CROSSED]) == [CROSSED]
         assert len(workspace.notices.waiting()) == 1  # it did not wait for a server that does not answer
         web.hold.set()
         taken = sorted((web.taken.get(timeout=PATIENCE_S) for _ in range(2)), key=lambda one: one.path)
         assert [one.path for one in taken] == ["/a", "/b"]
         assert "Budget limit reached! $50.00 / $50.00 (100.0%)" in taken[0].data["message"]
-        assert telling.fire_and_tell(workspace, [CROSSED]) == []
+        assert alerts.notify_crossings(workspace, [CROSSED]) == []
         _until_nobody_sends(storage)
         assert workspace.notices.waiting() == []
 
@@ -362,7 +362,7 @@ def test_a_call_that_crosses_a_limit_is_heard_of(
 def test_a_month_on_course_to_pass_its_limit_is_told_of_once_beside_its_thresholds(
     storage: CostStorage, profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telling, "wake", lambda _storage: None)
+    monkeypatch.setattr(alerts, "wake", lambda _storage: None)
     november = parse_month("2026-11", ZoneInfo("UTC"))
     limit = CROSSED.limit._replace(period=november)
     foreseen = foresee(Spending(limit, from_usd(30)), from_usd("93.85"))
@@ -370,8 +370,8 @@ def test_a_month_on_course_to_pass_its_limit_is_told_of_once_beside_its_threshol
     worse = foreseen._replace(projected=from_usd("99"))
     reached = CROSSED._replace(limit=limit)
     with workspace_of(storage, profile) as workspace:
-        assert telling.fire_and_tell(workspace, [foreseen]) == [foreseen]
-        assert telling.fire_and_tell(workspace, [worse, reached]) == [reached]
+        assert alerts.notify_crossings(workspace, [foreseen]) == [foreseen]
+        assert alerts.notify_crossings(workspace, [worse, reached]) == [reached]
         first, second = (queued.notice for queued in workspace.notices.waiting())
     assert (first.level, second.level) == ("warning", "critical")
     assert "on course for $93.85 by month end!" in first.text
@@ -389,14 +389,14 @@ def _until_nobody_sends(storage: CostStorage) -> None:
 def test_only_those_with_an_address_are_told(
     storage: CostStorage, profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telling, "wake", lambda _storage: pytest.fail("woke a sender for nobody"))
+    monkeypatch.setattr(alerts, "wake", lambda _storage: pytest.fail("woke a sender for nobody"))
     nobody = CROSSED._replace(limit=CROSSED.limit._replace(scope=Scope("bob", "month")))
     organisation = CROSSED._replace(limit=CROSSED.limit._replace(scope=Scope(None, "month")))
     with workspace_of(storage, profile) as workspace:
-        assert telling.fire_and_tell(workspace, [nobody]) == [nobody]
+        assert alerts.notify_crossings(workspace, [nobody]) == [nobody]
         assert workspace.notices.waiting() == []
-        assert telling.notice_of(nobody, workspace.profile, NOW) is None
-        notice = telling.notice_of(organisation, workspace.profile, NOW)
+        assert alerts.notice_of(nobody, workspace.profile, NOW) is None
+        notice = alerts.notice_of(organisation, workspace.profile, NOW)
     assert notice is not None
     assert (notice.audience, notice.level) == ("", "critical")
 
@@ -406,7 +406,7 @@ def test_without_apprise_the_notice_waits_and_the_log_says_so(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with workspace_of(storage, profile) as workspace, caplog.at_level(logging.WARNING):
-        assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
+        assert alerts.notify_crossings(workspace, [CROSSED]) == [CROSSED]
         assert len(workspace.notices.waiting()) == 1
     assert install_command("notify") in caplog.text
 
@@ -420,7 +420,7 @@ def test_a_sender_that_cannot_start_leaves_the_queue_and_the_stage_alone(
     monkeypatch.setattr("subprocess.run", failing)
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: True)
     with workspace_of(storage, profile) as workspace, caplog.at_level(logging.WARNING):
-        assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
+        assert alerts.notify_crossings(workspace, [CROSSED]) == [CROSSED]
         assert len(workspace.notices.waiting()) == 1
     assert "no sender could be started" in caplog.text
 
@@ -435,9 +435,9 @@ def test_an_alert_is_never_told_without_being_queued(
         with monkeypatch.context() as patch:
             patch.setattr("shared.costs.store.notices._queue", killed)
             with pytest.raises(KeyboardInterrupt):
-                telling.fire_and_tell(workspace, [CROSSED])
-        monkeypatch.setattr(telling, "wake", lambda _storage: None)
-        assert telling.fire_and_tell(workspace, [CROSSED]) == [CROSSED]
+                alerts.notify_crossings(workspace, [CROSSED])
+        monkeypatch.setattr(alerts, "wake", lambda _storage: None)
+        assert alerts.notify_crossings(workspace, [CROSSED]) == [CROSSED]
         assert len(workspace.notices.waiting()) == 1
 
 

@@ -65,7 +65,7 @@ def test_one_that_is_reserved_again_and_again_is_denied(
 
 def test_who_has_an_address_is_told_once_a_day(job_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     woken: list[CostStorage] = []
-    monkeypatch.setattr("shared.costs.notify.telling.wake", woken.append)
+    monkeypatch.setattr("shared.costs.notify.alerts.wake", woken.append)
     (job_dir.parents[1] / "profile.yaml").write_text(
         "budget: {guard: {same_request: 2}, notify: ['json://127.0.0.1:9']}\n"
     )

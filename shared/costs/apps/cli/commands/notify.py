@@ -16,9 +16,9 @@ from ....formats.mail import brief, mail_of
 from ....formats.page import figure_text
 from ....formats.pdf import MissingPdfExtra
 from ....notify.addresses import Address, addresses_of, budget_for
+from ....notify.alerts import wake
 from ....notify.message import Attachment, Message, StoredMessages
 from ....notify.sender import QueueStatus, Sender, SendPass, deliver_digest, deliver_from, status
-from ....notify.telling import wake
 from ....periods import previous_month
 from ....reports.document import Column, Figure, Note, Report, Table
 from ....reports.queries import month_of

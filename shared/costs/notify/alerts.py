@@ -1,7 +1,7 @@
-"""From a crossing, told once, to a queued notice and a sender that is on its way: all a stage ever does.
+"""Alerts from a stage: each crossing is reported once, its notice queued, and a sender started.
 
-Nothing waits for a network: queuing is part of the transaction that marks the alert as reported,
-and starting the sender takes some milliseconds.
+Nothing waits for a network: queuing is part of the transaction that marks the alert as reported, and starting
+the sender takes some milliseconds.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
     from ..workspace import Workspace
 
 NoticeFor = Callable[[Crossing], Notice | None]
-"""Gives the notice that is to be sent of a crossing; ``None`` where nobody wants one."""
+"""Returns the notice to send for a crossing; ``None`` if it has no recipient."""
 
 
 def fire(
-    notices: Notices, crossed: Iterable[Crossing], at: datetime, notice_for: NoticeFor = lambda _: None
+    notices: Notices, crossings: Iterable[Crossing], at: datetime, notice_for: NoticeFor = lambda _: None
 ) -> list[Crossing]:
-    """Return the crossings that nobody was told of yet, and remember them as told.
+    """Return the crossings that were not reported yet, and mark them as reported.
 
-    What ``notice_for`` gives for them is queued with that: both are kept, or neither. Of two processes
-    that ask at once exactly one gets a crossing. Lower thresholds of the same scope and period count as
-    told with it: falling back below the higher one is no news.
+    Their notices from ``notice_for`` are queued in the same transaction: both are kept, or neither. If two
+    processes call this at once, exactly one gets a crossing. Lower thresholds of the same scope and period
+    count as reported with it, so that falling back below the higher one alerts nobody.
 
     Raises:
-        StorageUnavailable: the state cannot be read or written; nothing was remembered.
+        StorageUnavailable: the state cannot be read or written; nothing was marked.
 
     """
-    candidates = list(crossed)
+    candidates = list(crossings)
     if not candidates:
         return []
-    alarms = [_alarm(each, notice_for(each)) for each in candidates]
-    return [candidates[place] for place in notices.fire(alarms, at)]
+    alarms = [_alarm(crossing, notice_for(crossing)) for crossing in candidates]
+    return [candidates[index] for index in notices.fire(alarms, at)]
 
 
-def _alarm(crossed: Crossing, notice: Notice | None) -> Alarm:
-    reached = sorted({t for t in (*crossed.limit.thresholds, FULL) if t <= crossed.threshold})
-    return Alarm(crossed.limit.scope.key, crossed.span, crossed.threshold, tuple(reached), notice)
+def _alarm(crossing: Crossing, notice: Notice | None) -> Alarm:
+    reached = sorted({t for t in (*crossing.limit.thresholds, FULL) if t <= crossing.threshold})
+    return Alarm(crossing.limit.scope.key, crossing.span, crossing.threshold, tuple(reached), notice)
 
 
 log = logging.getLogger("shared.cost_tracker")
@@ -60,43 +60,43 @@ _PACKAGE_ROOT: Final = Path(__file__).resolve().parents[3]
 """The directory that holds ``shared``: the sender must import the same code."""
 
 
-def fire_and_tell(workspace: Workspace, crossed: Sequence[Crossing]) -> list[Crossing]:
-    """Return the crossings that are new, and have them sent to whom the profile names.
+def notify_crossings(workspace: Workspace, crossings: Sequence[Crossing]) -> list[Crossing]:
+    """Return the crossings that are new, and send them to the addresses that the profile names.
 
     They are marked as reported and queued in one transaction, so a crash loses no notice.
 
     Raises:
-        StorageUnavailable: the state cannot be used; nothing was remembered or queued.
+        StorageUnavailable: the state cannot be used; nothing was marked or queued.
 
     """
     profile, now = workspace.loaded_profile().profile, workspace.clock()
-    new = fire(workspace.notices, crossed, now, lambda each: notice_of(each, profile, now))
-    if any(_has_reader(profile, each) for each in new):
+    new = fire(workspace.notices, crossings, now, lambda crossing: notice_of(crossing, profile, now))
+    if any(_has_recipient(profile, crossing) for crossing in new):
         wake(workspace.storage)
     return new
 
 
-def _has_reader(profile: Profile, crossed: Crossing) -> bool:
-    return has_address(budget_for(profile, crossed.limit.scope.owner or ""))
+def _has_recipient(profile: Profile, crossing: Crossing) -> bool:
+    return has_address(budget_for(profile, crossing.limit.scope.owner or ""))
 
 
-def notice_of(crossed: Crossing, profile: Profile, at: datetime) -> Notice | None:
-    """Return the notice of a crossing; ``None`` where it has nobody to go to."""
-    if not _has_reader(profile, crossed):
+def notice_of(crossing: Crossing, profile: Profile, at: datetime) -> Notice | None:
+    """Return the notice for a crossing; ``None`` if the profile names no address for it."""
+    if not _has_recipient(profile, crossing):
         return None
-    scope = crossed.limit.scope
+    scope = crossing.limit.scope
     return Notice(
         audience=scope.owner or "",
         profile=_address_book(profile),
-        key=f"{scope.key} {crossed.span} {crossed.threshold}",
-        level="critical" if crossed.critical else "warning",
-        text=f"{message(crossed)} | {scope}",
+        key=f"{scope.key} {crossing.span} {crossing.threshold}",
+        level="critical" if crossing.critical else "warning",
+        text=f"{message(crossing)} | {scope}",
         made_at=at,
     )
 
 
-def tell_of_repetition(workspace: Workspace, audience: str, key: str, level: Level, text: str) -> None:
-    """Have somebody (empty: the organisation) told of a request that is sent again and again, once a day.
+def notify_repetition(workspace: Workspace, audience: str, key: str, level: Level, text: str) -> None:
+    """Alert a user (empty: the organisation) to a request that is sent again and again, once a day.
 
     Raises:
         StorageUnavailable: the state cannot be used; nothing was queued.
@@ -122,7 +122,7 @@ def _address_book(profile: Profile) -> str:
 
 
 def wake(storage: CostStorage) -> None:
-    """Start a sender that outlives this process. Where that fails, the log says so and the queue keeps."""
+    """Start a sender that outlives this process. If that fails, log a warning: the notices stay queued."""
     from importlib.util import find_spec
 
     if find_spec("apprise") is None:
@@ -137,7 +137,7 @@ def wake(storage: CostStorage) -> None:
 
 
 def _run_detached(command: list[str], environ: dict[str, str]) -> None:
-    """Start a process through a shell that ends at once: it is nobody's child, and leaves no zombie."""
+    """Start a process through a shell that ends at once, so that it is not our child and leaves no zombie."""
     import subprocess
 
     subprocess.run(
