@@ -320,6 +320,21 @@ def test_init_writes_what_can_be_read_and_leaves_what_is_there(tmp_path: Path, d
     assert "7" in (config / "profile.yaml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("profile.yaml", "budget: [\n"), ("profile.yaml", "budgett: {}\n"), ("prices.yaml", "modells: {}\n")],
+)
+def test_init_says_why_a_file_that_is_there_cannot_be_used(
+    name: str, text: str, tmp_path: Path, dashboard: Dashboard
+) -> None:
+    (tmp_path / name).write_text(text)
+    ran = dashboard("init", tmp_path)
+    assert (ran.code, f"{name}:" in "".join(ran.out.split()), "Next:" in ran.out) == (0, True, False)
+    [fault] = dashboard("init", tmp_path, "--json").json()["faults"]
+    assert name in fault
+    assert (tmp_path / name).read_text() == text
+
+
 @pytest.mark.parametrize("name", ["csv", "json", "jsonl"])
 def test_export_entries(name: str, jobs: Path, tmp_path: Path, dashboard: Dashboard) -> None:
     target = tmp_path / f"entries.{name}"

@@ -235,6 +235,21 @@ def test_another_currency_is_recognised_and_converted(
     assert found.currencies == ({} if given else {"EUR": pytest.approx(1 / 0.86, rel=1e-4)})
 
 
+@pytest.mark.parametrize(("currency", "rate"), [("EUR", "0.8613"), ("JPY", "155.23"), ("KRW", "1472.4")])
+def test_a_rate_that_is_told_serves_as_the_rate_of_the_bill(
+    currency: str, rate: str, tmp_path: Path, catalogue: Catalogue
+) -> None:
+    of = world("openai")
+    of.currency, of.rate = currency, Decimal(rate)
+    found = compared("openai-costs", of, tmp_path, catalogue)
+    report = reconciled_report(ReconcileFacts(["bill"], found))
+    told = [each.note for each in found.differences if each.reason == "currency"]
+    told += [note.text for note in report.notes if "Give its rate" in note.text]
+    assert len(told) == 2
+    for text in told:
+        assert float(text.partition(" USD")[0].rpartition(" ")[2]) == pytest.approx(1 / float(rate), rel=1e-5)
+
+
 def test_amounts_that_take_a_rate_nobody_knows_are_unknown_and_not_nothing(
     tmp_path: Path, catalogue: Catalogue
 ) -> None:

@@ -175,3 +175,12 @@ class Comparison:
 
 
 _KEPT: Final = 100
+
+
+def rate_text(rate: float) -> str:
+    """Return what one of a currency is in USD as ``--rate`` takes it, in six significant digits.
+
+    >>> rate_text(1.16), rate_text(1 / 155.23), rate_text(1 / 26_300)
+    ('1.16', '0.00644205', '0.0000380228')
+    """
+    return f"{Decimal(f'{rate:.6g}'):f}"

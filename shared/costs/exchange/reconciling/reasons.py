@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from ...money import Nanos
 from .calls import OurCall, kinds_of
-from .differences import Comparison, Difference, Kind, Reason
+from .differences import Comparison, Difference, Kind, Reason, rate_text
 from .sums import Billed, ComparedSums, ComparisonKey, RecordedSums, day_after, day_of, end_of
 
 CallsOf = Callable[[frozenset[tuple[str | None, str]], tzinfo], Iterable[OurCall]]
@@ -232,7 +232,9 @@ class ServiceExplanation:
             self._into.currencies[names] = None
             return None
         self._into.currencies[names] = float(rate)
-        note = f"{names}: one is {rate:.4f} USD throughout; give the rate of the bill with --rate"
+        note = (
+            f"{names}: one is {rate_text(float(rate))} USD throughout; give the rate of the bill with --rate"
+        )
         self._report("currency", factor=float(1 / rate), note=note)
         return rate
 

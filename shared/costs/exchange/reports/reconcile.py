@@ -28,7 +28,7 @@ from ...reports.reader import Reader
 from ...reports.spec import SPAN, Option, OptionGroup, Spec, with_formats
 from ..bills import bill_format_for, bill_formats
 from ..reconciling.adjusting import Adjuster
-from ..reconciling.differences import TEXTS, Comparison, Difference, Kind, Reason
+from ..reconciling.differences import TEXTS, Comparison, Difference, Kind, Reason, rate_text
 from ..reconciling.run import Bill, BillComparison, ComparisonTerms
 from ..shelf import BatchWriter, alone
 
@@ -300,9 +300,8 @@ def _notes(facts: ReconcileFacts) -> Iterator[Note]:
             f"{plural(len(young), 'difference is', 'differences are')} provisional: the bill may change."
         )
     for names, rate in found.currencies.items():
-        known = (
-            f"one {names} is about {rate:.4f} USD by the amounts themselves" if rate else "no rate fits them"
-        )
+        fits = f"one {names} is about {rate_text(rate)} USD by the amounts themselves" if rate else ""
+        known = fits or "no rate fits them"
         yield Note(f"The bill is in {names}; {known}. Give its rate: --rate {names.partition(',')[0]}=RATE.")
     unknown = [one for one in found.apart if one.nanos is None]
     if unknown:

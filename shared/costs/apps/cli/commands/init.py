@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ....errors import WrongUsage
+from ....errors import CostError, WrongUsage
 from ....platform import create_file, sync, with_home
-from ....profile.loading import PROFILE_NAME
+from ....pricing.catalogue import Catalogue
+from ....profile.loading import PROFILE_NAME, load_profile
 from ....reports.document import Column, Note, Report, Table
 from ....shipped import DATA
 from ....workspace import PRICES_NAME
@@ -39,8 +41,19 @@ def command(app: App, directory: Path | None) -> None:
         raise WrongUsage("give DIRECTORY or --profile, not both")
     profile = app.profile or with_home(directory or Path("config")) / PROFILE_NAME
     profile.parent.mkdir(parents=True, exist_ok=True)
-    places = {PROFILE_NAME: profile, PRICES_NAME: profile.with_name(PRICES_NAME)}
-    app.show(_report({place: _copy(DATA / "templates" / name, place) for name, place in places.items()}))
+    prices = profile.with_name(PRICES_NAME)
+    places = {PROFILE_NAME: profile, PRICES_NAME: prices}
+    done = {place: _copy(DATA / "templates" / name, place) for name, place in places.items()}
+    app.show(_report(done, [*_faults(profile, prices)]))
+
+
+def _faults(profile: Path, prices: Path) -> Iterator[str]:
+    """Yield why a file that was there cannot be used."""
+    for read in (lambda: load_profile(profile), lambda: Catalogue.load(None, prices)):
+        try:
+            read()
+        except CostError as fault:
+            yield str(fault)
 
 
 def _copy(template: Traversable, target: Path) -> bool:
@@ -54,13 +67,17 @@ def _copy(template: Traversable, target: Path) -> bool:
     return True
 
 
-def _report(done: dict[Path, bool]) -> Report:
+def _report(done: dict[Path, bool], faults: Sequence[str]) -> Report:
     rows = tuple(
         (str(path), "written" if new else "was there, left alone") for path, new in sorted(done.items())
     )
+    following = Note("Next: edit the limits, then see cost-dashboard show-budget.")
     return Report(
         title="Settings to start from",
         tables=(Table("File", (Column("file", "File"), Column("state", "State")), rows),),
-        notes=(Note("Next: edit the limits, then see cost-dashboard show-budget."),),
-        data={"files": [{"path": path, "written": state == "written"} for path, state in rows]},
+        notes=tuple(Note(fault, "warning") for fault in faults) or (following,),
+        data={
+            "files": [{"path": path, "written": state == "written"} for path, state in rows],
+            "faults": [*faults],
+        },
     )
