@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,18 +16,18 @@ from shared.costs.reports.document import Report
 from shared.costs.reports.show_job import receipt_report
 from shared.costs.reports.statement import statement_report
 from tests.costs.formats.test_formats_html import report
+from tests.support.browser import launched, needs_chromium, violations
 from tests.support.elapsed import PATIENCE_S
 from tests.support.history import busy_month, entry
 from tests.support.statement import receipt_facts, statement_facts
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PHONE, DESK = 390, 1280
 WIDTHS = (PHONE, 800, DESK)
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+pytestmark = needs_chromium
 
 PAGES: dict[str, Report] = {
     "month": statement_report(statement_facts(busy_month())),
@@ -37,59 +37,50 @@ PAGES: dict[str, Report] = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 Scheme = Literal["light", "dark"]
 
 
 class Show:
-    """Opens a page of ``PAGES``; fails where the browser has something to say about it."""
+    """Opens pages in one tab; fails where the browser has something to say of one."""
 
-    def __init__(self, browser: Browser, folder: Path) -> None:
-        self._browser, self._file = browser, folder / "page.html"
-        self._contexts: list[BrowserContext] = []
+    def __init__(self, tab: Page, folder: Path) -> None:
+        self._tab, self._file = tab, folder / "page.html"
+        self._said: list[str] = []
+        tab.set_default_timeout(PATIENCE_S * 1000)
+        tab.on("console", lambda message: self._said.append(message.text))
+        tab.on("pageerror", lambda fault: self._said.append(str(fault)))
 
     def __call__(self, name: str, width: int = DESK, scheme: Scheme = "light") -> Page:
-        viewport = {"width": width, "height": 900}
-        context = self._browser.new_context(viewport=viewport, color_scheme=scheme)  # type: ignore[arg-type]  # a TypedDict
-        self._contexts.append(context)
-        self._file.write_text(render(PAGES[name]), encoding="utf-8")
-        context.set_default_timeout(PATIENCE_S * 1000)
-        page, said = context.new_page(), []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda fault: said.append(str(fault)))
-        page.goto(self._file.as_uri())
-        page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
-        assert said == []
-        return page
+        look(self._tab, width, scheme)
+        self.open(render(PAGES[name]))
+        self._tab.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+        return self._tab
 
-    def close(self) -> None:
-        for context in self._contexts:
-            context.close()
+    def open(self, html: str) -> Page:
+        self._said.clear()
+        self._file.write_text(html, encoding="utf-8")
+        self._tab.goto(self._file.as_uri())
+        assert self._said == []
+        return self._tab
 
 
-@pytest.fixture
-def shown(browser: Browser, tmp_path: Path) -> Iterator[Show]:
-    show = Show(browser, tmp_path)
-    yield show
-    show.close()
+def look(page: Page, width: int, scheme: Scheme = "light") -> None:
+    """Show a page on a screen of this width, in these colours."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(media="screen", color_scheme=scheme)
 
 
-def test_a_mail_fits_a_phone_whatever_names_it_has(browser: Browser, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
+    with launched() as browser:
+        yield Show(browser.new_page(), tmp_path_factory.mktemp("shown"))
+
+
+def test_a_mail_fits_a_phone_whatever_names_it_has(shown: Show) -> None:
     mail = report("one_very_long_name_without_any_place_to_break_it_at" * 4)
-    (tmp_path / "mail.html").write_text(mail_of(mail, "foot").html, encoding="utf-8")
-    page = browser.new_page(viewport={"width": 360, "height": 900})
-    page.goto((tmp_path / "mail.html").as_uri())
+    page = shown.open(mail_of(mail, "foot").html)
+    look(page, 360)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    page.close()
 
 
 # Relative luminance and contrast: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
@@ -112,35 +103,30 @@ FAINTEST = """(parts) => {
 }"""
 
 
-@pytest.mark.parametrize(("scheme", "colour"), [("light", "rgb(246, 247, 249)"), ("dark", "rgb(19, 22, 26)")])
-def test_nothing_overflows_nothing_is_requested_and_bars_can_be_seen(
-    scheme: Scheme, colour: str, shown: Show
-) -> None:
-    for name in PAGES:
-        page = shown(name, DESK, scheme)
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            which = f"{name} at {width}"
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, which
-            assert page.evaluate("performance.getEntriesByType('resource').length") == 0, which
-            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == colour, which
-            # WCAG 2.2, 1.4.11 and 1.4.3
-            assert page.evaluate(FAINTEST, "rect[class^=part-], rect.bar, .gauge rect:last-child") >= 3, which
-            assert page.evaluate(FAINTEST, "svg text") >= 4.5, which
+COLOURS: dict[Scheme, str] = {"light": "rgb(246, 247, 249)", "dark": "rgb(19, 22, 26)"}
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(PHONE, "light"), (DESK, "dark")])
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_overflows_nothing_is_requested_and_bars_can_be_seen(name: str, shown: Show) -> None:
+    page = shown(name)
+    for (scheme, colour), width in product(COLOURS.items(), WIDTHS):
+        look(page, width, scheme)
+        which = f"{scheme} at {width}"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, which
+        assert page.evaluate("performance.getEntriesByType('resource').length") == 0, which
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == colour, which
+        # WCAG 2.2, 1.4.11 and 1.4.3
+        assert page.evaluate(FAINTEST, "rect[class^=part-], rect.bar, .gauge rect:last-child") >= 3, which
+        assert page.evaluate(FAINTEST, "svg text") >= 4.5, which
+
+
 @pytest.mark.parametrize("name", ["month", "any"])
-def test_axe_finds_no_violation_and_nothing_that_it_cannot_judge(
-    name: str, width: int, scheme: Scheme, shown: Show
-) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(shown(name, width, scheme)).response
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
-    unjudged = [node["html"] for each in found["incomplete"] for node in each["nodes"]]
-    # Texts of a drawing are images to axe: FAINTEST looks at them.
-    assert [html for html in unjudged if not html.startswith("<text")] == []
+def test_axe_finds_no_violation_and_nothing_that_it_cannot_judge(name: str, shown: Show) -> None:
+    page = shown(name)
+    looks: list[tuple[int, Scheme]] = [(PHONE, "light"), (DESK, "dark")]
+    for width, scheme in looks:
+        look(page, width, scheme)
+        assert violations(page) == [], f"{scheme} at {width}"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -161,13 +147,14 @@ CENTRES = """(chart) => {
 }"""
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_labels_stand_under_their_bars(width: int, shown: Show) -> None:
-    page = shown("month", width)
+def test_labels_stand_under_their_bars(shown: Show) -> None:
+    page = shown("month")
     chart = page.locator(".chart", has=page.locator("rect.column")).element_handle()
-    off = page.evaluate(CENTRES, chart)
-    assert len(off) >= 4
-    assert max(map(abs, off)) < 0.5
+    for width in WIDTHS:
+        look(page, width)
+        off = page.evaluate(CENTRES, chart)
+        assert len(off) >= 4, width
+        assert max(map(abs, off)) < 0.5, width
 
 
 AMOUNTS_IN_SIGHT = """() => [...document.querySelectorAll("td.lead")].filter((cell) => {
@@ -178,10 +165,11 @@ AMOUNTS_IN_SIGHT = """() => [...document.querySelectorAll("td.lead")].filter((ce
 
 @pytest.mark.parametrize("name", ["month", "receipt", "any"])
 def test_amounts_are_in_sight_on_a_phone_and_right_aligned_everywhere(name: str, shown: Show) -> None:
-    phone = shown(name, PHONE)
-    assert phone.locator("td.lead").count() >= 2
-    assert phone.evaluate(AMOUNTS_IN_SIGHT) == []
-    for page in (phone, shown(name, DESK)):
+    page = shown(name, PHONE)
+    assert page.locator("td.lead").count() >= 2
+    assert page.evaluate(AMOUNTS_IN_SIGHT) == []
+    for width in (PHONE, DESK):
+        look(page, width)
         sides = page.locator("td.lead").evaluate_all("(all) => all.map((c) => getComputedStyle(c).textAlign)")
         assert set(sides) == {"right"}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,33 +15,22 @@ from shared.costs.demo import DemoFiles
 from shared.costs.money import Nanos
 from shared.costs.profile.edit import Edit, edit_profile
 from tests.costs.serve.test_serve_program import serving
+from tests.support.browser import launched, needs_chromium, violations
 from tests.support.elapsed import PATIENCE_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Request
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ROOT = Path(__file__).parents[3]
 PHONE, DESK = 390, 1280
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with launched() as started:
         yield started
-        started.close()
 
 
 class Visitor:
@@ -153,8 +141,6 @@ def test_labels_of_a_chart_stand_apart_at_the_largest_zoom(path: str, visitor: V
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_is_accessible_and_fits(name: str, visitor: Visitor, sample: DemoFiles) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     page = visitor.open(PAGES[name].replace("JOB", sample.jobs[len(sample.jobs) // 2][1]))
     for number, (width, scheme) in enumerate(LOOKS):
         page.set_viewport_size({"width": width, "height": 900})
@@ -165,11 +151,7 @@ def test_every_page_is_accessible_and_fits(name: str, visitor: Visitor, sample: 
         assert page.evaluate(LABELS_OUTSIDE) == [], which
         assert page.evaluate(UNSEEN_AMOUNTS) == [], which
         if number == 3 or name == "month":
-            found = Axe().run(page).response
-            assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == [], which
-            unjudged = [node["html"] for each in found["incomplete"] for node in each["nodes"]]
-            # Texts of a drawing are images to axe; their colours are those of the page that is sent.
-            assert [html for html in unjudged if not html.startswith("<text")] == [], which
+            assert violations(page) == [], which
     assert visitor.said == []
 
 
