@@ -51,25 +51,26 @@ def connect(path: str = ":memory:", *, read_only: bool = False) -> DuckDBPyConne
 
 
 def run(database: DuckDBPyConnection, work: Callable[[], T]) -> T:
-    """Return what DuckDB gives for ``work``, and stop it where Ctrl-C is pressed meanwhile.
+    """Return what ``work`` returns, and interrupt DuckDB on Ctrl-C.
 
-    DuckDB looks for no signal while it computes; so it does that in a thread of its own, and this one
-    waits where signals are taken.
+    DuckDB does not check for signals while it computes. So ``work`` runs in a thread of its own, and this
+    thread waits where Python handles signals.
     """
-    # A process that ends can import it no more; what it publishes then is read without it.
+    # Imported here: it cannot be imported while the interpreter shuts down, when ledgers are published once
+    # more.
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(work)
+        future = thread.submit(work)
         try:
-            return running.result()
+            return future.result()
         except KeyboardInterrupt:
             database.interrupt()
             raise
 
 
 def quoted(text: object) -> str:
-    """Return a text for the inside of an SQL literal: DuckDB takes no parameter for a file that it writes.
+    """Escape a text for use inside an SQL literal: DuckDB has no parameters for the names of files it writes.
 
     >>> quoted("it's")
     "it''s"

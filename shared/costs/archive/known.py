@@ -1,6 +1,6 @@
-"""The archives that a cost storage has written to: their last manifests, kept here.
+"""The archives that a cost storage has written to, each with a local copy of its last manifest.
 
-So a view finds where the entries of a ledger are that was packed away without asking another machine.
+With the copy, a report finds the entries of a ledger that was packed away without asking another machine.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .manifest import NAME, ArchiveUnreachable, DamagedArchive, HeldLedger, Mani
 from .places import LOCK_S, ArchiveStorage, Bucket, Folder
 
 Fingerprint = tuple[int, int, int]
-"""How long a ledger is, and the CRC-32 of its first and its last 256 bytes."""
+"""The length of a ledger in bytes, and the CRC-32 of its first and its last 256 bytes."""
 
 
 FINGERPRINT_BYTES: Final = 256
 
 
 def fingerprint_of(content: bytes) -> Fingerprint:
-    """Return by what a ledger of this content is known again."""
+    """Return the fingerprint of a ledger with this content."""
     tail = content[-FINGERPRINT_BYTES:]
     return len(content), crc32(content[:FINGERPRINT_BYTES]), crc32(tail)
 
@@ -42,7 +42,7 @@ class KnownArchive(NamedTuple):
 
 
 class ArchiveFault(NamedTuple):
-    """What is wrong with the archive at a place, in words; ``is_away`` where it could not be asked."""
+    """What is wrong with an archive, in words; ``is_away`` if it could not be reached."""
 
     place: str
     why: str
@@ -50,20 +50,20 @@ class ArchiveFault(NamedTuple):
 
 
 class ArchiveBusy(CostError):
-    """Another process of this storage archives to the same place."""
+    """Another process of this storage is writing to the same archive."""
 
 
 class KnownArchives:
-    """The archives of one cost storage. What was read of a file is kept as long as that does not change."""
+    """The archives of one cost storage. A manifest's copy is read again only when its file has changed."""
 
     def __init__(self, storage: CostStorage) -> None:
         self.folder = storage.archives_dir
         self._read: dict[Path, tuple[object, KnownArchive]] = {}
         self._held: dict[tuple[str, Fingerprint], tuple[KnownArchive, HeldLedger]] = {}
-        self._seen: object = None
+        self._indexed: object = None
 
     def place(self, location: str) -> ArchiveStorage:
-        """Return the place at a location; copies of what lies elsewhere are kept in this storage.
+        """Return the archive storage at a location; copies of remote files are kept in this cost storage.
 
         Raises:
             WrongUsage, MissingExtra: as :func:`place_of`.
@@ -72,7 +72,7 @@ class KnownArchives:
         return place_of(location, self.folder / _key(location))
 
     def remember(self, place: ArchiveStorage, document: bytes) -> None:
-        """Keep the manifest of an archive, durably.
+        """Store a copy of an archive's manifest durably.
 
         Raises:
             CannotWrite: it cannot be written.
@@ -87,15 +87,15 @@ class KnownArchives:
         """Return all archives, in a fixed order.
 
         Raises:
-            StorageUnavailable: what was kept of one cannot be read.
+            StorageUnavailable: the copy of a manifest cannot be read.
 
         """
-        found = sorted(self.folder.glob("*.json")) if self.folder.is_dir() else []
-        versions = {path: _version(path) for path in found}
-        for path in found:
+        paths = sorted(self.folder.glob("*.json")) if self.folder.is_dir() else []
+        versions = {path: _version(path) for path in paths}
+        for path in paths:
             if path not in self._read or self._read[path][0] != versions[path]:
                 self._read[path] = versions[path], self._load(path)
-        return [self._read[path][1] for path in found]
+        return [self._read[path][1] for path in paths]
 
     def _load(self, path: Path) -> KnownArchive:
         try:
@@ -108,42 +108,42 @@ class KnownArchives:
         return KnownArchive(self.place(location), Manifest.parsed(document, location))
 
     def faults(self) -> list[ArchiveFault]:
-        """Say where a manifest cannot be read, or names less than this storage knows, or a file is not there.
+        """Return the archives that cannot be read, name less than this storage knows, or miss a file.
 
-        No file is read: ``archive verify`` does that.
+        Files are listed, not read: ``archive verify`` reads them.
         """
         try:
             archives = self.all()
         except CostError as fault:
-            return [_told(str(self.folder), fault)]
-        return [found for each in archives if (found := _fault(each)) is not None]
+            return [_fault_of_error(str(self.folder), fault)]
+        return [problem for archive in archives if (problem := _fault(archive)) is not None]
 
     def find(self, path: str, fingerprint: Fingerprint) -> tuple[KnownArchive, HeldLedger] | None:
-        """Return the archive that holds all of a ledger, and what it says of it; ``None`` where none does.
+        """Return the archive that holds all of a ledger, and its record of it; ``None`` if none does.
 
         Raises:
-            StorageUnavailable: what was kept of an archive cannot be read.
+            StorageUnavailable: the copy of a manifest cannot be read.
 
         """
         archives = self.all()
-        if self._seen != [id(each) for each in archives]:
+        if self._indexed != [id(archive) for archive in archives]:
             self._held = {
                 (held.path, (held.size, held.head, held.tail)): (archive, held)
                 for archive in archives
                 for held in archive.manifest.ledgers
                 if held.is_whole
             }
-            self._seen = [id(each) for each in archives]
+            self._indexed = [id(archive) for archive in archives]
         return self._held.get((path, fingerprint))
 
     @contextmanager
     def writing(self, place: ArchiveStorage) -> Iterator[Path]:
         """Let one process of this storage write to an archive at a time.
 
-        Gives the path of the file that says what it is about to store.
+        Yields the path of the file in which the writer notes what it is about to store.
 
         Raises:
-            ArchiveBusy: another process is at it.
+            ArchiveBusy: another process is writing to it.
 
         """
         platform.secure_directory(self.folder)
@@ -160,9 +160,9 @@ class KnownArchives:
 
 
 def place_of(location: str, cache: Path) -> ArchiveStorage:
-    """Return the place at a location: a folder, or ``s3://bucket/prefix``.
+    """Return the archive storage at a location: a folder, or ``s3://bucket/prefix``.
 
-    ``cache`` is a folder here for copies of what lies elsewhere.
+    ``cache`` is a local folder for copies of remote files.
 
     Raises:
         WrongUsage: it is an address of another kind.
@@ -182,31 +182,31 @@ def _key(location: str) -> str:
 
 def _fault(archive: KnownArchive) -> ArchiveFault | None:
     place, known = archive.place, {part.name for part in archive.manifest.parts}
-    at = place.location
+    location = place.location
     try:
         stored = place.manifest()
         if stored is None:
-            is_away = not any(place.parts())  # nothing is there, as where a disk is not mounted
-            return ArchiveFault(at, f"{at}/{NAME}: is not there; {_REMEDY}", is_away=is_away)
-        named = {part.name for part in Manifest.parsed(stored.document, at).parts}
-        gone = named.union(known).difference(place.parts())
+            is_away = not any(place.parts())  # an empty folder: its disk may not be mounted
+            return ArchiveFault(location, f"{location}/{NAME}: is not there; {_REMEDY}", is_away=is_away)
+        named = {part.name for part in Manifest.parsed(stored.document, location).parts}
+        missing = named.union(known).difference(place.parts())
     except CostError as fault:
-        return _told(at, fault)
-    if gone:
-        are = f"and {len(gone) - 1:,} more are" if len(gone) > 1 else "is"
-        return ArchiveFault(at, f"{at}/{min(gone)}: {are} not there; {_REMEDY}")
-    if forgotten := known - named:
-        files = "a file" if len(forgotten) == 1 else f"{len(forgotten):,} files"
-        why = f"{at}/{NAME}: does not name {files} that it named before, {min(forgotten)}; {_REMEDY}"
-        return ArchiveFault(at, why)
+        return _fault_of_error(location, fault)
+    if missing:
+        are = f"and {len(missing) - 1:,} more are" if len(missing) > 1 else "is"
+        return ArchiveFault(location, f"{location}/{min(missing)}: {are} not there; {_REMEDY}")
+    if dropped := known - named:
+        files = "a file" if len(dropped) == 1 else f"{len(dropped):,} files"
+        why = f"{location}/{NAME}: does not name {files} that it named before, {min(dropped)}; {_REMEDY}"
+        return ArchiveFault(location, why)
     return None
 
 
-def _told(place: str, fault: CostError) -> ArchiveFault:
-    is_known = isinstance(fault, DamagedArchive | StorageUnavailable) and not isinstance(
+def _fault_of_error(place: str, fault: CostError) -> ArchiveFault:
+    is_damage = isinstance(fault, DamagedArchive | StorageUnavailable) and not isinstance(
         fault, ArchiveUnreachable
     )
-    return ArchiveFault(place, str(fault), is_away=not is_known)
+    return ArchiveFault(place, str(fault), is_away=not is_damage)
 
 
 _REMEDY: Final = "put it back from a copy of the archive"
@@ -214,6 +214,6 @@ _REMEDY: Final = "put it back from a copy of the archive"
 
 def _version(path: Path) -> object:
     with suppress(OSError):
-        found = path.stat()
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        stat = path.stat()
+        return stat.st_ino, stat.st_mtime_ns, stat.st_size
     return None

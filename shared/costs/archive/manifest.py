@@ -1,4 +1,4 @@
-"""What an archive holds, as one JSON document that is written last.
+"""The manifest: what an archive holds, as one JSON document that is written last.
 
 >>> sums = RowSums(rows=2, calls=2, unpriced_calls=0, partial_calls=0, cost=Nanos(4_500_000))
 >>> part = ParquetPart("month=2026-08/part-0.parquet", "2026-08", 2, 900, "ab" * 32, sums, 0, 1, 1, 1)
@@ -24,15 +24,15 @@ VERSION: Final = 1
 
 
 class DamagedArchive(CostError):
-    """A file of an archive is not what it was, or is not there."""
+    """A file of an archive was changed, or is missing."""
 
 
 class ArchiveUnreachable(DamagedArchive):
-    """What an archive lies on cannot be asked: it may be whole."""
+    """The storage of an archive cannot be reached; the archive may be undamaged."""
 
 
 class RowSums(NamedTuple):
-    """Sums over rows: how many there are, what calls they come to, and their cost in nano-dollars."""
+    """Sums over rows: their number, the calls they count, and their cost in nano-dollars."""
 
     rows: int = 0
     calls: int = 0
@@ -41,7 +41,7 @@ class RowSums(NamedTuple):
     cost: Nanos = ZERO
 
     def plus(self, other: RowSums) -> RowSums:
-        """Return both together."""
+        """Return the sums of both."""
         return RowSums(
             self.rows + other.rows,
             self.calls + other.calls,
@@ -70,15 +70,15 @@ class ParquetPart(NamedTuple):
     last_ledger: int
 
     def may_have(self, ledger: int) -> bool:
-        """Tell whether a ledger may have rows here."""
+        """Tell whether a ledger, by its number, may have rows in this part."""
         return self.first_ledger <= ledger <= self.last_ledger
 
 
 class HeldLedger(NamedTuple):
-    """A ledger as far as it was archived: its lines before the byte ``size``, of months before ``before``.
+    """How much of a ledger was archived: its lines before the byte ``size``, of months before ``before``.
 
-    ``rest`` is where the first of those lines begins that is not in the archive; ``size`` where all are.
-    ``head`` and ``tail`` are the CRC-32 of the first 256 bytes and of the last before ``size``.
+    ``rest`` is the offset of the first of those lines that is not in the archive, or ``size`` if all are.
+    ``head`` and ``tail`` are the CRC-32 of the first 256 bytes and of the last 256 before ``size``.
     """
 
     number: int
@@ -103,10 +103,10 @@ class Manifest(NamedTuple):
 
     @classmethod
     def parsed(cls, document: bytes, place: str) -> Manifest:
-        """Return the manifest of a document.
+        """Return the manifest that a document contains.
 
         Raises:
-            DamagedArchive: it is none, or was changed after it was written.
+            DamagedArchive: it is not a manifest, or was changed after it was written.
 
         """
         try:
@@ -124,13 +124,13 @@ class Manifest(NamedTuple):
             raise DamagedArchive(f"{place}/{NAME}: is no manifest of an archive: {fault}; {remedy}") from None
 
     def document(self) -> bytes:
-        """Return the document that is written."""
+        """Return the manifest as the JSON document that is stored."""
         content = {
             "format": FORMAT,
             "version": VERSION,
             "ledger_fields": HeldLedger._fields,
-            "months": {month: _stated(sums) for month, sums in self.sums_by_month().items()},
-            "parts": [_plain(part) for part in self.parts],
+            "months": {month: _sums_as_json(sums) for month, sums in self.sums_by_month().items()},
+            "parts": [_part_as_json(part) for part in self.parts],
             "ledgers": self.ledgers,
         }
         members = {**content, "digest": _digest(content)}
@@ -139,19 +139,19 @@ class Manifest(NamedTuple):
         )
 
     def sums_by_month(self) -> dict[str, RowSums]:
-        """Return the sums of each month, in the order of months."""
-        found: dict[str, RowSums] = {}
+        """Return the sums of each month, oldest first."""
+        sums: dict[str, RowSums] = {}
         for part in sorted(self.parts, key=lambda part: part.month):
-            found[part.month] = found.get(part.month, RowSums()).plus(part.sums)
-        return found
+            sums[part.month] = sums.get(part.month, RowSums()).plus(part.sums)
+        return sums
 
     def with_more(self, parts: Iterable[ParquetPart], ledgers: Iterable[HeldLedger]) -> Manifest:
-        """Return this with further parts, and with ledgers of which more is known, by their numbers."""
-        by_number = {each.number: each for each in (*self.ledgers, *ledgers)}
+        """Return this manifest with further parts, and with ledgers added or replaced by their numbers."""
+        by_number = {ledger.number: ledger for ledger in (*self.ledgers, *ledgers)}
         return Manifest((*self.parts, *parts), tuple(by_number[number] for number in sorted(by_number)))
 
     def overlapping(self, earliest: int, latest: int) -> list[ParquetPart]:
-        """Return the parts with timestamps in a stretch of time, in microseconds since 1970."""
+        """Return the parts that may have timestamps in a range, in microseconds since 1970."""
         return [part for part in self.parts if part.earliest <= latest and earliest <= part.latest]
 
 
@@ -163,25 +163,25 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def _lines(value: object) -> str:
-    """Return a value as JSON, of a long list each item on a line of its own."""
+    """Return a value as JSON, each item of a list on a line of its own."""
     if isinstance(value, (list, tuple)):
         items = ",\n".join(map(_dumps, value))
         return f"[\n{items}\n]\n"
     return f"{_dumps(value)}\n"
 
 
-def _stated(sums: RowSums) -> dict[str, object]:
-    # An exact decimal: a reader that takes it as a float is right up to some million dollars.
+def _sums_as_json(sums: RowSums) -> dict[str, object]:
+    # An exact decimal: a reader that parses it as a float is exact up to some million dollars.
     return {**sums._asdict(), "cost": json_number(sums.cost)}
 
 
-def _plain(part: ParquetPart) -> dict[str, object]:
-    return {**part._asdict(), "sums": _stated(part.sums)}
+def _part_as_json(part: ParquetPart) -> dict[str, object]:
+    return {**part._asdict(), "sums": _sums_as_json(part.sums)}
 
 
-def _part(plain: Mapping[str, Any]) -> ParquetPart:
-    sums = RowSums(**{**plain["sums"], "cost": _nanos(plain["sums"]["cost"])})
-    return ParquetPart(**{**plain, "sums": sums})
+def _part(fields: Mapping[str, Any]) -> ParquetPart:
+    sums = RowSums(**{**fields["sums"], "cost": _nanos(fields["sums"]["cost"])})
+    return ParquetPart(**{**fields, "sums": sums})
 
 
 def _nanos(text: str) -> Nanos:

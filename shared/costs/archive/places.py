@@ -1,6 +1,6 @@
-"""Where an archive lies: a folder here, or a prefix on storage that speaks S3 (the extra ``s3``).
+"""Where an archive lies: a local folder, or a prefix on storage that speaks S3 (the extra ``s3``).
 
-Both keep one promise: a manifest takes the place of the one that was read, or of none, and of no other.
+Both promise the same: a manifest replaces only the one that was read, or none if there was none.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from .duck import MissingExtra
 from .manifest import NAME, ArchiveUnreachable, DamagedArchive
 
 LOCK_S: Final = 10.0
-"""How long a writer of a manifest waits for another one, in seconds."""
+"""How long a writer of a manifest waits for another writer, in seconds."""
 
 _PIECE: Final = 1 << 20
 
 
 class OtherManifest(CannotWrite):
-    """Somebody else wrote a manifest since this one was read. Nothing was changed: begin again."""
+    """Another process wrote a manifest since this one was read. Nothing was changed: begin again."""
 
 
 class StoredManifest(NamedTuple):
-    """A manifest as it was read, and the mark by which it is known again."""
+    """A manifest as it was read, and the mark of its version: an ETag or a digest."""
 
     document: bytes
     mark: str
@@ -44,35 +44,35 @@ class ArchiveStorage(Protocol):
 
     @property
     def drafts(self) -> Path:
-        """A folder here in which files are written that :meth:`put` takes."""
+        """A local folder for the files that are then stored with :meth:`put`."""
         ...
 
     def manifest(self) -> StoredManifest | None:
-        """Return the manifest; ``None`` where there is none."""
+        """Return the manifest; ``None`` if there is none."""
         ...
 
     def commit(self, document: bytes, before: StoredManifest | None) -> None:
-        """Put a manifest in the place of the one that was read; raise ``OtherManifest`` where it is not."""
+        """Replace the manifest that was read; raise ``OtherManifest`` if another one is there by now."""
         ...
 
     def put(self, name: str, draft: Path) -> None:
-        """Store a file, whole and durably; the draft goes."""
+        """Store a file, whole and durably; the draft is removed."""
         ...
 
     def file(self, name: str) -> Path:
-        """Return a file of the archive as a path here; raise ``DamagedArchive`` where it is not there."""
+        """Return the local path of a file of the archive; raise ``DamagedArchive`` if it is missing."""
         ...
 
     def digest(self, name: str) -> tuple[int, str]:
-        """Return size and SHA-256 of a file as it is stored now; raise as :meth:`file`."""
+        """Return the size and SHA-256 of a file as it is stored now; raise as :meth:`file`."""
         ...
 
     def parts(self) -> list[str]:
-        """Return the names of all Parquet files that are stored, whether the manifest names them or not."""
+        """Return the names of all stored Parquet files, including those that the manifest does not name."""
         ...
 
     def remove(self, name: str) -> None:
-        """Remove a file where it is there."""
+        """Remove a file if it exists."""
         ...
 
 
@@ -85,14 +85,14 @@ class Folder:
 
     @property
     def drafts(self) -> Path:
-        """The archive's own folder: drafts have names that its readers pass over."""
+        """The archive's own folder: drafts have names that its readers ignore."""
         return self.root
 
     def manifest(self) -> StoredManifest | None:
         """Return the manifest.
 
         Raises:
-            DamagedArchive: it is there and cannot be read.
+            DamagedArchive: it exists and cannot be read.
 
         """
         try:
@@ -106,7 +106,7 @@ class Folder:
         return StoredManifest(document, sha256(document).hexdigest())
 
     def commit(self, document: bytes, before: StoredManifest | None) -> None:
-        """Put a manifest in the place of the one that was read, by renaming it, under a lock.
+        """Replace the manifest that was read by renaming a new one over it, under a lock.
 
         Raises:
             OtherManifest: another one is there by now.
@@ -143,7 +143,7 @@ class Folder:
         """Return the path of a file.
 
         Raises:
-            DamagedArchive: it is not there.
+            DamagedArchive: it is missing.
 
         """
         path = self.root / name
@@ -155,18 +155,18 @@ class Folder:
         """Return size and SHA-256 of a file.
 
         Raises:
-            DamagedArchive: it is not there, or cannot be read.
+            DamagedArchive: it is missing, or cannot be read.
 
         """
         return digest_of(self.file(name))
 
     def parts(self) -> list[str]:
         """Return the names of the Parquet files in folders of months."""
-        found = self.root.glob("month=*/*.parquet")
-        return sorted(path.relative_to(self.root).as_posix() for path in found)
+        paths = self.root.glob("month=*/*.parquet")
+        return sorted(path.relative_to(self.root).as_posix() for path in paths)
 
     def remove(self, name: str) -> None:
-        """Remove a file where it is there."""
+        """Remove a file if it exists."""
         with suppress(FileNotFoundError):
             (self.root / name).unlink()
 
@@ -201,7 +201,7 @@ class Bucket:
     ``If-None-Match: *`` for the first one, ``If-Match`` with the ETag of the one that was read for any other,
     which S3 has since November 2024
     (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html, known as of 2026-11-29).
-    ``cache`` keeps copies of its parts here: their names are never used again.
+    ``cache`` is a local folder for copies of its parts; they never go stale, because no name is used twice.
     """
 
     def __init__(self, location: str, cache: Path) -> None:
@@ -215,26 +215,26 @@ class Bucket:
         self.location = f"s3://{name}/{prefix.strip('/')}".rstrip("/")
         self._name, self._prefix = name, f"{prefix.strip('/')}/".lstrip("/")
         self._cache = cache
-        with _told(self.location, ArchiveUnreachable):
+        with _translated_errors(self.location, ArchiveUnreachable):
             self._client: Any = boto3.client("s3")
 
     @property
     def drafts(self) -> Path:
-        """The folder of copies here."""
+        """The local folder of copies."""
         return self._cache
 
     def manifest(self) -> StoredManifest | None:
         """Return the manifest.
 
         Raises:
-            ArchiveUnreachable: it cannot be asked.
+            ArchiveUnreachable: it cannot be reached.
 
         """
-        with _told(self.location, ArchiveUnreachable):
-            found = self._get(NAME)
-            return None if found is None else StoredManifest(found["Body"].read(), found["ETag"])
+        with _translated_errors(self.location, ArchiveUnreachable):
+            response = self._get(NAME)
+            return None if response is None else StoredManifest(response["Body"].read(), response["ETag"])
 
-    def _get(self, name: str) -> Any:  # boto3's answer, or ``None`` where there is no such object
+    def _get(self, name: str) -> Any:  # boto3's response, or ``None`` if there is no such object
         from botocore.exceptions import ClientError
 
         try:
@@ -245,7 +245,7 @@ class Bucket:
             raise
 
     def commit(self, document: bytes, before: StoredManifest | None) -> None:
-        """Put a manifest in the place of the one that was read, on condition.
+        """Replace the manifest that was read by a conditional write.
 
         Raises:
             OtherManifest: another one is there by now.
@@ -253,7 +253,7 @@ class Bucket:
 
         """
         condition = {"IfNoneMatch": "*"} if before is None else {"IfMatch": before.mark}
-        with _told(self.location, CannotWrite):
+        with _translated_errors(self.location, CannotWrite):
             self._client.put_object(Bucket=self._name, Key=self._prefix + NAME, Body=document, **condition)
 
     def put(self, name: str, draft: Path) -> None:
@@ -263,7 +263,7 @@ class Bucket:
             CannotWrite: it cannot be stored.
 
         """
-        with _told(self.location, CannotWrite), draft.open("rb") as file:
+        with _translated_errors(self.location, CannotWrite), draft.open("rb") as file:
             self._client.put_object(Bucket=self._name, Key=self._prefix + name, Body=file)
         draft.unlink()
 
@@ -271,39 +271,43 @@ class Bucket:
         """Return a copy of a file.
 
         Raises:
-            DamagedArchive: it is not there.
-            ArchiveUnreachable: it cannot be asked.
+            DamagedArchive: it is missing.
+            ArchiveUnreachable: it cannot be reached.
 
         """
         copy = self._cache / name
         if not copy.is_file():
             platform.secure_directory(copy.parent)
-            with _told(self.location, ArchiveUnreachable), replacing(copy) as draft, draft.open("wb") as file:
+            with (
+                _translated_errors(self.location, ArchiveUnreachable),
+                replacing(copy) as draft,
+                draft.open("wb") as file,
+            ):
                 shutil.copyfileobj(self._body(name), file, _PIECE)
         return copy
 
     def digest(self, name: str) -> tuple[int, str]:
-        """Return size and SHA-256 of a file as the storage gives it now.
+        """Return the size and SHA-256 of a file as it is stored now.
 
         Raises:
-            DamagedArchive: it is not there.
-            ArchiveUnreachable: it cannot be asked.
+            DamagedArchive: it is missing.
+            ArchiveUnreachable: it cannot be reached.
 
         """
         digest, size = sha256(), 0
-        with _told(self.location, ArchiveUnreachable):
+        with _translated_errors(self.location, ArchiveUnreachable):
             for piece in self._body(name).iter_chunks(_PIECE):
                 digest.update(piece)
                 size += len(piece)
         return size, digest.hexdigest()
 
     def _body(self, name: str) -> Any:  # boto3's stream
-        found = self._get(name)
-        if found is None:
+        response = self._get(name)
+        if response is None:
             raise DamagedArchive(
                 f"{self.location}/{name}: is not there; put it back from a copy of the archive"
             )
-        return found["Body"]
+        return response["Body"]
 
     def parts(self) -> list[str]:
         """Return the names of the Parquet files under folders of months.
@@ -312,27 +316,27 @@ class Bucket:
             ArchiveUnreachable: they cannot be listed.
 
         """
-        with _told(self.location, ArchiveUnreachable):
+        with _translated_errors(self.location, ArchiveUnreachable):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._name, Prefix=f"{self._prefix}month="
             )
-            keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
+            keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
         return sorted(key.removeprefix(self._prefix) for key in keys if key.endswith(".parquet"))
 
     def remove(self, name: str) -> None:
-        """Remove a file where it is there.
+        """Remove a file if it exists.
 
         Raises:
             CannotWrite: it cannot be removed.
 
         """
-        with _told(self.location, CannotWrite):
+        with _translated_errors(self.location, CannotWrite):
             self._client.delete_object(Bucket=self._name, Key=self._prefix + name)
 
 
 @contextmanager
-def _told(location: str, kind: type[CostError]) -> Iterator[None]:
-    """Turn boto3's errors into one of ours that names the place: who refuses an answer may have all of it."""
+def _translated_errors(location: str, kind: type[CostError]) -> Iterator[None]:
+    """Raise boto3's errors as ``kind``, with the archive's location and the server's whole message."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -341,12 +345,12 @@ def _told(location: str, kind: type[CostError]) -> Iterator[None]:
     except ClientError as fault:
         if _code(fault) in _OVERTAKEN and kind is CannotWrite:
             raise OtherManifest(f"{location}: another host wrote to this archive; try again") from fault
-        raise kind(_refused(location, fault)) from fault
+        raise kind(_refusal(location, fault)) from fault
     except (BotoCoreError, Boto3Error) as fault:
-        raise kind(_refused(location, fault)) from fault
+        raise kind(_refusal(location, fault)) from fault
 
 
-def _refused(location: str, fault: Exception) -> str:
+def _refusal(location: str, fault: Exception) -> str:
     return f"{location}: {fault}; AWS_ENDPOINT_URL_S3 and AWS_PROFILE say which server and account"
 
 

@@ -1,4 +1,4 @@
-"""Reads ledgers back from Parquet: the very lines that were archived, in their order."""
+"""Reads ledgers back from Parquet: the lines that were archived, to the byte and in their order."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .known import KnownArchive, fingerprint_of
 from .manifest import DamagedArchive, HeldLedger
 
 BATCH_BYTES: Final = 8 << 20
-"""How many bytes of ledgers are read back in one go."""
+"""How many bytes of ledgers are read back at once."""
 
 _ROWS: Final = 1_000
 
 
 def plain_columns() -> str:
-    """Return the columns of an entry as SQL gives them plainly: times as text, amounts in nano-dollars.
+    """Return the columns of an entry in SQL, with times as text and amounts in nano-dollars.
 
-    Python objects for times with a zone would need a library that DuckDB does not bring.
+    For Python objects with a time zone DuckDB needs a library that it does not install.
     """
     return ", ".join(_PLAIN.get(kind, "{0}").format(name) for name, kind in COLUMN_KINDS.items())
 
@@ -36,7 +36,7 @@ _PLAIN: Final = {
 
 
 def values_of(row: Sequence[Any]) -> dict[str, Value]:  # what DuckDB gives for plain_columns()
-    """Return the values of a row by column, for :func:`entry_of`."""
+    """Return a row's values by column, as :func:`entry_of` expects them."""
     return dict(zip(COLUMN_NAMES, row, strict=True))
 
 
@@ -45,23 +45,24 @@ Content = bytes | CostError
 
 
 def restored(archive: KnownArchive, ledgers: Iterable[HeldLedger]) -> Iterator[tuple[HeldLedger, Content]]:
-    """Return the content of ledgers that an archive holds whole, one after the other.
+    """Yield each ledger that an archive holds whole with its content, or the error that prevents reading it.
 
-    Some megabytes of ledgers are read at a time. What is not, to the byte, what was archived is not given.
+    Some megabytes of ledgers are read at a time. Content that differs in a byte from what was archived is an
+    error.
     """
     for batch in _batches(ledgers):
         try:
-            found = dict(_contents(archive, batch))
+            contents = dict(_contents(archive, batch))
         except CostError as fault:
             yield from ((held, fault) for held in batch)
             continue
         for held in batch:
-            content = found.get(held.number, b"")
+            content = contents.get(held.number, b"")
             is_same = fingerprint_of(content) == (held.size, held.head, held.tail)
-            yield held, content if is_same else _not_given_back(archive, held)
+            yield held, content if is_same else _cannot_read_back(archive, held)
 
 
-def _not_given_back(archive: KnownArchive, held: HeldLedger) -> DamagedArchive:
+def _cannot_read_back(archive: KnownArchive, held: HeldLedger) -> DamagedArchive:
     place = archive.place.location
     return DamagedArchive(
         f"{held.path} cannot be read back from {place}; cost-dashboard archive verify --to {place} says why"
@@ -87,20 +88,20 @@ def _contents(archive: KnownArchive, ledgers: Sequence[HeldLedger]) -> Iterator[
         return
     files = [str(archive.place.file(part.name)) for part in parts]
     with connect() as database:
-        import duckdb  # there, since connect() succeeded
+        import duckdb  # installed, because connect() succeeded
 
         sql = f"""SELECT ledger, original, whole_seconds, {plain_columns()}
             FROM read_parquet(?, hive_partitioning = false)
             WHERE ledger IN ({", ".join(map(str, numbers))}) ORDER BY ledger, ledger_offset"""  # noqa: S608
         try:
             result = database.execute(sql, [files])
-            for number, lines in groupby(_until_end(result), key=itemgetter(0)):
+            for number, lines in groupby(_rows_of(result), key=itemgetter(0)):
                 yield number, b"".join(map(_line, lines))
         except (duckdb.Error, ValueError) as fault:
             raise DamagedArchive(f"{archive.place.location}: cannot be read: {fault}") from fault
 
 
-def _until_end(result: Any) -> Iterator[tuple[Any, ...]]:  # DuckDB's connection
+def _rows_of(result: Any) -> Iterator[tuple[Any, ...]]:  # DuckDB's connection
     while rows := result.fetchmany(_ROWS):
         yield from rows
 
@@ -111,9 +112,9 @@ def _line(row: tuple[Any, ...]) -> bytes:
         return str(original).encode("ascii")
     values = values_of(cells)
     if whole_seconds:
-        values |= {name: _whole(values[name]) for name in FRACTIONAL_FIELDS}
+        values |= {name: _without_fraction(values[name]) for name in FRACTIONAL_FIELDS}
     return encode(entry_of(values))
 
 
-def _whole(seconds: Value) -> Value:
+def _without_fraction(seconds: Value) -> Value:
     return int(seconds) if isinstance(seconds, float) and seconds.is_integer() else seconds
