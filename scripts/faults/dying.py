@@ -106,9 +106,10 @@ class Spender:
             reservation=hold.id,
             period_at=hold.period_at,
         )
-        place = append(request.job.ledger, encode(entry), PATIENCE_S)
+        line = encode(entry)
+        place = append(request.job.ledger, line, PATIENCE_S)
         self._perhaps_die(b"c")
-        self._store.appended(request.job.ledger, entry, place)
+        self._store.appended(request.job.ledger, entry, place, line)
         hold.recorded(cost)
         hold.close()
 

@@ -98,7 +98,7 @@ class History:
         """Append an entry as a tracker does."""
         assert store.note(ledger)
         place, _ = self.append(ledger, entry)
-        assert store.appended(ledger, entry, place) is not None
+        assert store.appended(ledger, entry, place, encode(entry)) is not None
 
     def filled(self, chance: random.Random, jobs: int = 3, calls: int = 20) -> History:
         """Log some entries through a store."""

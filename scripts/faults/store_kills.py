@@ -54,7 +54,7 @@ def work(history: History, seed: int) -> None:
             sums.catch_up(ledger)
         else:
             entry = an_entry(chance, job_id=ledger.parent.name)
-            sums.appended(ledger, entry, history.append(ledger, entry)[0])
+            sums.appended(ledger, entry, history.append(ledger, entry)[0], encode(entry))
 
 
 def start(history: History, seed: int) -> int:

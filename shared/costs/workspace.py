@@ -269,14 +269,14 @@ class Workspace:
     @property
     def requests(self) -> Requests:
         """How often requests were sent lately, by all processes that use this storage."""
-        from .store.notices import LocalRequests
+        from .store.state import LocalRequests
 
         return LocalRequests(self.index.state)
 
     @property
     def notices(self) -> Notices:
         """The alerts that were told, and the queue of notices, of this storage."""
-        from .store.notices import LocalNotices
+        from .store.state import LocalNotices
 
         return LocalNotices(self.index.state)
 

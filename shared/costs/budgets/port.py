@@ -1,6 +1,6 @@
 """What budgets share between processes, as a port: holds, the gate's clock, alerts told once, notices.
 
-The local files are one implementation (:mod:`shared.costs.store.holds`, :mod:`shared.costs.store.notices`);
+The local files are one implementation (:mod:`shared.costs.store.holds`, :mod:`shared.costs.store.state`);
 a database that several hosts share can be another. Nothing here says where or how anything is kept:
 whether a holder lives is asked of the port too, which knows by a lock that the kernel frees, or by a
 lease.

@@ -337,9 +337,9 @@ class CatchUp:
                 return [each for each in found if each[1].line.id not in seen]
         return []
 
-    def count_waiting(self, sums: Database, lines: Sequence[Elsewhere], wait_s: float = WAIT_S) -> None:
+    def count_waiting(self, sums: Database, lines: Sequence[Elsewhere]) -> None:
         """Count lines that their ledgers do not have yet."""
-        sums.write(lambda db: self._count(db, lines, self._intake.count_waiting), wait_s)
+        sums.write(lambda db: self._count(db, lines, self._intake.count_waiting))
 
     def _count(self, db: sqlite3.Connection, lines: Sequence[Elsewhere], count: Count) -> None:
         for path in dict.fromkeys(path for path, _ in lines):

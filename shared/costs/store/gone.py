@@ -485,6 +485,6 @@ def _restore(db: sqlite3.Connection, record: dict[str, Any]) -> None:
     fold = Fold()
     fold.cells = {(bucket, tuple(dim)): values for bucket, dim, values in record["cells"]}
     fold.units = {(bucket, tuple(dim), unit): amount for bucket, dim, unit, amount in record["units"]}
-    fold.reserved = {name: tables.reserved_of(sums) for name, sums in record["reserved"].items()}
+    fold.reserved = {name: tuple(sums) for name, sums in record["reserved"].items()}
     row = LedgerRow(next_number(db), base64.b64decode(place), *rest)
     put_back(db, row, fold, [tuple(each) for each in record["seen"]])

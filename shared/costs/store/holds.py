@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from ..budgets.limits import Limit
 from ..budgets.port import (
+    STRAYED_FOR,
     Allotment,
     Decide,
     Decision,
@@ -39,8 +40,6 @@ from ..patience import at_most
 from ..rollup import Dimension, Group, Query
 from .presence import Presence
 from .state import Tables
-from .strayed import TABLES as STRAYED
-from .strayed import StrayCache, forget, remember
 
 if TYPE_CHECKING:
     from .store import Store
@@ -67,6 +66,16 @@ TABLES: Final = Tables(
                 'block_ended', json(iif(orphaned GLOB 'its [bl]*', 'true', 'false'))) FROM reservations""",
             "DROP TABLE reservations",
             "ALTER TABLE gate_clock ADD COLUMN restored INTEGER NOT NULL DEFAULT 0",
+        ),
+    ),
+)
+
+STRAYED: Final = Tables(
+    "strayed",
+    (
+        (
+            """CREATE TABLE strayed (scope TEXT NOT NULL, labels TEXT NOT NULL, seen INTEGER NOT NULL,
+                PRIMARY KEY (scope, labels)) STRICT, WITHOUT ROWID""",
         ),
     ),
 )
@@ -187,11 +196,11 @@ class LocalHolds:
         """Note that a call of a scope was recorded with other labels. Not synced: a power cut may undo it."""
         self._lay_tables(wait_s)
         now = self.clock()
-        self.ledgers.state.write_unsynced(lambda db: remember(db, scope, labels, now), wait_s)
+        self.ledgers.state.write_unsynced(lambda db: _remember(db, scope, labels, now), wait_s)
 
     def forget_strayed(self) -> int:
         """Forget with which other labels calls were recorded; return how much that was."""
-        return self._write(forget)
+        return self._write(_forget)
 
     def release(self, reservations: Collection[str]) -> None:
         """End holds on somebody's word."""
@@ -390,3 +399,63 @@ def _latest(db: sqlite3.Connection) -> datetime:
 
 def _set_latest(db: sqlite3.Connection, at: datetime) -> None:
     db.execute("UPDATE gate_clock SET latest = ?", (microseconds(at),))
+
+
+# --- with which other labels calls were recorded than were named for them
+
+MOST_STRAYED: Final = 1_000
+"""How many of them are kept: the latest ones."""
+
+
+class StrayCache:
+    """What was read last, so that it is read again only where something has come or gone."""
+
+    def __init__(self) -> None:
+        self._known: tuple[object, tuple[Stray, ...]] = (None, ())
+
+    def read(self, db: sqlite3.Connection, now: datetime) -> tuple[Stray, ...]:
+        """Return which calls were recorded lately with other labels than were named for them."""
+        oldest = _oldest(now)
+        stamp = db.execute(
+            "SELECT count(*), max(seen), min(seen) FROM strayed WHERE seen > ?", (oldest,)
+        ).fetchone()
+        if stamp != self._known[0]:
+            rows = db.execute("SELECT scope, labels FROM strayed WHERE seen > ? ORDER BY seen", (oldest,))
+            self._known = stamp, tuple((_scope(row[0]), _labels(row[1])) for row in rows)
+        return self._known[1]
+
+
+def _remember(db: sqlite3.Connection, scope: CallScope, labels: Labels, now: datetime) -> None:
+    """Note that a call reserved for like this was recorded with other labels."""
+    db.execute(
+        "REPLACE INTO strayed VALUES (?, ?, ?)", (_call_key(scope), json.dumps(labels), microseconds(now))
+    )
+    db.execute("DELETE FROM strayed WHERE seen <= ?", (_oldest(now),))
+    db.execute(
+        "DELETE FROM strayed WHERE seen < (SELECT seen FROM strayed ORDER BY seen DESC LIMIT 1 OFFSET ?)",
+        (MOST_STRAYED - 1,),
+    )
+
+
+def _forget(db: sqlite3.Connection) -> int:
+    """Forget all of it; return how much there was."""
+    return db.execute("DELETE FROM strayed").rowcount
+
+
+def _call_key(scope: CallScope) -> str:
+    """Return calls like these, in whatever job and whenever, as one text."""
+    return json.dumps([*scope._replace(at=None, ledger=None, job_id=None)])
+
+
+def _oldest(now: datetime) -> int:
+    return microseconds(now - STRAYED_FOR)
+
+
+def _scope(text: str) -> CallScope:
+    found = CallScope(*json.loads(text))
+    return found._replace(tags=tuple(found.tags))
+
+
+def _labels(text: str) -> Labels:
+    project, tags, *rest = json.loads(text)
+    return Labels(project, tuple(tags), *rest)

@@ -174,13 +174,13 @@ class Store:
         ledger: Path,
         entry: Entry,
         place: Appended,
+        line: bytes,
         asked: Sequence[Query] = (),
-        line: bytes | None = None,
     ) -> list[int] | None:
         """Count an entry that this process has just appended and synced, and answer what was asked of it.
 
-        ``line`` is what was appended, where that is at hand. ``None`` where the sums cannot be had now: the
-        entry is counted at the next look.
+        ``line`` is what was appended. ``None`` where the sums cannot be had now: the entry is counted at the
+        next look.
         """
         path = os.fsencode(ledger)
         try:
@@ -193,7 +193,7 @@ class Store:
             new = counted(entry) if is_new else None
             with self._lock:
                 try:
-                    self._feed.add(path, place.offset, line or _encoded(entry), entry.id)
+                    self._feed.add(path, place.offset, line, entry.id)
                     is_in = new is not None and self._recent.appended(path, place.offset, place.length, new)
                     at_hand = self._at_hand(asked) if is_in else None
                 except BaseException:
@@ -938,12 +938,6 @@ def _is_uncounted(db: sqlite3.Connection, ledger: Path) -> bool:
         lines = (line for _, _, line in read_counted(file, 0) if not isinstance(line, DamagedLine))
         return any(tables.find_seen(db, line.id) is None for line in lines)
     return False
-
-
-def _encoded(entry: Entry) -> bytes:
-    from ..ledger.line import encode
-
-    return encode(entry)
 
 
 def _is_entry(line: bytes) -> bool:

@@ -186,12 +186,6 @@ class Fold:
                 self.units[unit] = self.units.get(unit, 0) + sign * whole
 
 
-def reserved_of(sums: Sequence[int]) -> Reserved:
-    """Return what there is under a reservation; earlier versions did not count what has no price."""
-    calls, cost, unpriced = (*sums, 0)[:3]
-    return calls, cost, unpriced
-
-
 # --- rows
 
 
@@ -386,7 +380,7 @@ def fold_of(db: sqlite3.Connection, ledger: int) -> Fold:
     ):
         fold.units[bucket, tuple(dim), unit] = amount
     for name, _, *sums in db.execute("SELECT * FROM reserved WHERE ledger = ?", (ledger,)):
-        fold.reserved[name] = reserved_of(sums)
+        fold.reserved[name] = (sums[0], sums[1], sums[2])
     return fold
 
 

@@ -137,7 +137,7 @@ class Recording:
             return Written(in_ledger=True, known=known)
         spends = None
         try:
-            spends = self._workspace.index.appended(ledger, entry, place, asked, line)
+            spends = self._workspace.index.appended(ledger, entry, place, line, asked)
         except FAILURES as fault:
             self._failed("the cost storage", fault)
         try:

@@ -17,8 +17,7 @@ from shared.costs.money import from_usd
 from shared.costs.notify.alerts import fire
 from shared.costs.periods import month, zone
 from shared.costs.rollup import Query
-from shared.costs.store.notices import LocalNotices
-from shared.costs.store.state import StateDb
+from shared.costs.store.state import LocalNotices, StateDb
 from tests.support.elapsed import PATIENCE_S
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

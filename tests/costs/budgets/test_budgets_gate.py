@@ -29,8 +29,8 @@ from shared.costs.budgets.strays import Strays
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, Place, ProfileError
 from shared.costs.money import Nanos, format_usd, from_usd
 from shared.costs.profile import Profile
+from shared.costs.store.holds import StrayCache
 from shared.costs.store.state import StateDb
-from shared.costs.store.strayed import StrayCache
 from tests.support.elapsed import PATIENCE_S, own_time
 
 

@@ -44,8 +44,8 @@ from shared.costs.profile.reading import parse_profile
 from shared.costs.rollup import Dimension, Group, Query
 from shared.costs.storage import CostStorage
 from shared.costs.store.holds import LocalHolds
-from shared.costs.store.notices import LocalNotices
 from shared.costs.store.presence import Presence
+from shared.costs.store.state import LocalNotices
 from shared.costs.store.store import Store
 from tests.support.elapsed import PATIENCE_S
 

@@ -31,8 +31,7 @@ from shared.costs.platform import close, lock, open_file
 from shared.costs.profile.types import Budget, Profile
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
-from shared.costs.store.notices import QUIET, LocalNotices
-from shared.costs.store.state import StateDb
+from shared.costs.store.state import QUIET, LocalNotices, StateDb
 from shared.costs.workspace import Workspace
 from tests.support.elapsed import PATIENCE_S
 
@@ -433,7 +432,7 @@ def test_an_alert_is_never_told_without_being_queued(
 
     with workspace_of(storage, profile) as workspace:
         with monkeypatch.context() as patch:
-            patch.setattr("shared.costs.store.notices._queue", killed)
+            patch.setattr("shared.costs.store.state._queue", killed)
             with pytest.raises(KeyboardInterrupt):
                 alerts.notify_crossings(workspace, [CROSSED])
         monkeypatch.setattr(alerts, "wake", lambda _storage: None)

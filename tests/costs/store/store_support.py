@@ -156,7 +156,11 @@ class History:
     def log(self, store: Store, ledger: Path, entry: Entry, asked: Sequence[Query] = ()) -> list[int] | None:
         """Note, append and tell, as a tracker does."""
         assert store.note(ledger)
-        return store.appended(ledger, entry, self.append(ledger, entry), asked)
+        return self.tell(store, ledger, entry, asked)
+
+    def tell(self, store: Store, ledger: Path, entry: Entry, asked: Sequence[Query] = ()) -> list[int] | None:
+        """Append to a ledger that was noted, and tell."""
+        return store.appended(ledger, entry, self.append(ledger, entry), encode(entry), asked)
 
     def filled(self, chance: random.Random, jobs: int = 3, calls: int = 20) -> History:
         """Log some entries of several jobs."""

@@ -17,6 +17,7 @@ import pytest
 
 from shared.costs import platform
 from shared.costs.errors import StorageUnavailable
+from shared.costs.ledger.line import encode
 from shared.costs.patience import at_most
 from shared.costs.rollup import Query
 from shared.costs.store import build, database, intake
@@ -161,7 +162,7 @@ def test_a_call_does_not_read_everything_while_the_sums_are_held(filled: History
     entry = an_entry(random.Random(1))
     assert store.note(filled.job("job-0"))
     with at_most(0.3):
-        assert store.appended(filled.job("job-0"), entry, filled.append(filled.job("job-0"), entry)) is None
+        assert filled.tell(store, filled.job("job-0"), entry) is None
     assert own_time() - began < 2.0
     other.execute("ROLLBACK")
     other.close()
@@ -220,7 +221,7 @@ def test_kept_sums_that_cannot_be_written_stop_a_view_not_a_call(filled: History
         month(store)
     assert store.note(filled.job("job-0"))
     entry = a_call(10)
-    store.appended(filled.job("job-0"), entry, filled.append(filled.job("job-0"), entry))
+    filled.tell(store, filled.job("job-0"), entry)
     path.rmdir()
     assert month(store) == owed + 10
 
@@ -345,7 +346,7 @@ for _ in range(calls):
     entry = a_call(1000)
     place = append(ledger, encode(entry), 5.0)
     if ends != "before":
-        store.appended(ledger, entry, place)
+        store.appended(ledger, entry, place, encode(entry))
 if ends != "well":
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -422,7 +423,7 @@ def test_exceptions_of_signal_handlers_leave_nothing_behind(history: History) ->
                     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])  # the test's own file
                     place = history.append(ledger, entry)
                     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
-                    store.appended(ledger, entry, place, [WIDE])
+                    store.appended(ledger, entry, place, encode(entry), [WIDE])
                 ASKED[number % 3](store)
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except _Interrupt:

@@ -262,7 +262,7 @@ def test_a_line_is_taken_out_before_it_is_counted(history: History) -> None:
     before, late = ledger.read_bytes(), a_call(10)
     place = history.append(ledger, late, counts=False)
     ledger.write_bytes(before)
-    store.appended(ledger, late, place)
+    store.appended(ledger, late, place, encode(late))
     assert month(store) == 11
     assert spent(store) == 11
 
@@ -281,7 +281,8 @@ def _move(
         entry = an_entry(random.Random(number))
         late.append((ledger, entry, history.append(ledger, entry)))
     elif move == "late" and late:
-        store.appended(*late.pop(number % len(late)))
+        path, entry, place = late.pop(number % len(late))
+        store.appended(path, entry, place, encode(entry))
     elif move in ("ask", "view"):
         assert (spent if move == "ask" else month)(store) == history.owed
     elif move == "correct" and history.counted:

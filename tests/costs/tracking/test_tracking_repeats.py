@@ -19,7 +19,7 @@ from shared.costs.run.calls import WrappedCall
 from shared.costs.run.holding import Holding
 from shared.costs.run.methods import Method
 from shared.costs.storage import CostStorage
-from shared.costs.store.notices import LocalRequests
+from shared.costs.store.state import LocalRequests
 from shared.costs.store.store import Store
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
