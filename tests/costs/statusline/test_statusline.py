@@ -48,6 +48,10 @@ STOOD = Standing("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd(
             STOOD._replace(job=Job("job-7", from_usd("0.42"))),
             "$3.75 today · $35.69/$36 99% ▲ · job-7 $0.42",
         ),
+        (
+            STOOD._replace(job=Job(f"talk-{'x' * 60}-part-0007", Nanos(0))),
+            f"$3.75 today · $35.69/$36 99% ▲ · talk-{'x' * 15}…{'x' * 9}-part-0007 $0.00",
+        ),
         (STOOD._replace(job=Job("3 jobs", None)), "$3.75 today · $35.69/$36 99% ▲ · 3 jobs"),
         (STOOD._replace(conversion=EURO), "€1.88 today · €17.84/€18 99% ▲"),
         (STOOD._replace(doubt="behind"), "≥$3.75 today · ≥$35.69/$36 99% ▲"),
@@ -70,6 +74,8 @@ def test_the_usual_parts(stood: Standing, words: str) -> None:
     ("look", "words"),
     [
         (Look("tmux", colour=True), "#[fg=yellow]$3.75 today · $35.69/$36 99% ▲ · a##b $0.10#[default]"),
+        (Look("zsh", colour=True), "%F{yellow}$3.75 today · $35.69/$36 99%% ▲ · a#b $0.10%f"),
+        (Look("zsh"), "$3.75 today · $35.69/$36 99%% ▲ · a#b $0.10"),
         (Look("tmux"), "$3.75 today · $35.69/$36 99% ▲ · a##b $0.10"),
         (Look("claude", colour=True), "\x1b[33m$3.75 today · $35.69/$36 99% ▲ · a#b $0.10\x1b[0m"),
         (Look(unicode=False), "$3.75 today | $35.69/$36 99% ! | a#b $0.10"),
@@ -153,7 +159,7 @@ def test_the_words_of_its_command(words: list[str], question: Asked) -> None:
     assert asked(words) == question
 
 
-@pytest.mark.parametrize("words", [["--for", "zsh"], ["--for"], ["--colour"], ["today"]])
+@pytest.mark.parametrize("words", [["--for", "fish"], ["--for"], ["--colour"], ["today"]])
 def test_a_word_that_is_not_understood_is_said_and_the_line_printed(
     words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,17 +19,20 @@ from ...budgets.scopes import places_beside
 from ...money import ZERO, Nanos, format_usd, percent
 from .standing import Session, Standing
 
-Place = Literal["", "tmux", "claude"]
-PLACES: Final[dict[str, Place]] = {"": "", "tmux": "tmux", "claude": "claude"}
+Place = Literal["", "tmux", "zsh", "claude"]
+PLACES: Final[dict[str, Place]] = {"": "", "tmux": "tmux", "zsh": "zsh", "claude": "claude"}
 
 NOT_KNOWN: Final = "costs not known"
 
 _FIELD: Final = re.compile(r"\{(\w+)\}", re.ASCII)
 _DOLLAR: Final = 1_000_000_000
 
-_ANSI: Final[dict[Level, str]] = {"ok": "\x1b[32m", "warning": "\x1b[33m", "critical": "\x1b[31m"}
-_TMUX: Final[dict[Level, str]] = {"ok": "#[fg=green]", "warning": "#[fg=yellow]", "critical": "#[fg=red]"}
-_ASCII: Final = str.maketrans({"·": "|", "▲": "!", "≥": "at least "})
+_ANSI: Final[dict[Level, str]] = {"ok": "32", "warning": "33", "critical": "31"}
+_NAMED: Final[dict[Level, str]] = {"ok": "green", "warning": "yellow", "critical": "red"}
+_ASCII: Final = str.maketrans({"·": "|", "▲": "!", "≥": "at least ", "…": "..."})
+
+_LONGEST: Final = 40
+"""A longer name is shown by its beginning and its end: a prompt has one line."""
 
 
 class Look(NamedTuple):
@@ -53,11 +56,14 @@ def dressed(text: str, look: Look, level: Level) -> str:
     text = "".join(c if c.isprintable() else " " for c in text).strip() or NOT_KNOWN
     if not look.unicode:
         text = text.translate(_ASCII).encode("ascii", "replace").decode()
-    if look.place == "tmux":  # where a # begins a format
-        return (
-            f"{_TMUX[level]}{text.replace('#', '##')}#[default]" if look.colour else text.replace("#", "##")
-        )
-    return f"{_ANSI[level]}{text}\x1b[0m" if look.colour else text
+    match look.place:
+        case "tmux":  # where a # begins a format
+            text, begin, end = text.replace("#", "##"), f"#[fg={_NAMED[level]}]", "#[default]"
+        case "zsh":  # whose prompts take % for the begin of one
+            text, begin, end = text.replace("%", "%%"), f"%F{{{_NAMED[level]}}}", "%f"
+        case _:
+            begin, end = f"\x1b[{_ANSI[level]}m", "\x1b[0m"
+    return f"{begin}{text}{end}" if look.colour else text
 
 
 def fields_of(stood: Standing, session: Session) -> dict[str, str]:
@@ -83,7 +89,7 @@ def fields_of(stood: Standing, session: Session) -> dict[str, str]:
         "percent": "" if limit is None else f"{_whole_percent(stood.month, limit)}%",
         "remaining": "" if limit is None else shown(Nanos(limit - stood.month), places_beside(limit)),
         "mark": "" if stood.level == "ok" else "▲",
-        "job": job.name if job else "",
+        "job": _short_name(job.name) if job else "",
         "job_cost": sum_of(job.cost, job.unpriced) if job and job.cost is not None else "",
         "session": "" if session.cost is None else f"~{shown(session.cost, 2)}",
         "model": session.model,
@@ -106,6 +112,11 @@ def _parts(fields: dict[str, str]) -> Iterator[str]:
         yield f"{fields['job']} {fields['job_cost']}".rstrip()
     if fields["limits"]:
         yield fields["limits"]
+
+
+def _short_name(name: str) -> str:
+    half = _LONGEST // 2
+    return name if len(name) <= _LONGEST else f"{name[:half]}…{name[1 - half :]}"
 
 
 def _filled(template: str, fields: dict[str, str]) -> str:

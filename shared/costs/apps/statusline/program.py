@@ -59,7 +59,7 @@ def asked(words: Sequence[str]) -> Asked:
 def _asked(given: dict[str, str], fault: str) -> Asked:
     place = given.get("place", "")
     if place not in PLACES:
-        place, fault = "", f"--for is tmux or claude, not {place!r}"
+        place, fault = "", f"--for is tmux, zsh or claude, not {place!r}"
     return Asked(
         PLACES[place],
         given.get("template"),

@@ -29,6 +29,7 @@ from ..options import asked_with
 def command(app: App, place: str | None, template: str | None, user: str | None) -> int:
     """One line for a prompt, tmux or an agent's status hook: today, the month, the running job.
 
+    In zsh, with setopt PROMPT_SUBST: PROMPT='$(cost-dashboard statusline --for zsh) %# '.
     For Claude Code, whose JSON on standard input adds its own estimate of the session, marked ~:
     "statusLine": {"type": "command", "command": "cost-dashboard statusline --for claude"}. A template may
     name {day} {day_limit} {month} {limit} {percent} {remaining} {mark} {unpriced} {job} {job_cost}
