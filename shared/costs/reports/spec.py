@@ -29,8 +29,8 @@ class Option(NamedTuple):
 
     ``called`` names it for the program, where that is not the first of the words. Its value is text, or what
     ``parse`` makes of the text (it raises ``ValueError`` with the reason), a number of the type of ``least``,
-    one of ``choices``, or a flag. ``completes`` says which names the shell may offer. One that ``changes``
-    something is for the command line alone: a page that only shows must not offer it; nor one
+    one of ``choices``, or a flag. ``completes`` says, or gives, the names that the shell may offer. One that
+    ``changes`` something is for the command line alone: a page that only shows must not offer it; nor one
     ``at_terminal``, which names a file there.
     """
 
@@ -46,7 +46,7 @@ class Option(NamedTuple):
     required: bool = False
     default: object = None
     shows_default: bool = False
-    completes: Dimension | Literal["job", "side"] | None = None
+    completes: Dimension | Literal["job", "side"] | Callable[[], Iterable[str]] | None = None
     changes: bool = False
     at_terminal: bool = False
     called: str = ""
@@ -180,6 +180,7 @@ def _name(words: str, by: Dimension, help: str) -> Option:  # noqa: A002  # as O
 
 
 USER: Final = Option("--user --user-id", "Only this user.", "ID", completes="user_id")
+PAYER: Final = USER._replace(help="Who pays. Default: COST_TRACKER_USER, else 1.")
 MONTH: Final = Option("--month", "This month instead of the present one.", "YYYY-MM", called="month_name")
 SPAN: Final = OptionGroup(
     "span",

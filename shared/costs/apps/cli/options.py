@@ -44,13 +44,13 @@ def parameter(option: Option) -> click.Parameter:
     given: dict[str, Any] = {"type": _type(option), "required": option.required}
     if option.completes:
         given["shell_complete"] = completion_of(option.completes)
+    if option.default is not None:
+        given["default"] = option.default
     if option.is_argument:
         given["nargs"] = -1 if option.many else 1
         return click.Argument([option.field], metavar=option.metavar, **given)
     if option.flag:
         given = {"is_flag": True}
-    if option.default is not None:
-        given["default"] = option.default
     return click.Option(
         [*option.names, option.field],
         help=option.help,
@@ -91,6 +91,8 @@ def _type(option: Option) -> click.ParamType[Any] | None:
         return click.Choice(option.choices)
     if option.parse is Path:  # which the shell completes
         return click.Path(path_type=Path)
+    if isinstance(option.parse, click.ParamType):
+        return option.parse
     if option.least is None and option.most is None:
         return Parsed(option.parse) if option.parse else None
     if isinstance(option.least, float):
@@ -150,8 +152,10 @@ def complete_name(dimension: Dimension) -> Completion:
     return complete
 
 
-def completion_of(names: Dimension | Literal["job", "side"]) -> Completion:
-    """Return what completes names of this kind."""
+def completion_of(names: Dimension | Literal["job", "side"] | Callable[[], Iterable[str]]) -> Completion:
+    """Return what completes names of this kind, or those that it gives."""
+    if callable(names):
+        return lambda _context, _param, incomplete: _beginning(incomplete, names())
     if names == "job":
         return complete_job
     return complete_side if names == "side" else complete_name(names)

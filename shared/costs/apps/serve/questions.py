@@ -146,7 +146,7 @@ def form_of(spec: Spec[Any, Any], pairs: Sequence[tuple[str, str]]) -> tuple[Fie
             choices=option.choices,
             required=option.required,
             hint=_hint(option),
-            known=_FILTERS.get(option.completes or "", ""),
+            known=_FILTERS.get(str(option.completes), ""),
         )
         for option in options_of(spec)
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import click
-
 from ....archive.known import KnownArchive, KnownArchives
 from ....archive.manifest import Manifest, ParquetPart, RowSums
 from ....archive.places import ArchiveStorage
@@ -18,9 +16,10 @@ from ....exchange.packing import pack as pack_away
 from ....periods import parse_month
 from ....reports.common import plural
 from ....reports.document import Column, Figure, Note, Ref, Report, Row, Table, derive
+from ....reports.spec import Option
 from ....workspace import Workspace
 from ..app import App, dashboard_command
-from ..options import complete_job
+from ..options import asked_with
 
 
 @dashboard_command(
@@ -31,21 +30,21 @@ from ..options import complete_job
     "archive verify",
     "archive unpack job-20260822-rpatel-0001",
 )
-@click.argument("action", type=click.Choice(["write", "verify", "unpack"]), default="write")
-@click.argument("jobs", nargs=-1, metavar="[JOB_ID]...", shell_complete=complete_job)
-@click.option(
-    "--to",
-    "location",
-    metavar="PLACE",
-    help="A folder, or s3://BUCKET/PREFIX. Default: the archive that this cost storage has.",
-)
-@click.option(
-    "--before", metavar="YYYY-MM", help="Archive the months before this one. Default: all that are over."
-)
-@click.option(
-    "--pack",
-    is_flag=True,
-    help="Then remove the ledgers that the archive gives back byte by byte. Every view goes on as before.",
+@asked_with(
+    Option("", called="action", choices=("write", "verify", "unpack"), default="write"),
+    Option("", "", "[JOB_ID]...", called="jobs", many=True, completes="job"),
+    Option(
+        "--to",
+        "A folder, or s3://BUCKET/PREFIX. Default: the archive that this cost storage has.",
+        "PLACE",
+        called="location",
+    ),
+    Option("--before", "Archive the months before this one. Default: all that are over.", "YYYY-MM"),
+    Option(
+        "--pack",
+        "Then remove the ledgers that the archive gives back byte by byte. Every view goes on as before.",
+        flag=True,
+    ),
 )
 def command(
     app: App, action: str, jobs: tuple[str, ...], *, location: str | None, before: str | None, pack: bool

@@ -11,7 +11,9 @@ from ....capture.batch_files import lines_of, read_request
 from ....errors import WrongUsage
 from ....reports.common import plural, priced_in_part
 from ....reports.document import Figure, Note, Report, derive
+from ....reports.spec import PAYER, Option
 from ..app import App, dashboard_command
+from ..options import asked_with
 
 if TYPE_CHECKING:
     from ....tracking.batches import Collected, Submitted
@@ -22,20 +24,16 @@ if TYPE_CHECKING:
     "batch submit requests.jsonl --job-dir out/job-1 --stage 13_summary",
     "batch collect output.jsonl errors.jsonl batch.json",
 )
-@click.argument("action", type=click.Choice(["submit", "collect"]))
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--job-dir", type=click.Path(path_type=Path), metavar="DIR", help="The job. Without it: no job."
+@asked_with(
+    Option("", called="action", required=True, choices=("submit", "collect")),
+    Option("", called="files", parse=click.Path(path_type=Path, dir_okay=False), many=True, required=True),
+    Option("--job-dir", "The job. Without it: no job.", "DIR", parse=Path),
+    Option("--stage", "The stage that the batch belongs to."),
+    PAYER,
+    Option("--model", "The model of requests that name none (Gemini's)."),
+    Option("--max-output", "Output tokens where none is stated.", "N", least=1),
+    Option("--batch-id", "The provider's id of the batch, where it is known already."),
 )
-@click.option("--stage", help="The stage that the batch belongs to.")
-@click.option(
-    "--user", "--user-id", "user", metavar="ID", help="Who pays. Default: COST_TRACKER_USER, else 1."
-)
-@click.option("--model", help="The model of requests that name none (Gemini's).")
-@click.option(
-    "--max-output", type=click.IntRange(min=1), metavar="N", help="Output tokens where none is stated."
-)
-@click.option("--batch-id", help="The provider's id of the batch, where it is known already.")
 def command(app: App, action: str, files: tuple[Path, ...], **given: Any) -> None:
     """Hold money for a batch, and record its results when they are there.
 

@@ -8,12 +8,16 @@ import click
 
 from ....replacing import replacing
 from ....reports.closing import close_month, closed_report, document_of
+from ....reports.spec import Option
 from ..app import App, dashboard_command
+from ..options import asked_with
 
 
 @dashboard_command("Keep in order", "close-month 2026-10 sealed-2026-10.json")
-@click.argument("month", metavar="YYYY-MM")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@asked_with(
+    Option("", "", "YYYY-MM", called="month", required=True),
+    Option("", called="file", parse=click.Path(path_type=Path, dir_okay=False), required=True),
+)
 def command(app: App, month: str, file: Path) -> None:
     """Write the digests of a month that is over into one small file, to keep elsewhere.
 

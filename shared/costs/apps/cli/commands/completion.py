@@ -6,7 +6,9 @@ import sys
 
 import click
 
+from ....reports.spec import Option
 from ..app import App, dashboard_command
+from ..options import asked_with
 
 _SHARED = ("as_json", "format_name", "output", "cost_storage", "profile")
 
@@ -14,7 +16,7 @@ _SHARED = ("as_json", "format_name", "output", "cost_storage", "profile")
 @dashboard_command(
     "Keep in order", "completion bash >> ~/.bashrc", "completion zsh >> ~/.zshrc", without=_SHARED
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@asked_with(Option("", called="shell", required=True, choices=("bash", "zsh", "fish")))
 def command(app: App, shell: str) -> None:  # noqa: ARG001  # every command gets the app
     """Print what makes your shell complete commands, options and job ids.
 

@@ -13,8 +13,10 @@ from ....demo import SEED, DemoFiles, write_sample
 from ....money import to_usd
 from ....periods import month, previous_month
 from ....reports.document import Figure, Note, Report
+from ....reports.spec import Option
 from ....workspace import Workspace
 from ..app import App, dashboard_command
+from ..options import asked_with
 
 TRY = (
     "show-budget --user rpatel",
@@ -36,8 +38,10 @@ TRY = (
     prepares=False,
     without=("cost_storage", "profile"),
 )
-@click.argument("directory", default="cost-demo", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--seed", type=int, default=SEED, show_default=True, help="Another seed, another history.")
+@asked_with(
+    Option("", called="directory", parse=click.Path(path_type=Path, file_okay=False), default="cost-demo"),
+    Option("--seed", "Another seed, another history.", parse=click.INT, default=SEED, shows_default=True),
+)
 def command(app: App, directory: Path, seed: int) -> None:
     """Write a sample history to look at: three months of an invented team.
 

@@ -9,7 +9,7 @@ import click
 from ....errors import WrongUsage
 from ....exchange.exports import ALIASES, exports
 from ....reports.questions import Span, query_of
-from ....reports.spec import FILTERS, SPAN, with_formats
+from ....reports.spec import FILTERS, SPAN, Option, with_formats
 from ..app import App, dashboard_command
 from ..exporting import write_entries
 from ..options import asked_with
@@ -24,17 +24,19 @@ _KINDS = sorted({*exports(), *ALIASES})
     "export csv - --model openai/gpt-4o",
     "export --format parquet --output costs.parquet",
 )
-@click.argument("kind", metavar="[FORMAT]", required=False, type=click.Choice(_KINDS))
-@click.argument(
-    "file",
-    metavar="[FILE]",
-    required=False,
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+@asked_with(
+    Option("", "", "[FORMAT]", called="kind", choices=tuple(_KINDS)),
+    Option(
+        "",
+        "",
+        "[FILE]",
+        click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        called="file",
+    ),
+    Option("--format", "The same as FORMAT.", "FORMAT", called="format_name", choices=tuple(_KINDS)),
+    SPAN,
+    FILTERS,
 )
-@click.option(
-    "--format", "format_name", type=click.Choice(_KINDS), metavar="FORMAT", help="The same as FORMAT."
-)
-@asked_with(SPAN, FILTERS)
 def command(app: App, kind: str | None, file: Path | None, span: Span, filters: dict[str, str]) -> int | None:
     """Write the entries themselves to a file, all of them or as filtered.
 

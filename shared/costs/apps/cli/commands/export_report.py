@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from ....errors import WrongUsage
 from ....exchange.exports import exports
 from ....formats import names
 from ....reports.questions import Span, UserMonth, query_of
 from ....reports.show_job import receipt_facts, receipt_report
-from ....reports.spec import MONTH, USER
+from ....reports.spec import MONTH, USER, Option
 from ....reports.statement import statement_facts, statement_report
 from ..app import App, dashboard_command, last_day
 from ..exporting import write_entries
-from ..options import asked_with, complete_job
+from ..options import asked_with
 
 _REPORTS = [*names(), "md"]
 _ENTRIES = [name for name in exports() if name not in _REPORTS]
@@ -30,17 +28,18 @@ _NEWEST_FOCUS = max(name for name in exports() if name.startswith("focus"))
     "export-report --format json --job job-20261122-rpatel-0001",
     "export-report --format csv --entries --output entries.csv",
 )
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice([*_REPORTS, "focus", *_ENTRIES]),
-    help="A report as text, json, csv, md, html, pdf; or, in the other formats, the entries themselves.",
+@asked_with(
+    Option(
+        "--format",
+        "A report as text, json, csv, md, html, pdf; or, in the other formats, the entries themselves.",
+        called="format_name",
+        choices=(*_REPORTS, "focus", *_ENTRIES),
+    ),
+    Option("--job", "The receipt of one job, not the month.", "JOB", completes="job"),
+    Option("--entries", "The entries themselves, in csv or json.", called="all_entries", flag=True),
+    MONTH,
+    USER,
 )
-@click.option(
-    "--job", metavar="JOB", shell_complete=complete_job, help="The receipt of one job, not the month."
-)
-@click.option("--entries", "all_entries", is_flag=True, help="The entries themselves, in csv or json.")
-@asked_with(MONTH, USER)
 def command(
     app: App, job: str | None, month_name: str | None, user: str | None, all_entries: bool
 ) -> int | None:

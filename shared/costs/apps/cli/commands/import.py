@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, get_args
 
-import click
-
 from ....errors import BAD_NEWS, WrongUsage
 from ....exchange.foreign import Defaults
 from ....exchange.imported import import_report
@@ -24,8 +22,9 @@ from ....exchange.times import DateOrder
 from ....periods import zone
 from ....platform import with_home
 from ....reports.common import plural, usd
-from ....reports.spec import with_formats
+from ....reports.spec import Option, with_formats
 from ..app import App, dashboard_command, progress_bar
+from ..options import asked_with
 
 
 @dashboard_command(
@@ -36,41 +35,35 @@ from ..app import App, dashboard_command, progress_bar
     "import --from claude-code --dry-run",
     "import --watch",
 )
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--from",
-    "format_from",
-    type=click.Choice([*sorted(imports()), *programs()]),
-    help="The file's format, or the agent whose sessions these are. Default: as it looks.",
+@asked_with(
+    Option("", called="file", parse=Path),
+    Option(
+        "--from",
+        "The file's format, or the agent whose sessions these are. Default: as it looks.",
+        called="format_from",
+        choices=(*sorted(imports()), *programs()),
+    ),
+    Option("--watch", "Go on with agents' sessions as they are written, until interrupted.", flag=True),
+    Option("--every", "How often --watch looks. Default: 2.", "SECONDS", least=0.1, most=86_400, default=2.0),
+    Option("--source", "A name for where it comes from. Default: the file's name.", "NAME"),
+    Option("--user --user-id", "Who paid, for rows that do not say it.", "ID"),
+    Option("--job", "The job of rows that name none.", "ID"),
+    Option("--service", "The provider of rows that do not say it.", "NAME"),
+    Option("--model", "The model of rows that do not name one.", "NAME"),
+    Option("--timezone", "Where times without a zone are from. Default: the profile's.", "ZONE"),
+    Option(
+        "--dates",
+        "How dates such as 3/10/2026 are meant. Default: such rows are not understood.",
+        choices=tuple(get_args(DateOrder)),
+    ),
+    Option(
+        "--zero-is-free/--zero-is-unknown",
+        "Believe a cost of $0 beside usage, or, by default, price the row.",
+        flag=True,
+        called="zero_is_free",
+    ),
+    Option("--dry-run", "Only tell what would be imported.", flag=True),
 )
-@click.option(
-    "--watch", is_flag=True, help="Go on with agents' sessions as they are written, until interrupted."
-)
-@click.option(
-    "--every",
-    type=click.FloatRange(0.1, 86_400),
-    default=2.0,
-    metavar="SECONDS",
-    help="How often --watch looks. Default: 2.",
-)
-@click.option("--source", metavar="NAME", help="A name for where it comes from. Default: the file's name.")
-@click.option("--user", "--user-id", "user", metavar="ID", help="Who paid, for rows that do not say it.")
-@click.option("--job", metavar="ID", help="The job of rows that name none.")
-@click.option("--service", metavar="NAME", help="The provider of rows that do not say it.")
-@click.option("--model", metavar="NAME", help="The model of rows that do not name one.")
-@click.option(
-    "--timezone", metavar="ZONE", help="Where times without a zone are from. Default: the profile's."
-)
-@click.option(
-    "--dates",
-    type=click.Choice(get_args(DateOrder)),
-    help="How dates such as 3/10/2026 are meant. Default: such rows are not understood.",
-)
-@click.option(
-    "--zero-is-free/--zero-is-unknown",
-    help="Believe a cost of $0 beside usage, or, by default, price the row.",
-)
-@click.option("--dry-run", is_flag=True, help="Only tell what would be imported.")
 def command(app: App, file: Path | None, *, dry_run: bool, **given: Any) -> int | None:
     """Bring in the history of another tool, the sessions of command-line agents, or one of our own exports.
 

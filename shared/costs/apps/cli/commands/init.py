@@ -14,9 +14,11 @@ from ....platform import create_file, sync, with_home
 from ....pricing.catalogue import Catalogue
 from ....profile.loading import PROFILE_NAME, load_profile
 from ....reports.document import Column, Note, Report, Table
+from ....reports.spec import Option
 from ....shipped import DATA
 from ....workspace import PRICES_NAME
 from ..app import App, dashboard_command
+from ..options import asked_with
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     "init --profile costs/profile.yaml",
     without=("cost_storage",),
 )
-@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+@asked_with(Option("", called="directory", parse=click.Path(path_type=Path, file_okay=False)))
 def command(app: App, directory: Path | None) -> None:
     """Write a commented profile and price overrides to start from.
 

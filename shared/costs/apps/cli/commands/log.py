@@ -10,8 +10,10 @@ import click
 from ....model import Entry
 from ....money import Nanos, to_usd
 from ....reports.document import Figure, Note, Report, derive
+from ....reports.spec import PAYER, Option
 from ....tracking.call import Call, make_call
 from ..app import App, dashboard_command
+from ..options import asked_with
 
 _COUNT = click.IntRange(min=0)
 
@@ -21,28 +23,20 @@ _COUNT = click.IntRange(min=0)
     "log --model gpt-4o --input-tokens 1000 --output-tokens 200 --category summary",
     "log --service openai --model whisper-1 --audio-seconds 90 --job-dir out/job-1 --stage 06_asr",
 )
-@click.option("--model", required=True, help="The model, such as gpt-4o.")
-@click.option("--service", help="The provider, such as openai. Without it: inferred from the model.")
-@click.option(
-    "--input-tokens", type=_COUNT, default=0, metavar="N", help="Input tokens, cached ones included."
+@asked_with(
+    Option("--model", "The model, such as gpt-4o.", required=True),
+    Option("--service", "The provider, such as openai. Without it: inferred from the model."),
+    Option("--input-tokens", "Input tokens, cached ones included.", "N", least=0, default=0),
+    Option("--output-tokens", "Output tokens, reasoning included.", "N", least=0, default=0),
+    Option("--cached-tokens", "How many of the input were cached.", "N", least=0, default=0),
+    Option("--audio-seconds", "Length of the audio.", "S", least=0.0, default=0.0),
+    Option("--category", "What the call was for, such as summary."),
+    Option("--description", "A few words of your own.", "WORDS"),
+    Option("--stage", "The stage it belongs to."),
+    Option("--job-dir", "The job's directory. Without it: no job.", "DIR"),
+    PAYER,
+    Option("--request-id", "The provider's id of the call: logging it again then counts once."),
 )
-@click.option(
-    "--output-tokens", type=_COUNT, default=0, metavar="N", help="Output tokens, reasoning included."
-)
-@click.option(
-    "--cached-tokens", type=_COUNT, default=0, metavar="N", help="How many of the input were cached."
-)
-@click.option(
-    "--audio-seconds", type=click.FloatRange(min=0), default=0.0, metavar="S", help="Length of the audio."
-)
-@click.option("--category", help="What the call was for, such as summary.")
-@click.option("--description", metavar="WORDS", help="A few words of your own.")
-@click.option("--stage", help="The stage it belongs to.")
-@click.option("--job-dir", metavar="DIR", help="The job's directory. Without it: no job.")
-@click.option(
-    "--user", "--user-id", "user", metavar="ID", help="Who pays. Default: COST_TRACKER_USER, else 1."
-)
-@click.option("--request-id", help="The provider's id of the call: logging it again then counts once.")
 def command(app: App, job_dir: str | None, user: str | None, **given: Any) -> None:
     """Record one call by hand, for work that no script could log.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import click
-
 from ....exchange.openmetrics import openmetrics
+from ....reports.spec import Option
 from ....shipped import DATA
 from ..app import App, dashboard_command
+from ..options import asked_with
 
 DASHBOARD = DATA / "integrations" / "grafana-dashboard.json"
 
@@ -18,7 +18,7 @@ DASHBOARD = DATA / "integrations" / "grafana-dashboard.json"
     "metrics --grafana --output costs-dashboard.json",
     without=("as_json", "format_name"),
 )
-@click.option("--grafana", is_flag=True, help="A dashboard for Grafana over these metrics, to import there.")
+@asked_with(Option("--grafana", "A dashboard for Grafana over these metrics, to import there.", flag=True))
 def command(app: App, grafana: bool) -> None:
     """What was spent and how limits stand, as OpenMetrics text, for Prometheus.
 

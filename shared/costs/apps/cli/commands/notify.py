@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-import click
-
 from ....budgets.port import Alarm, Notice
 from ....errors import BAD_NEWS, FINE
 from ....formats import load
@@ -23,7 +21,7 @@ from ....periods import previous_month
 from ....reports.document import Column, Figure, Note, Report, Table
 from ....reports.queries import month_of
 from ....reports.questions import UserMonth
-from ....reports.spec import MONTH, USER
+from ....reports.spec import MONTH, USER, Option
 from ....reports.statement import statement_facts, statement_report
 from ..app import App, dashboard_command, last_day
 from ..options import asked_with
@@ -40,9 +38,12 @@ SENT, NOT_SENT = "sent", "not sent"
     "notify status",
     "notify send",
 )
-@click.argument("action", type=click.Choice(["test", "report", "status", "send"]))
-@click.option("--again", is_flag=True, help="Send a month's report although it was sent.")
-@asked_with(MONTH, USER)
+@asked_with(
+    Option("", called="action", required=True, choices=("test", "report", "status", "send")),
+    Option("--again", "Send a month's report although it was sent.", flag=True),
+    MONTH,
+    USER,
+)
 def command(app: App, action: str, user: str | None, month_name: str | None, again: bool) -> int:
     """Try where budget alerts are sent to, send a month's report, see what waits, or send it now.
 

@@ -7,8 +7,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-import click
-
 from ....analysis.whatif import ObservedChange, RepricingEffect, expected, promised, since
 from ....errors import WrongUsage
 from ....model import Entry
@@ -17,10 +15,11 @@ from ....reports.common import plural, usd
 from ....reports.document import Column, Figure, Note, Report, Table, derive
 from ....reports.queries import counted, named_model, zone_of
 from ....reports.reader import Reader, in_turn
-from ....reports.spec import parse_day
+from ....reports.spec import Option, parse_day
 from ....rollup import Query
 from ....store.annotations import NotedChange, NotedChanges
 from ..app import App, dashboard_command
+from ..options import asked_with
 
 LOOK_BACK: Final = timedelta(days=30)
 """How long before a change its calls are looked at, for what it promises."""
@@ -160,13 +159,6 @@ def _data(each: Measured) -> dict[str, object]:
     }
 
 
-def _day(_context: click.Context, _option: click.Parameter, text: str | None) -> date | None:
-    try:
-        return None if text is None else parse_day(text)
-    except ValueError as fault:
-        raise click.BadParameter(str(fault)) from None
-
-
 @dashboard_command(
     "Save",
     "optimize note --stage 13_ai_summarization --from openai/gpt-4o --to openai/gpt-4o-mini",
@@ -174,13 +166,15 @@ def _day(_context: click.Context, _option: click.Parameter, text: str | None) ->
     "optimize",
     "optimize forget 2",
 )
-@click.argument("action", type=click.Choice(["list", "note", "forget"]), default="list")
-@click.argument("words", nargs=-1)
-@click.option("--stage", metavar="NAME", help="Only calls of this stage; without, of all.")
-@click.option("--from", "old", metavar="MODEL", help="What was called before, such as openai/gpt-4o.")
-@click.option("--to", "new", metavar="MODEL", help="What is called now; without, the same.")
-@click.option("--tier", metavar="TIER", help="The service tier it is called with now, such as batch.")
-@click.option("--since", metavar="DATE", callback=_day, help="From this day on; without, from now on.")
+@asked_with(
+    Option("", called="action", choices=("list", "note", "forget"), default="list"),
+    Option("", called="words", many=True),
+    Option("--stage", "Only calls of this stage; without, of all.", "NAME"),
+    Option("--from", "What was called before, such as openai/gpt-4o.", "MODEL", called="old"),
+    Option("--to", "What is called now; without, the same.", "MODEL", called="new"),
+    Option("--tier", "The service tier it is called with now, such as batch.", "TIER"),
+    Option("--since", "From this day on; without, from now on.", "DATE", parse_day),
+)
 def command(app: App, action: str, words: tuple[str, ...], **given: Any) -> None:
     """What the changes that you made have saved, beside what they promised.
 

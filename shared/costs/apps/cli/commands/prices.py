@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
-import click
-
 from ....errors import WrongUsage
 from ....reports.prices import (
     checked,
@@ -21,9 +19,9 @@ from ....reports.prices import (
     updated,
     upgraded,
 )
-from ....reports.spec import parse_day
+from ....reports.spec import Option, parse_day
 from ..app import App, dashboard_command
-from ..options import Parsed
+from ..options import asked_with
 
 
 @dashboard_command(
@@ -35,17 +33,17 @@ from ..options import Parsed
     "prices update genai_prices-0.2.9-py3-none-any.whl",
     "prices update offer.yaml --yes",
 )
-@click.argument("action", type=click.Choice(["list", "show", "check", "coverage", "update"]), default="list")
-@click.argument("what", required=False, metavar="[MODEL|FILE]")
-@click.option(
-    "--on", "day", type=Parsed(parse_day), metavar="DATE", help="The prices of this day instead of today."
+@asked_with(
+    Option("", called="action", choices=("list", "show", "check", "coverage", "update"), default="list"),
+    Option("", "", "[MODEL|FILE]", called="what"),
+    Option("--on", "The prices of this day instead of today.", "DATE", parse_day, called="day"),
+    Option(
+        "--everything",
+        "List all that genai-prices knows, or what is doubtful of models that no ledger has, too.",
+        flag=True,
+    ),
+    Option("--yes", "Take the update; without it only the difference is shown.", flag=True),
 )
-@click.option(
-    "--everything",
-    is_flag=True,
-    help="List all that genai-prices knows, or what is doubtful of models that no ledger has, too.",
-)
-@click.option("--yes", is_flag=True, help="Take the update; without it only the difference is shown.")
 def command(
     app: App, action: str, what: str | None, *, day: date | None, everything: bool, yes: bool
 ) -> int | None:

@@ -13,8 +13,6 @@ from itertools import islice, repeat
 from math import isfinite
 from typing import Any, Final
 
-import click
-
 from ....archive.known import KnownArchive, KnownArchives
 from ....errors import WrongUsage
 from ....exchange.calendar import Calendar
@@ -24,8 +22,10 @@ from ....exchange.views import view_named, view_names
 from ....exchange.warehouse import QueryResult, ask
 from ....formats.csv import safe_text
 from ....reports.document import Column, Kind, Note, Report, Table, Value
+from ....reports.spec import Option
 from ..app import App, dashboard_command, progress_bar
 from ..exporting import told_incomplete
+from ..options import asked_with
 
 SHOWN: Final = 1_000
 """So many rows are laid out for people, which needs all of them in memory."""
@@ -156,23 +156,18 @@ PIECES: Final[dict[str, Callable[[QueryResult], Iterable[str]]]] = {"csv": csv_p
     "query --view months --on spark://cluster:15002",
     "query - < monthly.sql",
 )
-@click.argument("sql", metavar="[SQL]", required=False)
-@click.option(
-    "--view",
-    metavar="NAME",
-    help=f"A view in place of SQL: {', '.join(view_names())}.",
-    shell_complete=lambda _context, _parameter, typed: [n for n in view_names() if n.startswith(typed)],
-)
-@click.option(
-    "--on",
-    "engine",
-    metavar="ENGINE",
-    default="local",
-    show_default=True,
-    help="local (DuckDB), or spark://HOST:PORT of a Spark Connect server.",
-)
-@click.option(
-    "--archive", "location", metavar="PLACE", help="Which archive to read; needed where there are several."
+@asked_with(
+    Option("", "", "[SQL]", called="sql"),
+    Option("--view", f"A view in place of SQL: {', '.join(view_names())}.", "NAME", completes=view_names),
+    Option(
+        "--on",
+        "local (DuckDB), or spark://HOST:PORT of a Spark Connect server.",
+        "ENGINE",
+        called="engine",
+        default="local",
+        shows_default=True,
+    ),
+    Option("--archive", "Which archive to read; needed where there are several.", "PLACE", called="location"),
 )
 def command(app: App, sql: str | None, view: str | None, *, engine: str, location: str | None) -> int | None:
     """Ask the entries in SQL.

@@ -13,11 +13,13 @@ from ....ledger.reader import read
 from ....model import Entry
 from ....reports.document import Column, Figure, Ref, Report, Table, derive
 from ....reports.reader import ProgressCallback
+from ....reports.spec import Option
 from ....rollup import Query
 from ....storage import LEDGER_NAME
 from ....store.build import Rebuilt
 from ....store.store import Store
 from ..app import App, dashboard_command, share_bar
+from ..options import asked_with
 
 
 @dashboard_command(
@@ -26,14 +28,16 @@ from ..app import App, dashboard_command, share_bar
     "rebuild-index --root ~/pipelines/out",
     "rebuild-index out/2026-11-22/job-20261122-rpatel-0001",
 )
-@click.argument("paths", nargs=-1, metavar="[LEDGER_OR_JOB_DIR]...", type=click.Path(path_type=Path))
-@click.option(
-    "--root",
-    "roots",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Also look for ledgers under this directory; may be repeated.",
+@asked_with(
+    Option("", "", "[LEDGER_OR_JOB_DIR]...", called="paths", many=True, parse=Path),
+    Option(
+        "--root",
+        "Also look for ledgers under this directory; may be repeated.",
+        "DIR",
+        click.Path(file_okay=False, path_type=Path),
+        called="roots",
+        many=True,
+    ),
 )
 def command(app: App, paths: tuple[Path, ...], roots: tuple[Path, ...]) -> int:
     """Rebuild the index from the ledgers, which are never changed: all of it, or for the ledgers named.

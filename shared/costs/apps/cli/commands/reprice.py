@@ -18,18 +18,20 @@ from ....pricing.repricing import Repricing
 from ....reports.common import CHECK, plural, usd
 from ....reports.document import Column, Figure, Note, Report, Table, derive
 from ....reports.queries import zone_of
-from ....reports.spec import parse_day
+from ....reports.spec import Option, parse_day
 from ....rollup import Query
 from ....workspace import Workspace
 from ..app import App, dashboard_command, share_bar
-from ..options import Parsed
+from ..options import asked_with
 
 
 @dashboard_command("Keep in order", "reprice", "reprice --yes", "reprice --all --since 2026-11-01")
-@click.option("--since", type=Parsed(parse_day), metavar="DATE", help="Only calls from this day on.")
-@click.option("--all", "wrong_too", is_flag=True, help="Also correct calls that have another price.")
-@click.option("--dry-run", is_flag=True, help="Only show the difference, and do not ask.")
-@click.option("--yes", is_flag=True, help="Append the corrections without asking.")
+@asked_with(
+    Option("--since", "Only calls from this day on.", "DATE", parse_day),
+    Option("--all", "Also correct calls that have another price.", called="wrong_too", flag=True),
+    Option("--dry-run", "Only show the difference, and do not ask.", flag=True),
+    Option("--yes", "Append the corrections without asking.", flag=True),
+)
 def command(app: App, since: date | None, wrong_too: bool, dry_run: bool, yes: bool) -> None:
     """Price calls that had no price by the price list of their own day.
 

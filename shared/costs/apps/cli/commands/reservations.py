@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-import click
-
 from ....budgets.port import Held, HoldState
 from ....errors import WrongUsage
 from ....reports.common import plural
 from ....reports.reservations import reservations_report
+from ....reports.spec import Option
 from ..app import App, dashboard_command
+from ..options import asked_with
 
 
 @dashboard_command(
     "Keep in order", "reservations", "reservations release", "reservations release 0193f6c2 --also-live"
 )
-@click.argument("action", type=click.Choice(["list", "release", "reset-clock", "forget"]), default="list")
-@click.argument("ids", nargs=-1)
-@click.option("--also-live", is_flag=True, help="Also release holds whose process is still at work.")
-@click.option(
-    "--also-submitted", is_flag=True, help="Also release holds that wait for their provider's results."
+@asked_with(
+    Option("", called="action", choices=("list", "release", "reset-clock", "forget"), default="list"),
+    Option("", called="ids", many=True),
+    Option("--also-live", "Also release holds whose process is still at work.", flag=True),
+    Option("--also-submitted", "Also release holds that wait for their provider's results.", flag=True),
 )
 def command(app: App, action: str, ids: tuple[str, ...], also_live: bool, also_submitted: bool) -> None:
     """What the budget gate holds for calls on their way, and releasing what was never sent.

@@ -15,10 +15,10 @@ from ....model import Entry
 from ....money import Nanos, format_usd, percent, to_usd
 from ....reports.common import noted, plural
 from ....reports.document import Column, Figure, Gauge, Note, Report, Table, Tone, derive
-from ....reports.spec import parse_usd
+from ....reports.spec import PAYER, Option, parse_usd
 from ....rollup import Totals
 from ..app import App, dashboard_command
-from ..options import Parsed
+from ..options import asked_with
 
 if TYPE_CHECKING:
     from ....run.program import Assignment
@@ -120,29 +120,29 @@ def _notes(entries: Sequence[Entry], total: Totals) -> Iterator[Note]:
     "run --output cost.json -- make summaries",
     "run --budget 5 -- python agent.py",
 )
-@click.option("--job-dir", metavar="DIR", help="The job's directory; made if need be. Without it: no job.")
-@click.option("--stage", help="The stage that the program is.")
-@click.option(
-    "--user", "--user-id", "user", metavar="ID", help="Who pays. Default: COST_TRACKER_USER, else 1."
+@asked_with(
+    Option("--job-dir", "The job's directory; made if need be. Without it: no job.", "DIR"),
+    Option("--stage", "The stage that the program is."),
+    PAYER,
+    Option(
+        "--attempt",
+        "Which attempt at the stage this is, from 1. Default: one more than in the job's ledger.",
+        "N",
+        least=1,
+    ),
+    Option(
+        "--budget",
+        "What all calls may cost together: one that could pass it is not sent.",
+        "USD",
+        parse=parse_usd,
+    ),
+    Option(
+        "--no-stream-usage",
+        "Do not ask OpenAI for the usage of streams where the program does not.",
+        flag=True,
+    ),
+    Option("", "", "COMMAND...", click.UNPROCESSED, called="program", many=True, required=True),
 )
-@click.option(
-    "--attempt",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Which attempt at the stage this is, from 1. Default: one more than in the job's ledger.",
-)
-@click.option(
-    "--budget",
-    type=Parsed(parse_usd),
-    metavar="USD",
-    help="What all calls may cost together: one that could pass it is not sent.",
-)
-@click.option(
-    "--no-stream-usage",
-    is_flag=True,
-    help="Do not ask OpenAI for the usage of streams where the program does not.",
-)
-@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND...")
 def command(app: App, program: tuple[str, ...], job_dir: str | None, **given: Any) -> int:
     """Run a program and record its AI calls, without a changed line in it.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Final
 
-import click
-
 from ....errors import CostError
 from ....extras import install_command
+from ....reports.spec import Option
 from ..app import App, dashboard_command
+from ..options import asked_with
 
 _NEEDED: Final = ("starlette", "uvicorn")
 
@@ -25,21 +25,19 @@ class ExtraMissing(CostError):
     "serve --host 0.0.0.0 --allow-host costs.lan:8765",
     without=("as_json", "format_name", "output"),
 )
-@click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="0: any free one."
+@asked_with(
+    Option("--port", "0: any free one.", least=0, most=65_535, default=8765, shows_default=True),
+    Option("--host", "The address to listen on.", "ADDRESS", default="127.0.0.1", shows_default=True),
+    Option(
+        "--allow-host",
+        "Another name that browsers may open; may be repeated.",
+        "HOST[:PORT]",
+        called="allowed",
+        many=True,
+    ),
+    Option("--edit", "Let limits be changed on the page of budgets.", called="can_edit", flag=True),
+    Option("--new-token", "End all sessions: earlier addresses stop working.", flag=True),
 )
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The address to listen on."
-)
-@click.option(
-    "--allow-host",
-    "allowed",
-    multiple=True,
-    metavar="HOST[:PORT]",
-    help="Another name that browsers may open; may be repeated.",
-)
-@click.option("--edit", "can_edit", is_flag=True, help="Let limits be changed on the page of budgets.")
-@click.option("--new-token", is_flag=True, help="End all sessions: earlier addresses stop working.")
 def command(
     app: App, port: int, host: str, allowed: tuple[str, ...], *, can_edit: bool, new_token: bool
 ) -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import click
 
-from ....budgets.scopes import KINDS
+from ....budgets.scopes import KINDS, LimitKind
 from ....errors import WrongUsage
 from ....money import Nanos, to_usd
 from ....profile.types import Budget, Guard, Profile
 from ....reports.common import UNITS, cell_of, in_unit
 from ....reports.document import Column, Note, Report, Row, Table
+from ....reports.spec import Option
 from ....rollup import Measure
 from ..app import App, dashboard_command
-from ..options import Parsed, count_limit, limit, named_limit
+from ..options import asked_with, count_limit, limit, named_limit
 
 _NAMED: Final = [kind for kind in KINDS.values() if kind.names is not None]
 """The kinds of limits that are on something with a name."""
@@ -25,34 +26,17 @@ _COUNTS: Final = [kind for kind in KINDS.values() if kind.measure != "cost"]
 """The kinds of limits that are on a number of calls or tokens."""
 
 
-def _named_limits(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command an option for each kind of limit on something with a name."""
-    for kind in reversed(_NAMED):
-        where = f"a {kind.name}, a {kind.period}" if kind.period else f"a {kind.name} in each job"
-        option = click.option(
-            f"--{kind.name}",
-            kind.field,
-            type=Parsed(named_limit),
-            multiple=True,
-            metavar="NAME=USD",
-            help=f"Limit {where}.",
-        )
-        command = option(command)
-    return command
+def _named_limit(kind: LimitKind) -> Option:
+    """Return the option of a kind of limits on something with a name."""
+    where = f"a {kind.name}, a {kind.period}" if kind.period else f"a {kind.name} in each job"
+    return Option(f"--{kind.name}", f"Limit {where}.", "NAME=USD", named_limit, called=kind.field, many=True)
 
 
-def _count_limits(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command an option for each kind of limit on a count."""
-    for kind in reversed(_COUNTS):
-        option = click.option(
-            f"--{kind.field.replace('_', '-')}",
-            kind.field,
-            type=Parsed(count_limit),
-            metavar="NUMBER",
-            help=f"Limit the {kind.measure} of a {kind.period}; those of local models are none.",
-        )
-        command = option(command)
-    return command
+def _count_limit(kind: LimitKind) -> Option:
+    """Return the option of a kind of limits on a count."""
+    words = f"--{kind.field.replace('_', '-')}"
+    what = f"Limit the {kind.measure} of a {kind.period}; those of local models are none."
+    return Option(words, what, "NUMBER", count_limit)
 
 
 @dashboard_command(
@@ -64,29 +48,29 @@ def _count_limits(command: Callable[..., Any]) -> Callable[..., Any]:
     "set-budget --yearly 400 --daily-calls 500 --service openai=30",
     "set-budget --user rpatel --weekly none",
 )
-@click.option(
-    "--user", "--user-id", "user", metavar="ID", help="Only this user. Without it: everyone's default."
-)
-@click.option("--organization", is_flag=True, help="The limits over all users together.")
-@click.option("--yearly", type=Parsed(limit), metavar="USD", help="Limit a calendar year.")
-@click.option("--monthly", type=Parsed(limit), metavar="USD", help="Limit a month; none takes it away.")
-@click.option("--weekly", type=Parsed(limit), metavar="USD", help="Limit a week, Monday to Sunday.")
-@click.option("--daily", type=Parsed(limit), metavar="USD", help="Limit a day.")
-@click.option("--job", type=Parsed(limit), metavar="USD", help="Limit a job, over its whole life.")
-@_count_limits
-@_named_limits
-@click.option(
-    "--alert-at",
-    "thresholds",
-    type=click.FloatRange(0, 100, min_open=True),
-    multiple=True,
-    metavar="PERCENT",
-    help="Warn at this part of a limit; may be repeated.",
+@asked_with(
+    Option("--user --user-id", "Only this user. Without it: everyone's default.", "ID"),
+    Option("--organization", "The limits over all users together.", flag=True),
+    Option("--yearly", "Limit a calendar year.", "USD", limit),
+    Option("--monthly", "Limit a month; none takes it away.", "USD", limit),
+    Option("--weekly", "Limit a week, Monday to Sunday.", "USD", limit),
+    Option("--daily", "Limit a day.", "USD", limit),
+    Option("--job", "Limit a job, over its whole life.", "USD", limit),
+    *map(_count_limit, _COUNTS),
+    *map(_named_limit, _NAMED),
+    Option(
+        "--alert-at",
+        "Warn at this part of a limit; may be repeated.",
+        "PERCENT",
+        click.FloatRange(0, 100, min_open=True),
+        called="thresholds",
+        many=True,
+    ),
 )
 @click.option(
     "--block/--no-block", "block", default=None, help="Refuse reserved calls that could pass a limit."
 )
-@click.option("--timezone", metavar="ZONE", help="Where days and months begin, such as Europe/Berlin.")
+@asked_with(Option("--timezone", "Where days and months begin, such as Europe/Berlin.", "ZONE"))
 def command(app: App, user: str | None, organization: bool, timezone: str | None, **limits: Any) -> None:
     """Change the limits in your profile; its comments and everything else stay.
 

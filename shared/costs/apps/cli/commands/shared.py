@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import click
-
 from ....errors import WrongUsage
 from ....fleet.fleet import Fleet
 from ....reports.hosts import hosts_report
+from ....reports.spec import Option
 from ..app import App, dashboard_command
+from ..options import asked_with
 
 ACTIONS = ("status", "init", "check", "publish", "release", "rejoin")
 
 
 @dashboard_command("Budgets", "shared init", "shared", "shared release 0193f6c2")
-@click.argument("action", type=click.Choice(ACTIONS), default="status")
-@click.argument("host", required=False)
+@asked_with(Option("", called="action", choices=ACTIONS, default="status"), Option("", called="host"))
 def command(app: App, action: str, host: str | None) -> None:
     """Budgets that several hosts share, through a PostgreSQL database.
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-import click
-
-from ....reports.spec import USER
+from ....reports.spec import USER, Option
 from ...statusline.line import PLACES
 from ...statusline.program import Asked, print_line
 from ..app import App, dashboard_command
@@ -21,11 +19,11 @@ from ..options import asked_with
     prepares=False,
     without=("as_json", "format_name", "output", "debug"),
 )
-@click.option(
-    "--for", "place", type=click.Choice([*filter(None, PLACES)]), help="Where it is shown; else a prompt."
+@asked_with(
+    Option("--for", "Where it is shown; else a prompt.", called="place", choices=tuple(filter(None, PLACES))),
+    Option("--template", "What it is made of, in place of the usual parts.", "TEXT"),
+    USER,
 )
-@click.option("--template", metavar="TEXT", help="What it is made of, in place of the usual parts.")
-@asked_with(USER)
 def command(app: App, place: str | None, template: str | None, user: str | None) -> int:
     """One line for a prompt, tmux or an agent's status hook: today, the month, the running job.
 
