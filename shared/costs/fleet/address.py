@@ -24,27 +24,27 @@ from ..profile.types import SharedBudget
 
 
 def missing_driver() -> str:
-    """Say what reaches the shared database, and how to get it."""
+    """Return the message that PostgreSQL's driver is missing, with the command that installs it."""
     return f"the shared budget needs psycopg: {install_command('shared')}"
 
 
 _NO_TLS: Final = frozenset({"disable", "allow", "prefer"})
 _SECRET: Final = ("password", "user", "host", "hostaddr", "dbname", "service")
-_MOST_BYTES: Final = 4096
+_MAX_BYTES: Final = 4096
 
 
 class AddressRefused(StorageUnavailable):
-    """The shared database has no address that may be used."""
+    """The shared database has no usable address."""
 
 
 class DatabaseAddress(NamedTuple):
-    """How to reach the database. ``source`` is what may be shown of it: ``env:NAME`` or ``file:PATH``."""
+    """How to reach the database. Only ``source`` may be shown: ``env:NAME`` or ``file:PATH``."""
 
     source: str
     parameters: Mapping[str, Any]
 
     def without_secrets(self, text: str) -> str:
-        """Return a message without anything that the address says."""
+        """Return a text with every part of the address replaced by ``...``."""
         hidden = {str(self.parameters[name]) for name in _SECRET if self.parameters.get(name)}
         for value in sorted(hidden, key=len, reverse=True):
             text = re.sub(rf'"?(?<!\w){re.escape(value)}(?!\w)"?', "...", text)
@@ -52,20 +52,20 @@ class DatabaseAddress(NamedTuple):
 
 
 def read_address(
-    settings: SharedBudget, environ: Mapping[str, str], beside: Path | None = None
+    settings: SharedBudget, environ: Mapping[str, str], folder: Path | None = None
 ) -> DatabaseAddress:
-    """Return the address that a profile points to; a relative file lies ``beside`` it.
+    """Return the address that a profile points to; ``folder`` is the profile's, for a relative file.
 
-    Without a mode of its own, a connection that leaves this machine is made with ``sslmode=require``.
+    An address without ``sslmode`` gets ``sslmode=require`` if its connection may leave this machine.
 
     Raises:
-        AddressRefused: there is none, it is no address, its file is open to others, or it would leave
-            this machine without TLS. The message never has the address.
+        AddressRefused: there is none, it cannot be parsed, its file is readable by others, or it would leave
+            this machine without TLS. The message never contains the address.
 
     """
     kind, _, name = settings.url.partition(":")
-    text = _from_environment(name, environ) if kind == "env" else _from_file(name, beside)
-    return DatabaseAddress(settings.url, _with_tls(_parsed(text, settings.url), settings.url, environ))
+    text = _from_environment(name, environ) if kind == "env" else _from_file(name, folder)
+    return DatabaseAddress(settings.url, _with_tls(_parse(text, settings.url), settings.url, environ))
 
 
 def _from_environment(name: str, environ: Mapping[str, str]) -> str:
@@ -78,16 +78,16 @@ def _from_environment(name: str, environ: Mapping[str, str]) -> str:
     return text
 
 
-def _from_file(name: str, beside: Path | None) -> str:
+def _from_file(name: str, folder: Path | None) -> str:
     path = platform.with_home(name)
-    if beside is not None:
-        path = beside / path
+    if folder is not None:
+        path = folder / path
     try:
         with platform.open_file(path) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if mode & 0o077:
                 raise AddressRefused(f"{path} is open to others ({mode:o}): chmod 600 {path}")
-            text = (file.read(_MOST_BYTES) or b"").decode()
+            text = (file.read(_MAX_BYTES) or b"").decode()
     except (OSError, CostError, UnicodeDecodeError) as fault:
         if isinstance(fault, AddressRefused):
             raise
@@ -99,9 +99,9 @@ def _from_file(name: str, beside: Path | None) -> str:
     return text.strip()
 
 
-def _parsed(text: str, source: str) -> dict[str, Any]:
+def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        from psycopg import ProgrammingError  # an extra: only who shares a budget pays for it
+        from psycopg import ProgrammingError  # an extra: only shared budgets need it
         from psycopg.conninfo import conninfo_to_dict
     except ImportError:
         raise AddressRefused(missing_driver()) from None
@@ -114,8 +114,8 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
 
 
 def _with_tls(parameters: dict[str, Any], source: str, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the parameters with TLS required, where a connection could leave this machine."""
-    if _stays_here(parameters, environ):
+    """Return the parameters, with TLS required if the connection could leave this machine."""
+    if _is_local(parameters, environ):
         return parameters
     mode = parameters.get("sslmode")
     if mode in _NO_TLS:
@@ -126,18 +126,18 @@ def _with_tls(parameters: dict[str, Any], source: str, environ: Mapping[str, str
     return {**parameters, "sslmode": mode or "require"}
 
 
-def _stays_here(parameters: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
+def _is_local(parameters: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
     if parameters.get("service") or environ.get("PGSERVICE"):
-        return False  # who knows what it says
-    stated = parameters.get("hostaddr") or parameters.get("host")
-    named = stated or environ.get("PGHOSTADDR") or environ.get("PGHOST") or ""
-    return all(_is_here(host.strip()) for host in str(named).split(","))
+        return False  # the service file is not read here
+    host = parameters.get("hostaddr") or parameters.get("host")
+    hosts = host or environ.get("PGHOSTADDR") or environ.get("PGHOST") or ""
+    return all(_is_local_host(name.strip()) for name in str(hosts).split(","))
 
 
-def _is_here(host: str) -> bool:
+def _is_local_host(host: str) -> bool:
     if host[:1] in {"", "/", "@"} or host == "localhost":
         return True
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return False  # a name, which somebody else may answer for
+        return False  # a name: another machine may answer to it

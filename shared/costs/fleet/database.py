@@ -1,12 +1,12 @@
-"""Transactions at the shared database, each within a bound, whatever the network does.
+"""Transactions at the shared database, each within a time limit, whatever the network does.
 
-A statement may hang where the network is cut, a name is looked up or the server stands still, and no
-setting of the client ends all of that. So each transaction runs in a thread of its own, and who waits
-for it gives up in time; a connection that was given up on is not used again.
+A statement can hang while a name is resolved, or after the network was cut or the server stopped, and no
+client setting covers all of these. So transactions run in a thread of their own, and the caller gives up
+when its time is over; an abandoned connection is not used again.
 
-Everything is set within the transaction (``SET LOCAL``) and nothing is prepared, so that a pooler in
-transaction mode may stand between. The isolation is READ COMMITTED: who decides on a sum locks first, in a
-statement before the one that sums.
+Everything is set within the transaction (``SET LOCAL``) and nothing is prepared, so that a connection pooler
+in transaction mode works. The isolation level is READ COMMITTED: code that decides by a sum takes its lock in
+a statement before the one that computes the sum.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ LOCK_S: Final = 5
 """How long one statement may wait for a lock at the server, in seconds."""
 
 DOWN_S: Final = 1.0
-"""For how long a database that could not be reached is not tried again by those who have no time."""
+"""How long after a failed attempt callers fail at once instead of trying to connect, in seconds."""
 
 GRANT: Final = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SCHEMA} TO the role"
-"""What lets a role take part."""
+"""The SQL statement that gives a role the rights it needs."""
 
 WRITABLE: Final = "name a server that is no standby, and a role that is not read-only"
-"""What to do where nothing may be written."""
+"""The advice for a database that cannot be written to."""
 
 _TRIES: Final = 3
 
@@ -58,22 +58,22 @@ class SharedUnavailable(StorageUnavailable):
 
 
 class SharedBusy(StorageBusy):
-    """Others held the shared database for longer than this caller may wait."""
+    """Others locked what this caller needs for longer than it may wait."""
 
 
 class Transaction:
-    """One open transaction. Statements have ``?`` for their values, as those for SQLite have."""
+    """One open transaction. Statements have ``?`` as placeholders, as for SQLite."""
 
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> Cursor[Any]:
-        """Run one statement; a ``%`` in it stands for itself."""
+        """Run one statement; a ``%`` in it is taken literally."""
         text = statement.replace("%", "%%").replace("?", "%s") if values else statement
         return self.connection.execute(text, list(values) or None)
 
     def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Write many rows into a table in one go."""
+        """Write many rows into a table with one COPY."""
         with self.connection.cursor() as cursor:
             names = ", ".join(columns)
             with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
@@ -81,78 +81,78 @@ class Transaction:
                     copy.write_row(row)
 
 
-class _Settlement(NamedTuple):
+class _JobOutcome(NamedTuple):
     result: Any = None
     fault: BaseException | None = None
 
 
-_Job = tuple["Callable[[Transaction], Any]", "SimpleQueue[_Settlement]"]
+_Job = tuple["Callable[[Transaction], Any]", "SimpleQueue[_JobOutcome]"]
 
 
 class SharedDatabase:
-    """One connection, made when it is first needed. Safe to use from threads and after a fork."""
+    """One connection, opened on first use. Safe to use from threads and after a fork."""
 
     def __init__(self, address: DatabaseAddress) -> None:
         self.address = address
-        self._line = _ConnectionThread(address)
+        self._worker = _ConnectionThread(address)
         self._lock = lock_of(self, "_lock")
         self._down: tuple[float, str] = (0.0, "")
 
     def __del__(self) -> None:
-        self._line.abandon()
+        self._worker.abandon()
 
     def run(self, action: Callable[[Transaction], T], wait_s: float) -> T:
-        """Return what an action gives in one transaction, within ``wait_s`` seconds.
+        """Run an action in one transaction and return its result, within ``wait_s`` seconds.
 
-        The action may be called again where the transaction was rolled back. Where this raises, it may have
-        been committed all the same.
+        The action is called again if the transaction was rolled back. If this raises, the transaction may
+        have been committed nevertheless.
 
         Raises:
-            SharedBusy: others held what it needs.
+            SharedBusy: others hold locks that the action needs.
             SharedUnavailable: the database cannot be reached, or not in time.
 
         """
-        until, why = self._down
-        if time.monotonic() < until:
+        down_until, why = self._down
+        if time.monotonic() < down_until:
             raise SharedUnavailable(why)
-        answers: SimpleQueue[_Settlement] = SimpleQueue()
-        line = self._mine()
+        outcomes: SimpleQueue[_JobOutcome] = SimpleQueue()
+        worker = self._worker_of_this_process()
         try:
-            line.ask(action, answers)
-            outcome = answers.get(timeout=wait_s)
+            worker.submit(action, outcomes)
+            outcome = outcomes.get(timeout=wait_s)
         except Empty:
-            self._give_up(line)
-            raise self._gone(f"no answer within {wait_s:g} s") from None
+            self._abandon(worker)
+            raise self._unreachable(f"no answer within {wait_s:g} s") from None
         except RuntimeError as fault:  # no thread can be started: the interpreter ends
-            raise self._gone(str(fault)) from None
+            raise self._unreachable(str(fault)) from None
         if outcome.fault is not None:
-            raise self._translated(outcome.fault) from None
+            raise self._as_our_error(outcome.fault) from None
         return cast("T", outcome.result)
 
     def close(self) -> None:
         """Close the connection; the next use makes a new one."""
-        self._give_up(self._line)
+        self._abandon(self._worker)
 
-    def _mine(self) -> _ConnectionThread:
+    def _worker_of_this_process(self) -> _ConnectionThread:
         with self._lock:
-            if self._line.owner != os.getpid():  # a connection of the parent is the parent's alone
-                self._line.forget()
-                self._line, self._down = _ConnectionThread(self.address), (0.0, "")
-            return self._line
+            if self._worker.owner != os.getpid():  # a child must not use its parent's connection
+                self._worker.forget()
+                self._worker, self._down = _ConnectionThread(self.address), (0.0, "")
+            return self._worker
 
-    def _give_up(self, line: _ConnectionThread) -> None:
-        """Let a connection go; what is still under way in it ends by itself, and closes it."""
+    def _abandon(self, worker: _ConnectionThread) -> None:
+        """Replace a connection; its thread finishes what is still running, then closes it."""
         with self._lock:
-            if self._line is line:
-                self._line = _ConnectionThread(self.address)
-        line.abandon()
+            if self._worker is worker:
+                self._worker = _ConnectionThread(self.address)
+        worker.abandon()
 
-    def _gone(self, why: str) -> SharedUnavailable:
+    def _unreachable(self, why: str) -> SharedUnavailable:
         text = f"the shared database ({self.address.source}) cannot be used: {why}"
         self._down = (time.monotonic() + DOWN_S, text)
         return SharedUnavailable(text)
 
-    def _translated(self, fault: BaseException) -> BaseException:
+    def _as_our_error(self, fault: BaseException) -> BaseException:
         if isinstance(fault, CostError):
             return fault
         if isinstance(fault, ImportError):
@@ -169,12 +169,12 @@ class SharedDatabase:
             )
         if not isinstance(fault, psycopg.Error | OSError):
             return fault
-        why = self.address.without_secrets(_last_line(str(fault)))
-        return self._gone("; ".join([why, *_remedies(fault)]))
+        why = self.address.without_secrets(_first_line(str(fault)))
+        return self._unreachable("; ".join([why, *_remedies(fault)]))
 
 
 class _ConnectionThread:
-    """A connection, and the thread that alone uses it, one transaction after another."""
+    """A connection and the only thread that uses it, one transaction after another."""
 
     def __init__(self, address: DatabaseAddress) -> None:
         self.owner = os.getpid()
@@ -182,60 +182,60 @@ class _ConnectionThread:
         self._connection: Connection[Any] | None = None
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._works = False
+        self._is_started = False
 
-    def ask(self, action: Callable[[Transaction], Any], answers: SimpleQueue[_Settlement]) -> None:
-        """Have an action done; its outcome is put where it is waited for."""
-        self._jobs.put((action, answers))
+    def submit(self, action: Callable[[Transaction], Any], outcomes: SimpleQueue[_JobOutcome]) -> None:
+        """Queue an action; its outcome is put into ``outcomes``."""
+        self._jobs.put((action, outcomes))
         with self._lock:
-            if not self._works:
+            if not self._is_started:
                 threading.Thread(target=self._work, name="cost-ledger-shared", daemon=True).start()
-                self._works = True
+                self._is_started = True
 
     def abandon(self) -> None:
-        """Let the thread end, and close its connection, once what is under way has ended."""
+        """Let the thread finish what is queued, close its connection and end."""
         self._jobs.put(None)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            action, answers = job
+            action, outcomes = job
             try:
-                answers.put(_Settlement(self._done(action)))
-            except BaseException as fault:  # whatever it is, who waits gets it
-                answers.put(_Settlement(fault=fault))
-            del job, action, answers
+                outcomes.put(_JobOutcome(self._run_with_retries(action)))
+            except BaseException as fault:  # raised again in the thread that waits for it
+                outcomes.put(_JobOutcome(fault=fault))
+            del job, action, outcomes
         self._close()
 
-    def _done(self, action: Callable[[Transaction], T]) -> T:
+    def _run_with_retries(self, action: Callable[[Transaction], T]) -> T:
         from psycopg import errors
 
         for _ in range(_TRIES - 1):
             try:
-                return self._once(action)
+                return self._run_once(action)
             except (errors.SerializationFailure, errors.DeadlockDetected):
                 continue
-        return self._once(action)
+        return self._run_once(action)
 
-    def _once(self, action: Callable[[Transaction], T]) -> T:
+    def _run_once(self, action: Callable[[Transaction], T]) -> T:
         import psycopg
 
-        kept, begun = self._connection, False
-        connection = kept or self._connected()
+        reused, has_begun = self._connection, False
+        connection = reused or self._connect()
         try:
             with connection.transaction():
                 connection.execute(_SETTINGS)
-                begun = True
+                has_begun = True
                 return action(Transaction(connection))
         except psycopg.OperationalError:
-            if begun or kept is None:
+            if has_begun or reused is None:
                 raise
         finally:
             if connection.broken:
                 self._close()
-        self._close()  # the server was restarted since: nothing of the action was done
-        return self._once(action)
+        self._close()  # the server was restarted since the last use: the action has not begun
+        return self._run_once(action)
 
-    def _connected(self) -> Connection[Any]:
+    def _connect(self) -> Connection[Any]:
         import psycopg
 
         parameters = {**_DEFAULTS, **self._address.parameters}
@@ -244,20 +244,20 @@ class _ConnectionThread:
         return self._connection
 
     def forget(self) -> None:
-        """Let the parent's connection be, in a forked child: closing it would say goodbye for both."""
+        """Keep the parent's connection open in a forked child: closing it would end the parent's session."""
         if self._connection is not None:
-            _OF_PARENTS.append(self._connection)
+            _INHERITED_CONNECTIONS.append(self._connection)
             self._connection = None
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(Exception):  # it is broken: there is nothing else to do with it
+            with suppress(Exception):  # it is broken, and nothing else can be done with it
                 connection.close()
 
 
 def _whole_numbers() -> type[Loader]:
-    """Return what reads sums of integers, which PostgreSQL gives as decimals, as integers."""
+    """Return the loader that reads sums of integers, which PostgreSQL returns as ``numeric``, as integers."""
     from psycopg.adapt import Loader
 
     class WholeNumbers(Loader):
@@ -267,8 +267,8 @@ def _whole_numbers() -> type[Loader]:
     return WholeNumbers
 
 
-_OF_PARENTS: Final[list[object]] = []
-"""Connections that a forked child inherited: kept, so that no finaliser ends them."""
+_INHERITED_CONNECTIONS: Final[list[object]] = []
+"""Connections that a forked child inherited: referenced here, so that no finaliser closes them."""
 
 _SETTINGS: Final = (
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
@@ -291,7 +291,7 @@ _DEFAULTS: Final = {
 
 
 def _remedies(fault: BaseException) -> Iterator[str]:
-    """Give what to do about a fault of the server or of the way to it, where that is known."""
+    """Yield advice on a fault of the server or the connection, as far as it is known."""
     import psycopg
     from psycopg import errors
 
@@ -303,6 +303,6 @@ def _remedies(fault: BaseException) -> Iterator[str]:
         yield "see that its server is up and the address right"
 
 
-def _last_line(text: str) -> str:
+def _first_line(text: str) -> str:
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     return lines[0] if lines else "the connection was lost"

@@ -1,9 +1,8 @@
-"""What one process has of a fleet: the hosts that share budgets through a database.
+"""A fleet as one process sees it: the hosts that share budgets through a database.
 
-In the background it publishes what was logged, and keeps leases alive: one daemon thread, begun with the
-first call that is logged. Nobody waits for it but the end of the process, for :data:`FINISH_S` at most: what
-is not published then is published by the next process, or by ``cost-dashboard shared publish``, for it stands
-in the ledgers.
+One daemon thread, started with the first logged call, publishes what was logged and renews leases. Only the
+end of the process waits for it, for :data:`FINISH_S` at most. What is not published by then is in the
+ledgers: the next process or ``cost-dashboard shared publish`` publishes it.
 """
 
 from __future__ import annotations
@@ -51,38 +50,38 @@ GATHER_S: Final = 0.25
 """How long calls are gathered before they are published together."""
 
 FINISH_S: Final = 2.0
-"""How long the end of a process waits for the last ones, in seconds."""
+"""How long the end of a process waits for the last calls to be published, in seconds."""
 
 _PAUSES_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""How long after a failure it is tried again."""
+"""The waits after the first, second, ... failure in a row, in seconds."""
 
 _RENEWALS: Final = 3
-"""How often in its time a lease is renewed."""
+"""How many times a lease is renewed before it would end."""
 
 
 class Agent:
-    """The background of one process. Safe to use from threads and after a fork."""
+    """The background thread of one process. Safe to use from threads and after a fork."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._lock = lock_of(self, "_lock")
-        self._begin_anew()
+        self._reset()
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         self._owner = os.getpid()
         self._ledgers = dict[Path, None]()
         self._woken = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._failures = 0
-        self._swept = False
+        self._has_published_all = False
         self._renewed_at = time.monotonic()
         self._used_at = time.monotonic()
 
     def logged(self, ledger: Path) -> None:
-        """Note that a ledger has something new. Never waits and never raises."""
+        """Note that a ledger has new lines. Never waits and never raises."""
         if self._owner != os.getpid():
-            self._begin_anew()
+            self._reset()
         self._used_at = time.monotonic()
         if ledger not in self._ledgers:
             self._ledgers[ledger] = None
@@ -97,13 +96,13 @@ class Agent:
                 thread = threading.Thread(target=self._work, name="cost-ledger-fleet", daemon=True)
                 try:
                     thread.start()
-                except RuntimeError:  # the interpreter ends: the next process publishes
+                except RuntimeError:  # the interpreter shuts down: the next process publishes
                     return
                 self._thread = thread
                 at_exit(self.finish)
 
     def finish(self) -> None:
-        """Publish what waits and give back what is left of the leases, within :data:`FINISH_S`."""
+        """Publish what waits and give back unused leases, within :data:`FINISH_S`."""
         thread = self._thread
         if thread is None or self._owner != os.getpid() or thread is threading.current_thread():
             return
@@ -119,16 +118,16 @@ class Agent:
             if not self._stopping and self._woken.is_set():
                 threading.Event().wait(GATHER_S)
             self._woken.clear()
-            self._tried(self._turn)
-        self._tried(self._last_turn)
+            self._attempt(self._publish_and_renew)
+        self._attempt(self._finish_work)
 
     def _pause(self) -> float:
-        """Return after how many seconds something is to be done, at the latest."""
+        """Return the longest time until the next renewal or retry, in seconds."""
         if self._failures:
             return _PAUSES_S[min(self._failures, len(_PAUSES_S)) - 1]
         return max(0.05, self._renewed_at + self._fleet.settings.lease_s / _RENEWALS - time.monotonic())
 
-    def _tried(self, action: Callable[[], None]) -> None:
+    def _attempt(self, action: Callable[[], None]) -> None:
         try:
             action()
             if self._failures:
@@ -139,23 +138,23 @@ class Agent:
             if self._failures == 1:
                 log.warning("totals of all hosts are late, nothing is lost: %s", fault)
 
-    def _turn(self) -> None:
+    def _publish_and_renew(self) -> None:
         self._publish()
         if time.monotonic() >= self._renewed_at + self._fleet.settings.lease_s / _RENEWALS:
             idle = time.monotonic() - self._used_at > self._fleet.settings.lease_s
             self._fleet.renew(lower=idle, rests=idle)
             self._renewed_at = time.monotonic()
 
-    def _last_turn(self) -> None:
+    def _finish_work(self) -> None:
         self._publish()
         if self._fleet.is_last_process():
             self._fleet.renew(lower=True, rests=True)
 
     def _publish(self) -> None:
-        """Publish what is new in the ledgers of this process; the first time in all of this host."""
-        if not self._swept:
+        """Publish what is new in this process's ledgers, and the first time in all ledgers of this host."""
+        if not self._has_published_all:
             self._fleet.publish()
-            self._swept = True
+            self._has_published_all = True
         ledgers, self._ledgers = list(self._ledgers), {}
         try:
             self._fleet.publish(ledgers)
@@ -168,11 +167,11 @@ COMMAND_S: Final = 30.0
 """How long a command waits for the database, in seconds."""
 
 LOCK_NAME: Final = "shared.lock"
-"""The file in the cost storage that a process locks while it trades."""
+"""The file in the cost storage that a process locks while it exchanges leases."""
 
 
 class DatabaseView(NamedTuple):
-    """How the database looks from here. ``clock_s`` is by how many seconds its clock is ahead of ours."""
+    """What this host sees of the database. ``clock_s`` is how many seconds its clock is ahead of ours."""
 
     uid: str
     server: str
@@ -181,26 +180,27 @@ class DatabaseView(NamedTuple):
 
 
 class PublishResult(NamedTuple):
-    """How many entries were new, and which ledgers are not published whole, with the bytes that are left."""
+    """How many entries were new, and which ledgers have how many bytes still to be published."""
 
     entries: int
-    left: Mapping[Path, int] = MappingProxyType({})
+    unpublished: Mapping[Path, int] = MappingProxyType({})
 
     @property
     def waiting(self) -> int:
         """How many bytes are still to be published."""
-        return sum(self.left.values())
+        return sum(self.unpublished.values())
 
 
 class ThisHost(NamedTuple):
-    """What a fleet needs to know of this host.
+    """What a fleet needs to know about this host.
 
-    ``store`` gives the sums of its ledgers, ``profile`` what is in force.
+    ``profile_folder`` is where a relative ``file:`` address starts, ``store`` returns the sums of the host's
+    ledgers, ``profile`` the profile in force.
     """
 
     storage: CostStorage
     environ: Mapping[str, str]
-    beside: Path | None
+    profile_folder: Path | None
     clock: Callable[[], datetime]
     names: ModelName
     profile: Callable[[], Profile]
@@ -208,84 +208,84 @@ class ThisHost(NamedTuple):
 
 
 class Fleet:
-    """The hosts that share a budget, as one process sees them. Opens nothing before it is used.
+    """The hosts that share a budget, as one process sees them. Connects on first use.
 
     Args:
-        settings: what the profile says.
-        here: this host. ``beside`` is the folder of the profile, from which a relative ``file:`` is meant.
+        settings: the profile's settings for the shared budget.
+        host: this host.
 
     """
 
-    def __init__(self, settings: SharedBudget, here: ThisHost) -> None:
+    def __init__(self, settings: SharedBudget, host: ThisHost) -> None:
         self.settings = settings
-        self._here = here
+        self._host = host
 
     @property
     def source(self) -> str:
-        """Where the address is, as the profile says it."""
+        """Where the profile says that the address is: ``env:NAME`` or ``file:PATH``."""
         return self.settings.url
 
     @cached_property
     def database(self) -> SharedDatabase:
-        """The database; raises ``AddressRefused`` where it has no address that may be used."""
-        return SharedDatabase(read_address(self.settings, self._here.environ, self._here.beside))
+        """The database; raises ``AddressRefused`` if it has no usable address."""
+        return SharedDatabase(read_address(self.settings, self._host.environ, self._host.profile_folder))
 
     @cached_property
     def _outbox(self) -> SharedDatabase:
-        """A connection for what takes long, so that no call waits for it."""
+        """A connection for publishing, so that no call waits for it."""
         return SharedDatabase(self.database.address)
 
     @cached_property
     def holds(self) -> SharedHolds:
-        """The holds of this host, under limits that all share."""
-        here = self._here
-        presence = presence_in(here.storage.writers_dir)
-        return SharedHolds(here.store(), presence, here.clock, lambda: self.member)
+        """The holds of this host under the limits that all hosts share."""
+        host = self._host
+        presence = presence_in(host.storage.writers_dir)
+        return SharedHolds(host.store(), presence, host.clock, lambda: self.member)
 
     @cached_property
     def member(self) -> TradingMember:
         """This host in the fleet."""
-        here = self._here
-        lock, ledgers = here.storage.root / LOCK_NAME, Ledgers(self._spent, self._has_all, here.profile)
-        return TradingMember(self.database, self.holds, lock, self.settings.lease_s, here.names, ledgers)
+        host = self._host
+        lock, ledgers = host.storage.root / LOCK_NAME, Ledgers(self._spent, self._has_all, host.profile)
+        return TradingMember(self.database, self.holds, lock, self.settings.lease_s, host.names, ledgers)
 
     def _spent(self, limit: Limit) -> int:
-        return read_spendings([limit], self._here.store(), self._here.names)[0].spent
+        return read_spendings([limit], self._host.store(), self._host.names)[0].spent
 
     def _has_all(self, db: Transaction, number: int) -> bool:
-        behind = unpublished(db, number, self._here.store().looked_at())
+        behind = unpublished(db, number, self._host.store().looked_at())
         return not waiting_bytes(published(db, number, behind), behind)
 
     @cached_property
     def agent(self) -> Agent:
-        """What this process does in the background."""
+        """The background thread of this process."""
         return Agent(self)
 
     @property
     def sums(self) -> SharedSums:
-        """What all hosts have published."""
+        """The sums of what all hosts have published."""
         return SharedSums(self.database)
 
     # --- what commands and the background do
 
     def init(self) -> int:
-        """Make the tables, or bring them to this version; return the version before, 0 for none."""
+        """Create the tables or upgrade them to this version; return the version before, 0 for none."""
         return self.database.run(schema.init, COMMAND_S)
 
     def check(self) -> DatabaseView:
-        """Return how the database looks from here.
+        """Return what this host sees of the database.
 
         Raises:
-            StorageUnavailable: it cannot be used, and why.
+            StorageUnavailable: it cannot be used; the message says why.
 
         """
 
         def look(db: Transaction) -> DatabaseView:
             uid = schema.check(db)
             row = db.execute("SELECT current_setting('server_version'), clock_timestamp()").fetchone()
-            assert row is not None  # one row always
+            assert row is not None  # the statement always returns one row
             encrypted = db.connection.pgconn.ssl_in_use
-            ahead = (row[1] - self._here.clock()).total_seconds()
+            ahead = (row[1] - self._host.clock()).total_seconds()
             return DatabaseView(
                 uid, str(row[0]), "with TLS" if encrypted else "on this machine, without TLS", ahead
             )
@@ -293,63 +293,68 @@ class Fleet:
         return self.database.run(look, COMMAND_S)
 
     def standing(self) -> FleetStanding:
-        """Return how the fleet stands."""
-        term, names, profile = self.member.term(), self._here.names, self._here.profile()
+        """Return the standing of all hosts."""
+        term, names, profile = self.member.term(), self._host.names, self._host.profile()
         host = term.host if term is not None else None
         return self.database.run(lambda db: standing(db, names, profile, host), COMMAND_S)
 
     def open_leases(self, limits: Iterable[Limit]) -> dict[Scope, int]:
-        """Return how much all hosts may spend of limits beyond what they published."""
+        """Return how much all hosts may spend of each limit beyond what they published."""
         chosen = list(limits)
-        return self.database.run(lambda db: open_leases(db, chosen, self._here.names), COMMAND_S)
+        return self.database.run(lambda db: open_leases(db, chosen, self._host.names), COMMAND_S)
 
     def release(self, host: str) -> str:
-        """Let a host that is gone count no more than it published, on somebody's word; return its name."""
+        """Free the leases of a host that is gone, so that only what it published counts; return its name."""
         return self.database.run(lambda db: release(db, host), COMMAND_S)
 
     def renew(self, *, lower: bool = False, rests: bool = False) -> TradeResult:
-        """Let this host's leases hold on; with ``lower`` give back what of them is not used."""
+        """Renew this host's leases; with ``lower`` give back the unused part of them."""
         return self.member.renew(lower=lower, rests=rests)
 
     def publish(self, ledgers: Iterable[Path] | None = None) -> PublishResult:
-        """Publish what is new in some ledgers of this host, or in all, also those that were packed away.
+        """Publish what is new in some ledgers of this host, or in all of them and those in archives.
 
         Raises:
-            StorageUnavailable: the database cannot be used; what is published already is.
+            StorageUnavailable: the database cannot be used; batches already published stay published.
 
         """
         number = self._number()
         entries = 0
         if ledgers is None:
-            known = self._here.store().looked_at()
+            known = self._host.store().looked_at()
             behind = self._outbox.run(lambda db: unpublished(db, number, known), COMMAND_S)
         else:
             behind = list(ledgers)
-        left = behind
-        while left:
-            done = self._outbox.run(lambda db, left=left: publish(db, number, left), COMMAND_S)  # type: ignore[misc]
-            entries, left = entries + done.entries, left[done.done :]
+        remaining = behind
+        while remaining:
+            batch = self._outbox.run(
+                lambda db, rest=remaining: publish(db, number, rest),  # type: ignore[misc]
+                COMMAND_S,
+            )
+            entries, remaining = entries + batch.entries, remaining[batch.done :]
         if ledgers is not None:
             if entries:
-                self._outbox.run(lambda db: _note_published(db, number), COMMAND_S)
+                self._outbox.run(lambda db: _record_published(db, number), COMMAND_S)
             return PublishResult(entries)
         packed = self._publish_packed(number)
-        waiting = self._outbox.run(lambda db: _note_outbox(db, number, behind, packed.left), COMMAND_S)
+        waiting = self._outbox.run(
+            lambda db: _record_unpublished(db, number, behind, packed.unpublished), COMMAND_S
+        )
         return PublishResult(entries + packed.entries, waiting)
 
     def _publish_packed(self, number: int) -> PublishResult:
-        """Publish ledgers in an archive that the database has not, as after it went back in time."""
-        store = self._here.store()
+        """Publish ledgers in archives that the database lacks, as after it was restored from a backup."""
+        store = self._host.store()
         packed = {(os.fsencode(path), *mark): path for path, mark in store.packed_away()}
         if not packed:
             return PublishResult(0)
         missing = packed.keys() - self._outbox.run(lambda db: all_published(db, number), COMMAND_S)
-        entries, left = 0, {packed[each]: each[1] for each in missing}
-        for path, content in store.packed(list(left)):
+        entries, unpublished = 0, {packed[key]: key[1] for key in missing}
+        for path, content in store.packed(list(unpublished)):
             if isinstance(content, bytes) and (os.fsencode(path), *fingerprint_of(content)) in missing:
                 entries += self._publish_content(number, os.fsencode(path), content)
-                left.pop(path, None)
-        return PublishResult(entries, left)
+                unpublished.pop(path, None)
+        return PublishResult(entries, unpublished)
 
     def _publish_content(self, number: int, place: bytes, content: bytes) -> int:
         entries, row = 0, None
@@ -362,7 +367,7 @@ class Fleet:
         return entries
 
     def _number(self) -> int:
-        """Return this host's number in the database; it joins where it has none."""
+        """Return this host's number in the database; join if it has none."""
         term = self.member.term()
         if term is not None:
             number = self._outbox.run(lambda db: _number_of(db, term), COMMAND_S)
@@ -371,13 +376,13 @@ class Fleet:
         return self.renew().number
 
     def is_last_process(self) -> bool:
-        """Tell whether no other process of this host has anything to do with its storage."""
+        """Tell whether no other process of this host uses its storage."""
         presence = self.holds.presence
         own = presence.name()
         return not any(presence.alive(name) for name in presence.names() if name != own)
 
     def close(self) -> None:
-        """Publish what waits, and close the connections; the next use opens them."""
+        """Publish what waits and close the connections; the next use opens them again."""
         if "agent" in self.__dict__:
             self.agent.finish()
         for name in ("database", "_outbox"):
@@ -386,35 +391,35 @@ class Fleet:
                     self.__dict__[name].close()
 
 
-def _note_outbox(
+def _record_unpublished(
     db: Transaction, number: int, behind: Sequence[Path], packed: Mapping[Path, int]
 ) -> dict[Path, int]:
-    """Tell the others how far a host has published what was behind, and return what is left."""
-    left = {**waiting_bytes(published(db, number, behind), behind), **packed}
-    waiting = sum(left.values())
+    """Record how many bytes of a host are not published, for others to see, and return them by ledger."""
+    unpublished = {**waiting_bytes(published(db, number, behind), behind), **packed}
+    waiting = sum(unpublished.values())
     db.execute("UPDATE hosts SET waiting = ?, published = now() WHERE id = ?", (waiting, number))
-    return left
+    return unpublished
 
 
 def _number_of(db: Transaction, term: Term) -> int | None:
     schema.require(db)
-    found = db.execute(
+    row = db.execute(
         "SELECT id FROM hosts WHERE uid = ? AND (SELECT uid FROM fleet) = ?", (term.host, term.fleet)
     ).fetchone()
-    return None if found is None else int(found[0])
+    return None if row is None else int(row[0])
 
 
-def _note_published(db: Transaction, number: int) -> None:
+def _record_published(db: Transaction, number: int) -> None:
     db.execute("UPDATE hosts SET published = now() WHERE id = ?", (number,))
 
 
 _FLEETS: Final[dict[tuple[Path, SharedBudget], Fleet]] = {}
-"""One a storage and database for as long as the process lives, however many trackers it makes."""
+"""One fleet for each storage and database, whatever number of trackers the process creates."""
 
 
-def fleet_of(settings: SharedBudget, here: ThisHost) -> Fleet:
-    """Return this process's fleet of a cost storage: the same object for all that ask."""
-    return _FLEETS.setdefault((here.storage.root, settings), Fleet(settings, here))
+def fleet_of(settings: SharedBudget, host: ThisHost) -> Fleet:
+    """Return this process's fleet of a cost storage: always the same object."""
+    return _FLEETS.setdefault((host.storage.root, settings), Fleet(settings, host))
 
 
 def close_all() -> None:

@@ -1,7 +1,7 @@
 """Holds under limits that several hosts share: ``budgets.port.Holds``, over the local ones.
 
-A call is decided here, against this host's leases; only where one of them is too small the shared database is
-asked for more, outside the turn, and the call is decided once more.
+A call is decided against this host's leases. Only if one of them is too small, the shared database is asked
+for more, outside the turn, and the call is decided again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..store.holds import LocalHolds
 from ..store.presence import Presence
 from ..store.state import Tables
 from . import leases
-from .leases import LeasedTurn, Want, key_of
+from .leases import LeasedTurn, LeaseRequest, key_of
 from .member import TradingMember
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from ..store.store import Store
 
 GROWTHS: Final = 3
-"""How often more is asked for within one decision: other processes of this host may take what was granted."""
+"""How many times one decision asks for more: other processes of this host may use up what was granted."""
 
 DENIED_S: Final = 0.2
-"""For how long a limit that was found used up is not asked for again."""
+"""How long a limit that was used up is not asked for again, in seconds."""
 
 
 class SharedHolds(LocalHolds):
     """The holds of one host of a fleet. Safe to use from threads and after a fork.
 
-    ``member`` gives the one who trades for this host.
+    ``member`` returns the member that exchanges leases for this host.
     """
 
     tables: ClassVar[tuple[Tables, ...]] = (*LocalHolds.tables, leases.TABLES)
@@ -53,43 +53,45 @@ class SharedHolds(LocalHolds):
         self._denied: dict[object, tuple[float, int, int]] = {}
 
     def reserve(self, decide: Decide, wait_s: float) -> Decision:
-        """Decide in one exclusive turn of this host, with as much of each limit as could be had."""
-        decision, wanted = self._decided(decide, wait_s)
+        """Decide in one exclusive turn of this host, and get larger leases if the call needs them."""
+        decision, requests = self._decide(decide, wait_s)
         for _ in range(GROWTHS):
-            if isinstance(decision, Reservation) or not wanted or self._is_known_denied(wanted):
+            if isinstance(decision, Reservation) or not requests or self._is_known_denied(requests):
                 break
-            answer = self._member().grow(wanted)
-            decision, wanted = self._decided(decide, wait_s)
-            if answer is not None and answer.denied and not isinstance(decision, Reservation):
-                self._remember(answer.denied)
+            result = self._member().grow(requests)
+            decision, requests = self._decide(decide, wait_s)
+            if result is not None and result.denied and not isinstance(decision, Reservation):
+                self._remember_denied(result.denied)
                 with suppress(StorageUnavailable):
-                    self._member().give_back(answer.denied)
+                    self._member().give_back(result.denied)
                 break
         return decision
 
     def _turn(self, db: sqlite3.Connection) -> LeasedTurn:
         return LeasedTurn(self, db)
 
-    def _decided(self, decide: Decide, wait_s: float) -> tuple[Decision, list[Want]]:
-        wanted: list[Want] = []
+    def _decide(self, decide: Decide, wait_s: float) -> tuple[Decision, list[LeaseRequest]]:
+        requests: list[LeaseRequest] = []
 
         def with_leases(turn: Turn) -> Decision:
             decision = decide(turn)
-            assert isinstance(turn, LeasedTurn)  # the holds below give no other
-            wanted[:] = turn.wanted
+            assert isinstance(turn, LeasedTurn)  # made by _turn()
+            requests[:] = turn.requests
             return decision
 
-        return super().reserve(with_leases, wait_s), wanted
+        return super().reserve(with_leases, wait_s), requests
 
-    def _is_known_denied(self, wanted: list[Want]) -> bool:
-        """Tell whether one of the limits was found used up a moment ago: the network is left alone then."""
+    def _is_known_denied(self, requests: list[LeaseRequest]) -> bool:
+        """Tell whether one of the limits was used up a moment ago, so that asking again is pointless."""
         now = time.monotonic()
-        for want in wanted:
-            until, least, amount = self._denied.get(key_of(want.limit), (0.0, 0, 0))
-            if now < until and want.need >= least and want.limit.amount <= amount:
+        for request in requests:
+            until, least, amount = self._denied.get(key_of(request.limit), (0.0, 0, 0))
+            if now < until and request.need >= least and request.limit.amount <= amount:
                 return True
         return False
 
-    def _remember(self, denied: list[Want]) -> None:
+    def _remember_denied(self, denied: list[LeaseRequest]) -> None:
         until = time.monotonic() + DENIED_S
-        self._denied = {key_of(want.limit): (until, want.need, want.limit.amount) for want in denied}
+        self._denied = {
+            key_of(request.limit): (until, request.need, request.limit.amount) for request in denied
+        }

@@ -1,9 +1,9 @@
-"""What this host may use of the limits that several hosts share, as the shared database last said.
+"""This host's leases: how much it may use of the limits that several hosts share.
 
-It lies in ``state.db``: every process of the host gates its calls against it, and none of them asks the
-network for that. A *lease* says how much this host may have spent and hold of a limit in a period, all in
-all. It may be used until the host's term ends, by the wall clock and by the clock that counts since the
-machine was started, whichever is first: so a clock that is set back does not make a lease longer.
+They are stored in ``state.db``, and every process of the host gates its calls against them without using the
+network. A *lease* is the most that this host may have spent and hold of a limit in a period, in total. It may
+be used until the host's term ends, by the wall clock or by the time since the machine was started, whichever
+comes first: setting the clock back does not prolong a lease.
 """
 
 from __future__ import annotations
@@ -54,17 +54,17 @@ _UP: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def up_s() -> float:
-    """Return for how many seconds this machine has been up, asleep or not, whatever its clock says."""
+    """Return for how many seconds this machine has been up, asleep or not, whatever its clock is set to."""
     return time.clock_gettime(_UP)
 
 
 class Term(NamedTuple):
-    """Who this host is to a shared database, and until when it may use its leases.
+    """The identity of this host in a shared database, and until when it may use its leases.
 
     ``version`` and ``token`` are those of the last exchange that was answered, ``pending`` is the token of
-    the last one that may have been carried out without an answer: so both sides notice where one of them
-    went back to an earlier state, or was copied. ``ends_at`` is in seconds since 1970; ``began_up`` and
-    ``ends_up`` are by :func:`up_s`.
+    the last one that may have been carried out without an answer. By them both sides notice that one of them
+    was restored from a backup or copied. ``ends_at`` is in seconds since 1970; ``began_up`` and ``ends_up``
+    are in seconds of :func:`up_s`.
     """
 
     fleet: str
@@ -82,10 +82,10 @@ class Term(NamedTuple):
 
 
 class OtherHost(NamedTuple):
-    """Another host that takes part, and the ``version`` of its last exchange, as the database said.
+    """Another host of the fleet, and the ``version`` of its last exchange, as last read from the database.
 
-    A database that is brought back to an older state does not know who has joined or traded since then: so
-    each host remembers the others.
+    A database that was restored from a backup does not know which hosts joined or traded since: so each host
+    remembers the others.
     """
 
     host: str
@@ -97,11 +97,11 @@ class Lease(NamedTuple):
     """What this host may have spent and hold of a limit in a period, in the limit's measure.
 
     ``scope`` is the limit's key; ``starts`` and ``ends`` are in microseconds since 1970. ``amount`` is the
-    limit's own when the lease was granted. The next three say what the other hosts had of it then.
+    limit's amount when the lease was granted. The next three are what the other hosts had of it then.
 
-    ``lost`` is what this host has published that its own ledgers and sums do not know any more: it counts as
-    spent here. ``seen`` is the most that was spent at a decision since the last grant: where less is found,
-    ledgers are gone or a call was taken back, and nothing is allowed before the database has told which.
+    ``lost`` is what this host has published and its own ledgers and sums no longer contain: it counts as
+    spent. ``seen`` is the largest spend at a decision since the last grant. If less is spent now, ledgers are
+    gone or a call was taken back, and no call is allowed until the database has said which.
     """
 
     scope: str
@@ -118,14 +118,15 @@ class Lease(NamedTuple):
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """The limit and the period."""
+        """The limit's key, and the period in microseconds since 1970."""
         return self.scope, self.starts, self.ends
 
 
 def key_of(limit: Limit) -> tuple[str, int, int] | None:
-    """Return by what hosts know a limit in its period; ``None`` for one that they do not share.
+    """Return the key by which all hosts know a limit in its period; ``None`` for one that they do not share.
 
-    A job's ledger is of one host, and a window that moves with the clock has no period to lease.
+    A job's limit is not shared, because its ledger is on one host, nor is a rolling window, which has no
+    fixed period to lease.
     """
     period = limit.period
     if period is None or period.kind == "rolling":
@@ -134,24 +135,24 @@ def key_of(limit: Limit) -> tuple[str, int, int] | None:
 
 
 def limit_of(lease: Lease, rules: Sequence[TagRule] = ()) -> Limit:
-    """Return the limit that a lease is of, without what only alerts need; ``rules`` give calls tags.
+    """Return the limit of a lease, without what only alerts need; ``rules`` are those that tag calls.
 
     >>> lease = Lease('["ana", "month", null]', 0, 2_678_400_000_000, "1970-01", 5, 10)
     >>> str(limit_of(lease).scope), limit_of(lease).amount
     ('monthly limit of user ana', 10)
     """
     owner, kind, name = json.loads(lease.scope)
-    of = KINDS[kind]
+    scope_kind = KINDS[kind]
     start, end = instant(lease.starts), instant(lease.ends)
-    assert of.period is not None  # others are not leased
-    period = Period(of.period, lease.period, start, end, _UTC)
-    giving = rules_for(name, rules) if kind == "tag" else ()
-    query = of.selecting(None if giving else name, Query(start=start, end=end, user_id=owner))
-    return Limit(Scope(owner, kind, name), lease.amount, period, query, blocking=True, rules=giving)
+    assert scope_kind.period is not None  # others are not leased
+    period = Period(scope_kind.period, lease.period, start, end, _UTC)
+    tag_rules = rules_for(name, rules) if kind == "tag" else ()
+    query = scope_kind.selecting(None if tag_rules else name, Query(start=start, end=end, user_id=owner))
+    return Limit(Scope(owner, kind, name), lease.amount, period, query, blocking=True, rules=tag_rules)
 
 
 def instant(micros: int) -> datetime:
-    """Return the instant of so many microseconds since 1970."""
+    """Return the instant that many microseconds after 1970 began, in UTC."""
     return datetime.fromtimestamp(micros // 1_000_000, UTC)
 
 
@@ -163,13 +164,13 @@ def _micros(seconds: float) -> int:
 
 
 def term(db: sqlite3.Connection) -> Term | None:
-    """Return the term of this host; ``None`` where it has never exchanged anything."""
+    """Return the term of this host; ``None`` if it has never exchanged anything."""
     row = db.execute("SELECT * FROM term").fetchone()
     return Term(*row) if row else None
 
 
 def put_term(db: sqlite3.Connection, new: Term) -> None:
-    """Write the term down. One with another database takes the leases of the old one away."""
+    """Store the term. A term with another database deletes the leases of the old one."""
     if db.execute("SELECT 1 FROM term WHERE fleet = ?", (new.fleet,)).fetchone() is None:
         db.execute("DELETE FROM term")
         db.execute("DELETE FROM leases")
@@ -183,34 +184,34 @@ def leases(db: sqlite3.Connection) -> list[Lease]:
 
 
 def replace_leases(db: sqlite3.Connection, new: Iterable[Lease]) -> None:
-    """Put what the shared database says in the place of what is here."""
+    """Replace this host's leases by those that the shared database returned."""
     db.execute("DELETE FROM leases")
     rows = list(new)
     if rows:
         db.executemany(f"INSERT INTO leases VALUES ({_marks(rows[0])})", rows)
 
 
-def fellows(db: sqlite3.Connection) -> list[OtherHost]:
-    """Return the other hosts that take part."""
+def other_hosts(db: sqlite3.Connection) -> list[OtherHost]:
+    """Return the other hosts of the fleet."""
     return [OtherHost(*row) for row in db.execute("SELECT * FROM fellows ORDER BY host")]
 
 
-def replace_fellows(db: sqlite3.Connection, new: Iterable[OtherHost]) -> None:
-    """Put who takes part, as the shared database says, in the place of what is here."""
+def replace_other_hosts(db: sqlite3.Connection, new: Iterable[OtherHost]) -> None:
+    """Replace the other hosts by those that the shared database returned."""
     db.execute("DELETE FROM fellows")
     db.executemany("INSERT INTO fellows VALUES (?, ?, ?)", new)
 
 
 def lower(db: sqlite3.Connection, lease: Lease, granted: int) -> None:
-    """Let a lease go down; it never goes up by this."""
+    """Lower a lease to ``granted``; a lease that is smaller stays as it is."""
     db.execute(
         "UPDATE leases SET granted = min(granted, ?) WHERE scope = ? AND starts = ? AND ends = ?",
         (granted, *lease.key),
     )
 
 
-def see(db: sqlite3.Connection, lease: Lease, spent: int) -> Lease:
-    """Remember the most that was spent within a lease, and return the lease."""
+def record_spent(db: sqlite3.Connection, lease: Lease, spent: int) -> Lease:
+    """Store the largest spend seen within a lease, and return the lease with it."""
     db.execute("UPDATE leases SET seen = ? WHERE scope = ? AND starts = ? AND ends = ?", (spent, *lease.key))
     return lease._replace(seen=spent)
 
@@ -222,11 +223,11 @@ def _marks(row: tuple[object, ...]) -> str:
 # --- the gate's question
 
 
-class Want(NamedTuple):
-    """What is wanted of a limit beyond its lease: ``used`` is spent or held here, ``need`` comes on top.
+class LeaseRequest(NamedTuple):
+    """A request for a larger lease: ``used`` is spent or held on this host, ``need`` comes on top.
 
-    ``spent`` is the part of it that is in sums of this host, ``lost`` the part that no longer is; ``seen`` is
-    as ``Lease.seen``, from before this look.
+    ``spent`` is the part of ``used`` that is in this host's sums, ``lost`` the part that no longer is;
+    ``seen`` is ``Lease.seen`` before this decision.
     """
 
     limit: Limit
@@ -238,39 +239,39 @@ class Want(NamedTuple):
 
 
 class LeasedTurn(LocalTurn):
-    """A turn of the gate, in which a limit is as large as the lease of it; remembers what was short."""
+    """A turn of the gate in which a limit is as large as its lease; collects requests for larger leases."""
 
     def __init__(self, holds: LocalHolds, db: sqlite3.Connection) -> None:
         super().__init__(holds, db)
-        here = term(db)
-        self._is_held = here is not None and here.holds()
+        current = term(db)
+        self._is_held = current is not None and current.holds()
         self._leases = {lease.key: lease for lease in leases(db)}
-        self._wanted: dict[tuple[str, int, int], Want] = {}
+        self._requests: dict[tuple[str, int, int], LeaseRequest] = {}
 
     @property
-    def wanted(self) -> list[Want]:
-        """What was too small at the last look at it."""
-        return list(self._wanted.values())
+    def requests(self) -> list[LeaseRequest]:
+        """The leases that were too small, and what the call needs of each."""
+        return list(self._requests.values())
 
     def allotment(self, limit: Limit, spent: int, held: int, need: int) -> Allotment | None:
-        """Return the part of a limit that may be used here; see ``budgets.port.Turn.allotment``."""
+        """Return the part of a limit that this host may use; see ``budgets.port.Turn.allotment``."""
         key = key_of(limit)
         if key is None:
             return None
-        lease = self._leases.get(key) or _none(key, limit)
+        lease = self._leases.get(key) or _no_lease(key, limit)
         used = spent + lease.lost + held
-        # Without a lease that holds now, or where the limit was lowered since, nothing may come on top; nor
-        # where less is spent than was seen before.
+        # Nothing may come on top if the term has ended, the limit was lowered since the grant, or less is
+        # spent than was seen before.
         may_grow = self._is_held and limit.amount >= lease.amount and spent + lease.lost >= lease.seen
         granted = lease.granted if may_grow else min(lease.granted, used)
         if used + need > granted:
-            self._wanted[key] = Want(limit, used, need, spent, lease.lost, lease.seen)
+            self._requests[key] = LeaseRequest(limit, used, need, spent, lease.lost, lease.seen)
         if spent + lease.lost > lease.seen:
-            self._leases[key] = see(self.db, lease, spent + lease.lost)
+            self._leases[key] = record_spent(self.db, lease, spent + lease.lost)
         return Allotment(
             granted - lease.lost, lease.spent_elsewhere, lease.leased_elsewhere, lease.orphaned_elsewhere
         )
 
 
-def _none(key: tuple[str, int, int], limit: Limit) -> Lease:
+def _no_lease(key: tuple[str, int, int], limit: Limit) -> Lease:
     return Lease(*key, limit.period.name if limit.period else "", 0, limit.amount)

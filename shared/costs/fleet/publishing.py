@@ -1,8 +1,8 @@
-"""Publishing: what stands in this host's ledgers goes into the shared database, each entry once.
+"""Publishing: copies the entries of this host's ledgers into the shared database, each once.
 
-The outbox is the ledgers themselves. How far each was published is kept in the shared database, in the
-transaction that adds the entries: so whatever ends in between, and however old a state the database is
-brought back to, the next look goes on where it really is. An id counts once, whoever brings it.
+The outbox is the ledgers themselves. How far each was published is stored in the shared database, in the
+transaction that adds the entries: so after a crash, or after the database was restored from a backup, the
+next pass continues exactly where the database is. An id counts once, whichever host publishes it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from ..store.tables import DAY_BUCKETS, SUM_COLUMNS, Fold, LedgerRow
 from .database import Transaction
 
 BATCH: Final = 10_000
-"""How many entries go in one transaction."""
+"""How many entries are published in one transaction."""
 
 _LOCK: Final = 0x0C057
-"""Tells our locks from those of others in the same database; the number of the host is the other half."""
+"""First half of the keys of our advisory locks, in a database that others may use; the second half is the
+host's number."""
 
 _COST: Final = SUM_COLUMNS.index("cost")
 _ENTRY: Final = ("id", "ledger", "dim", "at", "calls", "cost", "tokens_input", "tokens_output")
@@ -40,7 +41,7 @@ _CELL: Final = ("bucket", "ledger", "dim", "host", *SUM_COLUMNS)
 
 
 class LedgerPiece(NamedTuple):
-    """The lines of one ledger that come next, and its row after them; ``read`` counts damaged ones too."""
+    """The next lines of one ledger, and its row after them; ``read`` counts damaged lines too."""
 
     row: LedgerRow
     lines: list[Counted]
@@ -48,38 +49,38 @@ class LedgerPiece(NamedTuple):
 
 
 class Outbox(NamedTuple):
-    """What was published in one go: how many new entries, and how many of the ledgers have no more."""
+    """The result of one transaction: how many entries were new, and how many ledgers are done."""
 
     entries: int
     done: int
 
 
 def waiting_bytes(published: dict[bytes, LedgerRow], ledgers: Iterable[Path]) -> dict[Path, int]:
-    """Return those of this host's ledgers that are not published whole, and how many bytes are left."""
-    left = {}
+    """Return the ledgers that are not completely published, with the number of bytes that are missing."""
+    waiting = {}
     for ledger in ledgers:
         with suppress(OSError), opened(ledger) as file:
             row = published.get(os.fsencode(ledger))
             is_other = row is None or not recognised(row, file)
-            left[ledger] = size_of(file) - (0 if row is None or is_other else row.offset)
-    return {ledger: size for ledger, size in left.items() if size > 0}
+            waiting[ledger] = size_of(file) - (0 if row is None or is_other else row.offset)
+    return {ledger: size for ledger, size in waiting.items() if size > 0}
 
 
 def unpublished(db: Transaction, host: int, ledgers: Mapping[Path, LedgerRow]) -> list[Path]:
-    """Return those of a host's ledgers that are not published whole, by what was known at the last look."""
+    """Return the ledgers that are not completely published, judged by their rows without reading them."""
     rows = db.execute(
         'SELECT place, "offset", head, tail FROM ledgers WHERE host = ? AND gone IS NULL', (host,)
     )
-    whole = {bytes(place): (offset, head, tail) for place, offset, head, tail in rows}
+    marks = {bytes(place): (offset, head, tail) for place, offset, head, tail in rows}
     return [
         ledger
         for ledger, row in ledgers.items()
-        if whole.get(os.fsencode(ledger)) != row.mark or row.size > row.offset
+        if marks.get(os.fsencode(ledger)) != row.mark or row.size > row.offset
     ]
 
 
 def published(db: Transaction, host: int, ledgers: Sequence[Path]) -> dict[bytes, LedgerRow]:
-    """Return those of a host's ledgers that were published, and how far."""
+    """Return the rows of those ledgers that the database knows, by place, with how far they are published."""
     rows = db.execute(
         """SELECT id, place, job_id, "offset", head, tail FROM ledgers
         WHERE host = ? AND gone IS NULL AND place = ANY(?)""",
@@ -91,12 +92,13 @@ def published(db: Transaction, host: int, ledgers: Sequence[Path]) -> dict[bytes
     }
 
 
-Known = tuple[bytes, int, int, int]
-"""A ledger that was published: its place, how far, and the CRC-32 of its beginning and its end there."""
+PublishedLedger = tuple[bytes, int, int, int]
+"""A published ledger: its place, the offset it is published up to, and the CRC-32 of its first bytes and of
+the last ones before that offset."""
 
 
-def all_published(db: Transaction, host: int) -> set[Known]:
-    """Return all ledgers of a host that were published, also those that lie there no more, and how far."""
+def all_published(db: Transaction, host: int) -> set[PublishedLedger]:
+    """Return all ledgers of a host that were published, including those that no longer exist."""
     rows = db.execute('SELECT place, "offset", head, tail FROM ledgers WHERE host = ?', (host,))
     return {(bytes(place), *rest) for place, *rest in rows}
 
@@ -106,74 +108,76 @@ def publish_content(
 ) -> tuple[LedgerRow, int]:
     """Publish the next lines of a ledger that lies in an archive.
 
-    Return its row, which is given back for the lines after them, and how many entries were new.
+    ``begun`` is the row that the previous call returned, ``None`` for the first. Return the row for the next
+    call, and how many entries were new.
     """
     db.execute("SELECT pg_advisory_xact_lock(?, ?)", (_LOCK, host))
     row = begun
     if row is None:
-        name = str(_one(db, "SELECT name FROM hosts WHERE id = ?", host))
-        row = _made(db, host, name, place, gone="packed")
+        name = str(_single_value(db, "SELECT name FROM hosts WHERE id = ?", host))
+        row = _insert_ledger(db, host, name, place, gone="packed")
     lines, end = list[Counted](), row.offset
     for raw in islice(BytesIO(content[row.offset :]), most):
         end += len(raw)
-        with suppress(DamagedLine):  # those count nowhere
+        with suppress(DamagedLine):  # a damaged line is in no sum
             lines.append(counted(decode(raw)))
     _, head, tail = fingerprint_of(content[:end])
     row = row._replace(offset=end, head=head, tail=tail)
-    return row, _add(db, host, [LedgerPiece(row, lines)])
+    return row, _add_pieces(db, host, [LedgerPiece(row, lines)])
 
 
 def publish(db: Transaction, host: int, ledgers: Sequence[Path], most: int = BATCH) -> Outbox:
-    """Publish what is new in some ledgers, at most ``most`` entries; one process of a host at a time."""
+    """Publish what is new in some ledgers, at most ``most`` lines; one process of a host at a time."""
     db.execute("SELECT pg_advisory_xact_lock(?, ?)", (_LOCK, host))
-    name = str(_one(db, "SELECT name FROM hosts WHERE id = ?", host))
-    known, pieces, left = published(db, host, ledgers), list[LedgerPiece](), most
+    name = str(_single_value(db, "SELECT name FROM hosts WHERE id = ?", host))
+    known, pieces, remaining = published(db, host, ledgers), list[LedgerPiece](), most
     for number, ledger in enumerate(ledgers):
-        piece = _next(db, host, name, known, os.fsencode(ledger), left)
+        piece = _next_piece(db, host, name, known, os.fsencode(ledger), remaining)
         if piece is not None:
             pieces.append(piece)
-            left -= piece.read
-        if left <= 0:
-            return Outbox(_add(db, host, pieces), done=number)  # this one may have more
-    return Outbox(_add(db, host, pieces), done=len(ledgers))
+            remaining -= piece.read
+        if remaining <= 0:
+            return Outbox(_add_pieces(db, host, pieces), done=number)  # this ledger may have more
+    return Outbox(_add_pieces(db, host, pieces), done=len(ledgers))
 
 
-def _next(
+def _next_piece(
     db: Transaction, host: int, name: str, known: dict[bytes, LedgerRow], place: bytes, most: int
 ) -> LedgerPiece | None:
-    """Return what comes next in a ledger; ``None`` where there is nothing."""
+    """Return the next lines of a ledger; ``None`` if there are none."""
     row = known.get(place)
     try:
         with opened(place) as file:
             if row is not None and row.offset and not recognised(row, file):
-                # Another file stands there, maybe as long: what was published of the old one counts on.
+                # The file was replaced, maybe by one of the same length: what was published of it still
+                # counts.
                 db.execute("UPDATE ledgers SET gone = 'replaced' WHERE id = ?", (row.id,))
                 row = None
             if row is not None and size_of(file) == row.offset:
                 return None
-            row = row or _made(db, host, name, place)
-            lines, read, end = _read(file, row.offset, most)
+            row = row or _insert_ledger(db, host, name, place)
+            lines, read, end = _read_lines(file, row.offset, most)
             if end == row.offset:
                 return None
             head, tail = fingerprint(file, end)
             return LedgerPiece(row._replace(offset=end, head=head, tail=tail), lines, read)
     except OSError:
-        return None  # it cannot be read: it stays where it is, and is tried again
+        return None  # it cannot be read now; the next pass tries again
 
 
-def _read(file: SecureFile, start: int, most: int) -> tuple[list[Counted], int, int]:
+def _read_lines(file: SecureFile, start: int, most: int) -> tuple[list[Counted], int, int]:
     lines, read, end = list[Counted](), 0, start
     for offset, length, line in islice(read_counted(file, start), most):
         end, read = offset + length, read + 1
-        if not isinstance(line, DamagedLine):  # those count nowhere: ``verify`` names them
+        if not isinstance(line, DamagedLine):  # a damaged line is in no sum; ``verify`` names it
             lines.append(line)
     return lines, read, end
 
 
-def _made(db: Transaction, host: int, name: str, place: bytes, gone: str | None = None) -> LedgerRow:
+def _insert_ledger(db: Transaction, host: int, name: str, place: bytes, gone: str | None = None) -> LedgerRow:
     job_id = _text(job_of(place))
     path = os.fsencode(f"{name}:") + place
-    number = _one(
+    number = _single_value(
         db,
         """INSERT INTO ledgers (host, place, path, job_id, gone, "offset", head, tail)
         VALUES (?, ?, ?, ?, ?, 0, 0, 0) RETURNING id""",
@@ -182,8 +186,8 @@ def _made(db: Transaction, host: int, name: str, place: bytes, gone: str | None 
     return LedgerRow(int(str(number)), place, job_id, 0)
 
 
-def _add(db: Transaction, host: int, pieces: Sequence[LedgerPiece]) -> int:
-    """Add lines to the entries and the sums; return how many were new."""
+def _add_pieces(db: Transaction, host: int, pieces: Sequence[LedgerPiece]) -> int:
+    """Add lines to the entries and the sums; return how many entries were new."""
     if not pieces:
         return 0
     dims = {dim_of(line) for piece in pieces for line in piece.lines}
@@ -198,13 +202,13 @@ def _add(db: Transaction, host: int, pieces: Sequence[LedgerPiece]) -> int:
 
 
 def _dim_numbers(db: Transaction, dims: Iterable[Dim]) -> dict[Dim, int]:
-    """Return the numbers of dimensions; those that are new get one."""
-    keys = {_key(dim): dim for dim in dims}
+    """Return the numbers of dimensions; new ones are inserted."""
+    keys = {_dim_key(dim): dim for dim in dims}
     if not keys:
         return {}
-    asked = list(keys)
-    found = dict(db.execute("SELECT key, id FROM dims WHERE key = ANY(?)", (asked,)).fetchall())
-    missing = sorted(key for key in asked if key not in found)  # in one order for all: no deadlocks
+    all_keys = list(keys)
+    numbers = dict(db.execute("SELECT key, id FROM dims WHERE key = ANY(?)", (all_keys,)).fetchall())
+    missing = sorted(key for key in all_keys if key not in numbers)  # in one order for all: no deadlocks
     for key in missing:
         values = (key, *map(_text, keys[key]))
         db.execute(
@@ -213,16 +217,16 @@ def _dim_numbers(db: Transaction, dims: Iterable[Dim]) -> dict[Dim, int]:
             values,
         )
     if missing:
-        found |= dict(db.execute("SELECT key, id FROM dims WHERE key = ANY(?)", (missing,)).fetchall())
-    return {dim: found[key] for key, dim in keys.items()}
+        numbers |= dict(db.execute("SELECT key, id FROM dims WHERE key = ANY(?)", (missing,)).fetchall())
+    return {dim: numbers[key] for key, dim in keys.items()}
 
 
-def _key(dim: Dim) -> str:
+def _dim_key(dim: Dim) -> str:
     return blake2b(json.dumps(dim).encode(), digest_size=16).hexdigest()
 
 
 def _put_entries(db: Transaction, pieces: Sequence[LedgerPiece], numbers: dict[Dim, int]) -> set[str]:
-    """Add the entries whose ids are new; return those."""
+    """Add the entries whose ids are new; return these ids."""
     db.execute("CREATE TEMP TABLE incoming (LIKE entries) ON COMMIT DROP")
     rows: dict[str, tuple[object, ...]] = {}
     for piece in pieces:
@@ -231,11 +235,11 @@ def _put_entries(db: Transaction, pieces: Sequence[LedgerPiece], numbers: dict[D
             key, dim = _text(line.id), numbers[dim_of(line)]
             rows.setdefault(key, (key, piece.row.id, dim, line.at, line.sign, line.cost, *tokens))
     db.copy("incoming", _ENTRY, list(rows.values()))
-    # In the order of the ids, so that two hosts that bring the same ones cannot wait for each other.
-    found = db.execute(
+    # Ordered by id, so that two hosts that publish the same entries cannot deadlock.
+    inserted = db.execute(
         "INSERT INTO entries SELECT * FROM incoming ORDER BY id ON CONFLICT DO NOTHING RETURNING id"
     )
-    return {str(row[0]) for row in found}
+    return {str(row[0]) for row in inserted}
 
 
 def _put_sums(
@@ -245,7 +249,7 @@ def _put_sums(
     days, spend = dict[tuple[int, ...], list[int]](), dict[tuple[str, int, int], int]()
     activity = set[tuple[int, str, int]]()
     for piece in pieces:
-        fold, ledger = _folded(piece, new), piece.row.id
+        fold, ledger = _sums_of_new(piece, new), piece.row.id
         for (bucket, dim), values in fold.cells.items():
             cells.append((bucket, ledger, numbers[dim], host, *values))
             day = days.setdefault((bucket // DAY_BUCKETS, host, numbers[dim]), [0] * len(SUM_COLUMNS))
@@ -266,8 +270,8 @@ def _put_sums(
     _merge(db, "activity", ("day", "user_id", "ledger"), 3, list(activity), ())
 
 
-def _folded(piece: LedgerPiece, new: set[str]) -> Fold:
-    """Return the sums of the lines whose ids are new; of two lines with one id the first one counts."""
+def _sums_of_new(piece: LedgerPiece, new: set[str]) -> Fold:
+    """Return the sums of the lines whose ids are new; of two lines with the same id the first counts."""
     fold = Fold()
     for line in piece.lines:
         if (key := _text(line.id)) in new:
@@ -284,7 +288,7 @@ def _merge(
     rows: Sequence[Sequence[object]],
     sums: Sequence[str],
 ) -> None:
-    """Add rows to a table of sums: what is there already grows."""
+    """Add rows to a table of sums, each to the row with the same key if there is one."""
     if not rows:
         return
     db.execute(f"CREATE TEMP TABLE new_{table} (LIKE {table}) ON COMMIT DROP")
@@ -296,7 +300,7 @@ def _merge(
 
 
 def _text(text: str) -> str:
-    """Return a text as PostgreSQL can have it: without NUL, and nothing that is not Unicode."""
+    """Return a text that PostgreSQL can store: NUL and lone surrogates become ``?``."""
     return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
@@ -304,7 +308,7 @@ def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _one(db: Transaction, statement: str, *values: object) -> object:
+def _single_value(db: Transaction, statement: str, *values: object) -> object:
     row = db.execute(statement, values).fetchone()
-    assert row is not None  # a row that must be there
+    assert row is not None  # the caller's statement always returns one
     return row[0]

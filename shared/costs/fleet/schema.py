@@ -1,18 +1,18 @@
-"""The tables of the shared database, how they are made, and whether they are those of this version.
+"""The tables of the shared database: how they are created, upgraded and checked.
 
-They lie in the schema ``cost_ledger``. Amounts are nano-dollars, times microseconds since 1970, and the
-tables of sums are called as those of a cost storage (``../store/tables.py``): one text of SQL asks either.
+They are in the schema ``cost_ledger``. Amounts are in nano-dollars, times in microseconds since 1970. The
+tables of sums have the names of those in a cost storage (``../store/tables.py``): the same SQL queries both.
 
-``fleet``     one row: which database this is, and whether its server was started anew or went back in time.
-``hosts``     each cost storage that takes part, until when it may use its leases, what it counts by.
-``scopes``    one row a limit: who grants a lease of it locks it first.
-``leases``    what each host may have spent and hold of a limit in a period, all in all.
+``fleet``     one row: the identity of the database, and whether its server was restarted or restored.
+``hosts``     each cost storage that takes part, until when it may use its leases, how it counts calls.
+``scopes``    one row for each limit: granting a lease locks it first.
+``leases``    what each host may have spent and hold of a limit in a period, in total.
 ``ledgers``   each ledger of each host, and how far it was published: the outbox is the ledger itself.
 ``entries``   the figures of each entry, once.
-``dims``      each combination of dimensions once.
+``dims``      each combination of dimensions, once.
 ``cells`` ``units`` ``days`` ``spend`` ``activity``  the sums, by host.
 
-``instr`` and ``iif`` are functions that SQLite has and PostgreSQL has under other names.
+``instr`` and ``iif`` are functions of SQLite that PostgreSQL has under other names.
 """
 
 from __future__ import annotations
@@ -74,25 +74,25 @@ STEPS: Final = (
         "ALTER TABLE versions ADD COLUMN oldest integer",
     ),
 )
-"""What leads from each version of the schema to the next one. A step that was released is never changed."""
+"""The statements that upgrade each version of the schema to the next. A released step is never changed."""
 
 VERSION: Final = len(STEPS)
 
 OLDEST: Final = 1
-"""The oldest version of programs that may go on with these tables while others are brought to the new one."""
+"""The oldest version of programs that may still use these tables while others are upgraded."""
 
 SERVER: Final = "pg_postmaster_start_time()::text || ' ' || 'cost_ledger.fleet'::regclass::oid"
-"""Tells one start of the server, and one making of the tables, from another: after a restart, a failover or a
-restored backup it is another one. The tables cannot know which of them it was."""
+"""Identifies one start of the server and one creation of the tables: it changes with a restart, a failover
+and a restored backup. The tables cannot know which of them it was."""
 
 
 def init(db: Transaction) -> int:
-    """Make the tables, or bring them to this version; return the version that was there, 0 for none.
+    """Create the tables or upgrade them to this version; return the version before, 0 for none.
 
-    May run at several hosts at once.
+    May run on several hosts at once.
 
     Raises:
-        SharedUnavailable: the tables were made by a newer version, or names cannot be written there.
+        SharedUnavailable: the tables are of a newer version, or the database's encoding lacks characters.
 
     """
     db.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (SCHEMA,))
@@ -103,7 +103,7 @@ def init(db: Transaction) -> int:
         require(db)
         return before
     if before == 0:
-        _require_every_letter(db)
+        _require_full_encoding(db)
     for version, statements in enumerate(STEPS[before:], before + 1):
         for statement in statements:
             db.execute(statement)
@@ -118,10 +118,10 @@ def init(db: Transaction) -> int:
 
 
 def check(db: Transaction) -> str:
-    """Return which database this is, where its tables can be used by this version, and written from here.
+    """Return the identity of the database, if its tables are of this version and can be written.
 
     Raises:
-        SharedUnavailable: they are of another version, or can be read alone.
+        SharedUnavailable: they are of another version, or read-only.
 
     """
     if _version(db) < VERSION:
@@ -135,7 +135,7 @@ def check(db: Transaction) -> str:
         FROM fleet""",
         (SCHEMA,),
     ).fetchone()
-    assert row is not None  # it is made with the tables
+    assert row is not None  # inserted when the tables are created
     uid, is_writable, may_write = row
     if not (is_writable and may_write):
         remedy = GRANT if is_writable else WRITABLE
@@ -152,10 +152,10 @@ _MAY_WRITE: Final = " AND ".join(
 
 
 def require(db: Transaction) -> None:
-    """Refuse to use tables that only newer programs understand: they may be made while this one runs.
+    """Refuse tables that only newer programs understand: they may be upgraded while this one runs.
 
     Raises:
-        SharedUnavailable: they are such.
+        SharedUnavailable: only newer programs understand them.
 
     """
     row = db.execute("SELECT max(version), max(coalesce(oldest, version)) FROM versions").fetchone()
@@ -165,18 +165,18 @@ def require(db: Transaction) -> None:
         )
 
 
-def _require_every_letter(db: Transaction) -> None:
-    """Refuse a database in whose encoding some names of users and jobs cannot be written."""
+def _require_full_encoding(db: Transaction) -> None:
+    """Refuse a database whose encoding cannot store every name of a user or job."""
     row = db.execute("SELECT current_setting('server_encoding')").fetchone()
-    if row is not None and row[0] not in _EVERY_LETTER:
+    if row is not None and row[0] not in _FULL_ENCODINGS:
         raise SharedUnavailable(
             f"the shared database has the encoding {row[0]}, in which not every name can be written: make "
             f"one with CREATE DATABASE costs ENCODING 'UTF8' TEMPLATE template0"
         )
 
 
-_EVERY_LETTER: Final = ("UTF8", "SQL_ASCII")
-"""The encodings of databases that keep any text; the second one keeps bytes as they are sent."""
+_FULL_ENCODINGS: Final = ("UTF8", "SQL_ASCII")
+"""The encodings that store any text; the second one stores bytes as they are sent."""
 
 
 def _version(db: Transaction) -> int:

@@ -1,6 +1,6 @@
-"""How a fleet stands: its hosts, their leases and outboxes, and whether the database went back in time.
+"""The standing of a fleet: its hosts, their leases and outboxes, and whether the database was restored.
 
-Hosts that share limits must say the same of what decides which calls a limit holds, or one call counts on one
+Hosts that share limits must have the same settings for which calls a limit covers, or one call counts on one
 host and not on the other.
 
 >>> from shared.costs.profile.tag_rules import TagRule
@@ -30,17 +30,17 @@ from .sums import by_host
 HostState = Literal["live", "at rest", "late"]
 
 MARGIN_S: Final = 60
-"""For so long after its lease a host may still use it, where clocks run unevenly; then it can be released."""
+"""How long after its lease ended a host is not released yet, because clocks run unevenly, in seconds."""
 
 
 class FleetHost(NamedTuple):
-    """A host of a fleet: *live* while its lease holds, *at rest* once it gave back what it did not need.
+    """A host of a fleet: *live* while its leases last, *at rest* once it gave back what it did not need.
 
     Otherwise it is *late*: what it may have spent counts, and what it has not published is in no total.
-    ``open`` is how much all its leases in dollars are above what it published, in nano-dollars; ``waiting``
-    how many bytes of its ledgers were not published when it looked last. ``reported`` is false where it has
-    said nothing since the server was started anew. ``differs`` are the keys of the profile by which it
-    counted calls otherwise than this host does, when it was seen last.
+    ``open`` is how much it may still spend of its leases in dollars beyond what it published, in
+    nano-dollars; ``waiting`` how many bytes of its ledgers were not published when it last checked.
+    ``reported`` is false if it has not traded since the server was restarted. ``differs`` are the keys of the
+    profile that differed from this host's when it was last seen.
     """
 
     name: str
@@ -55,9 +55,9 @@ class FleetHost(NamedTuple):
 
 
 class FleetStanding(NamedTuple):
-    """All hosts. ``since`` is when the server was last found started anew.
+    """All hosts. ``since`` is when a restart of the server was last noticed.
 
-    ``went_back`` is the host that proved that the database had gone back to an older state; empty for none.
+    ``went_back`` is the host that proved that the database was restored to an older state; empty for none.
     """
 
     members: tuple[FleetHost, ...]
@@ -67,21 +67,21 @@ class FleetStanding(NamedTuple):
     @property
     def late(self) -> tuple[FleetHost, ...]:
         """The hosts that should have reported."""
-        return tuple(each for each in self.members if each.state == "late")
+        return tuple(host for host in self.members if host.state == "late")
 
     @property
     def unreported(self) -> tuple[FleetHost, ...]:
-        """The hosts that have said nothing since the server was started anew."""
-        return tuple(each for each in self.members if not each.reported)
+        """The hosts that have not traded since the server was restarted."""
+        return tuple(host for host in self.members if not host.reported)
 
     @property
     def differing(self) -> tuple[FleetHost, ...]:
-        """The hosts that count calls otherwise than this one."""
-        return tuple(each for each in self.members if each.differs)
+        """The hosts whose settings count calls differently from this one's."""
+        return tuple(host for host in self.members if host.differs)
 
 
 def standing(db: Transaction, names: ModelName, profile: Profile, host: str | None) -> FleetStanding:
-    """Return how the fleet stands, as seen from a host with this profile.
+    """Return the standing of a fleet, compared with the profile of this host.
 
     Raises:
         SharedUnavailable: the tables are for newer programs.
@@ -89,9 +89,9 @@ def standing(db: Transaction, names: ModelName, profile: Profile, host: str | No
     """
     require(db)
     row = db.execute("SELECT since, went_back FROM fleet").fetchone()
-    assert row is not None  # it is made with the tables
+    assert row is not None  # inserted when the tables are created
     open_ = _open_by_host(db, names, profile.tag_rules)
-    mine = counting(profile)
+    own = counting(profile)
     rows = db.execute(
         """SELECT h.id, h.name, h.uid, h.rests, h.lease_until > now(), h.seen, h.published, h.waiting,
         h.epoch >= f.epoch, h.counting FROM hosts h, fleet f ORDER BY h.name, h.id"""
@@ -100,22 +100,22 @@ def standing(db: Transaction, names: ModelName, profile: Profile, host: str | No
         FleetHost(
             name,
             uid,
-            "at rest" if rests else "live" if holds else "late",
+            "at rest" if rests else "live" if has_lease else "late",
             seen,
             published,
             waiting,
             open_.get(number, 0),
             reported,
-            differing(mine, json.loads(counted)) if counted and uid != host else (),
+            differing(own, json.loads(counting_text)) if counting_text and uid != host else (),
         )
-        for number, name, uid, rests, holds, seen, published, waiting, reported, counted in rows
+        for number, name, uid, rests, has_lease, seen, published, waiting, reported, counting_text in rows
     )
     return FleetStanding(members, row[0], row[1])
 
 
 def _open_by_host(db: Transaction, names: ModelName, rules: Sequence[TagRule]) -> dict[int, int]:
-    """Return how much more each host may spend of its tightest lease in dollars that holds now."""
-    found: dict[int, int] = {}
+    """Return how much more each host may spend of its current leases in dollars: the largest of them."""
+    open_amounts: dict[int, int] = {}
     rows = db.execute(
         """SELECT host, scope, starts, ends, period, granted, amount FROM leases
         WHERE starts <= extract(epoch FROM now()) * 1000000 AND ends > extract(epoch FROM now()) * 1000000"""
@@ -127,30 +127,32 @@ def _open_by_host(db: Transaction, names: ModelName, rules: Sequence[TagRule]) -
             key = (scope, starts, ends)
             if key not in spent:
                 spent[key] = by_host(db, limit, names)
-            found[host] = max(found.get(host, 0), granted - spent[key].get(host, 0))
-    return {host: max(0, amount) for host, amount in found.items()}
+            open_amounts[host] = max(open_amounts.get(host, 0), granted - spent[key].get(host, 0))
+    return {host: max(0, amount) for host, amount in open_amounts.items()}
 
 
 def open_leases(db: Transaction, limits: Iterable[Limit], names: ModelName) -> dict[Scope, int]:
-    """Return how much hosts may spend of limits beyond what they published, in the measure of each."""
-    found: dict[Scope, int] = {}
+    """Return how much all hosts may spend of each limit beyond what they published, in its measure."""
+    open_amounts: dict[Scope, int] = {}
     for limit in limits:
         if (key := key_of(limit)) is not None:
             published = by_host(db, limit, names)
             rows = db.execute(
                 "SELECT host, granted FROM leases WHERE scope = ? AND starts = ? AND ends = ?", key
             )
-            found[limit.scope] = sum(max(0, granted - published.get(host, 0)) for host, granted in rows)
-    return found
+            open_amounts[limit.scope] = sum(
+                max(0, granted - published.get(host, 0)) for host, granted in rows
+            )
+    return open_amounts
 
 
 def release(db: Transaction, name: str) -> str:
-    """Let a host that is gone count no more than it published; return its name.
+    """Free the leases of a host that is gone, so that only what it published counts; return its name.
 
-    For whoever knows that nothing else was spent there. Should the host come back, it is granted anew.
+    Only for a host that is known to have spent nothing else. Should it come back, it gets new leases.
 
     Raises:
-        WrongUsage: no host or several are called so, or its lease may still be used.
+        WrongUsage: no host or several have this name, or its lease may still be used.
 
     """
     rows = db.execute(
@@ -161,36 +163,36 @@ def release(db: Transaction, name: str) -> str:
     if len(rows) != 1:
         which = ", ".join(f"{row[1]} ({row[2][:8]})" for row in rows) or "none"
         raise WrongUsage(f"{len(rows)} hosts are called {name}: {which}; see cost-dashboard shared status")
-    number, found, _, left = rows[0]
-    if left > 0:
-        raise WrongUsage(f"{found} may use its lease for {left:.0f} s more: release it then")
+    number, host_name, _, seconds_left = rows[0]
+    if seconds_left > 0:
+        raise WrongUsage(f"{host_name} may use its lease for {seconds_left:.0f} s more: release it then")
     db.execute("UPDATE leases SET granted = 0 WHERE host = ?", (number,))
     db.execute("UPDATE hosts SET rests = true WHERE id = ?", (number,))
-    return str(found)
+    return str(host_name)
 
 
 def counting(profile: Profile) -> dict[str, str]:
-    """Return a digest of each key of a profile that decides it; what is not set has none."""
+    """Return a digest of each key of a profile that decides which calls a limit covers, if it is set."""
     users = {user.user_id: user.timezone.key for user in profile.users.values()}
     flat = {
         name: [plan.models, plan.users, str(plan.since), str(plan.until)]
         for name, plan in profile.plans.items()
         if plan.is_flat
     }
-    decides = {
+    values = {
         "aliases": dict(profile.aliases),
         "billing_day": profile.billing_day,
         "plans": flat,
         "tag_rules": profile.tag_rules,
         "timezone": [profile.timezone.key, {u: z for u, z in users.items() if z != profile.timezone.key}],
     }
-    return {key: _digest(value) for key, value in decides.items() if value}
+    return {key: _digest(value) for key, value in values.items() if value}
 
 
 def _digest(value: object) -> str:
     return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def differing(mine: Mapping[str, str], theirs: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the keys of two profiles that do not say the same."""
-    return tuple(sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)))
+def differing(own: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the keys whose values differ between two profiles."""
+    return tuple(sorted(key for key in {*own, *other} if own.get(key) != other.get(key)))

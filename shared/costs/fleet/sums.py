@@ -1,4 +1,4 @@
-"""What all hosts have published, asked as the sums of one host are: see ``../store/queries.py``."""
+"""The sums of what all hosts have published, by the queries of ``../store/queries.py``."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ASK_S: Final = 30.0
-"""How long a view waits for the database, in seconds."""
+QUERY_S: Final = 30.0
+"""How long a report waits for the database, in seconds."""
 
-_OF_RATES: Final[tuple[Dimension, ...]] = ("user_id", "service", "model")
-"""By what flat rates cover calls."""
+_RATE_DIMENSIONS: Final[tuple[Dimension, ...]] = ("user_id", "service", "model")
+"""The dimensions by which flat rates cover calls."""
 
 _MEASURED: Final = {"cost": "cost", "calls": "calls", "tokens": "tokens_input + tokens_output"}
 
 
 def by_host(db: Transaction, limit: Limit, names: ModelName) -> dict[int, int]:
-    """Return what each host has published of what a limit bounds, in its measure.
+    """Return what each host has published that counts against a limit, in its measure.
 
-    What flat rates cover is no part of it.
+    Calls that flat rates cover do not count.
     """
     sums = _sums_by_host(db, limit, limit.query, names)
     for host, covered in _covered_by_host(db, limit, names).items():
@@ -50,40 +50,40 @@ def by_host(db: Transaction, limit: Limit, names: ModelName) -> dict[int, int]:
 
 
 def _covered_by_host(db: Transaction, limit: Limit, names: ModelName) -> dict[int, int]:
-    """Return what the flat rates of a limit cover of each host's calls, at list price."""
+    """Return what each host's calls cost at list price that are covered by the flat rates of a limit."""
     if not limit.flat or limit.query.start is None or limit.query.end is None:
         return {}
-    found: dict[int, int] = {}
+    covered: dict[int, int] = {}
     for first, last in stretches(limit.flat, limit.query):
         if rates := [rate for rate in limit.flat if rate.holds_at(first)]:
             stretch = limit.query._replace(start=first, end=last)
             for host, amount in _sums_by_host(db, limit, stretch, names, rates).items():
-                found[host] = found.get(host, 0) + amount
-    return found
+                covered[host] = covered.get(host, 0) + amount
+    return covered
 
 
 def _sums_by_host(
     db: Transaction, limit: Limit, query: Query, names: ModelName, rates: Sequence[FlatRate] = ()
 ) -> dict[int, int]:
-    """Return what each host has published that counts against a limit; with ``rates`` what those cover."""
-    by = tuple(dict.fromkeys((*_OF_RATES, *limit.by))) if rates else limit.by
+    """Return what each host has published that counts against a limit, or only what ``rates`` cover of it."""
+    by = tuple(dict.fromkeys((*_RATE_DIMENSIONS, *limit.by))) if rates else limit.by
     by_job = "job_id" in by
     columns = ["l.job_id" if name == "job_id" else f"d.{name}" for name in by]
     source, where = _by_host(query, by_job=by_job), queries.conditions(query)
     jobs = "JOIN ledgers l ON l.id = f.ledger" if by_job else ""
     rows = db.execute(
-        f"""SELECT f.host, sum({_MEASURED[limit.measure]}) {"".join(f", {each}" for each in columns)}
+        f"""SELECT f.host, sum({_MEASURED[limit.measure]}) {"".join(f", {column}" for column in columns)}
         FROM ({source.text}) f JOIN dims d ON d.id = f.dim {jobs} WHERE {where.text}
-        GROUP BY f.host {"".join(f", {each}" for each in columns)}""",
+        GROUP BY f.host {"".join(f", {column}" for column in columns)}""",
         (*source.values, *where.values),
     )
     sums: dict[int, int] = {}
     for host, amount, *values in rows:
         call = scope_of(query, by, values)
-        is_meant = not rates or any(
+        counts = not rates or any(
             rate.covers(call.user_id, call.service, call.model, names) for rate in rates
         )
-        if is_meant and (not limit.by or limit.covers(call, names)):
+        if counts and (not limit.by or limit.covers(call, names)):
             sums[host] = sums.get(host, 0) + amount
     return sums
 
@@ -91,7 +91,7 @@ def _sums_by_host(
 def _by_host(query: Query, *, by_job: bool) -> Sql:
     """Return the sums of a period by host and dimensions: whole days from ``days``, its edges by bucket.
 
-    Days know of no jobs: where those are told apart, all of it comes by bucket and ledger.
+    ``days`` has no jobs: for sums by job, everything is read by bucket and ledger.
     """
     columns = "host, dim, cost, calls, tokens_input, tokens_output"
     span = Span.of(query.start, query.end)
@@ -107,35 +107,35 @@ def _by_host(query: Query, *, by_job: bool) -> Sql:
 
 
 class SharedSums:
-    """The sums of all hosts: what reports ask instead of this host's own store.
+    """The sums of all hosts: reports query them instead of this host's own store.
 
-    Entries stay on their hosts, so what reads entries is not answered here.
+    Entries stay on their hosts, so reports that read entries do not work with it.
     """
 
     degraded: str | None = None
-    """Sums of a shared database are there, or an error is raised."""
+    """Always ``None``: a query returns complete sums or raises an error."""
 
     def __init__(self, database: SharedDatabase) -> None:
         self._database = database
 
     def catch_up_all(self) -> bool:
-        """Nothing is to be read first: what hosts publish is added up as it comes."""
+        """Return true without doing anything: published entries are summed as they arrive."""
         return True
 
     def problems(self) -> list[LedgerProblem]:
-        """Return none: what is wrong in ledgers is known on their hosts."""
+        """Return an empty list: each host reports the problems of its own ledgers."""
         return []
 
     def unread(self) -> list[Path]:
-        """Return none: what waits to be written is looked at where it waits."""
+        """Return an empty list: each host reports what waits to be written there."""
         return []
 
     def gone(self) -> list[Gone]:
-        """Return none: what was published counts, whatever became of its ledger."""
+        """Return an empty list: what was published counts even after its ledger was deleted."""
         return []
 
     def jobs(self, query: Query) -> list[JobRef]:
-        """Refuse: jobs are looked at where their ledgers are.
+        """Refuse: a job is reported on the host that has its ledger.
 
         Raises:
             WrongUsage: always.
@@ -144,8 +144,8 @@ class SharedSums:
         raise WrongUsage(f"{query.job_id or 'a job'} is looked at on its own host: leave out --shared")
 
     def spends(self, asked: Sequence[Query]) -> list[int]:
-        """Return what the entries that match each query come to, in nano-dollars or what it measures."""
-        return self._ask(lambda db: [int(queries.spent(db, query)) for query in asked])
+        """Return the sum of each query, in nano-dollars or the unit that it measures."""
+        return self._query(lambda db: [int(queries.spent(db, query)) for query in asked])
 
     def spend(self, start: datetime, end: datetime, *, user_id: str | None = None) -> Nanos:
         """Return what one user, or everyone, spent in ``[start, end)``, in nano-dollars."""
@@ -154,23 +154,23 @@ class SharedSums:
     def spend_by_bucket(
         self, start: datetime, end: datetime, *, user_id: str | None = None
     ) -> dict[int, Nanos]:
-        """Return what was spent in each 15-minute bucket that has any cost, by its start in seconds."""
-        return self._ask(lambda db: queries.spend_by_bucket(db, Span.of(start, end), user_id))
+        """Return what was spent in each 15-minute bucket with any cost, by its start in seconds."""
+        return self._query(lambda db: queries.spend_by_bucket(db, Span.of(start, end), user_id))
 
     def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
-        """Return the sums of the entries that match, by the dimensions asked for; largest cost first."""
-        return self._ask(lambda db: queries.groups(db, by, query))
+        """Return the sums of the matching entries by these dimensions, largest cost first."""
+        return self._query(lambda db: queries.groups(db, by, query))
 
     def groups_by_part(
         self, by: Sequence[Dimension], query: Query, parts: Sequence[tuple[datetime, datetime]]
     ) -> list[list[Group]]:
-        """Return what :meth:`groups` would for each part of a period; jobs are not counted."""
-        return self._ask(lambda db: queries.groups_by_part(db, by, query, parts))
+        """Return what :meth:`groups` returns for each part of a period; jobs are not counted."""
+        return self._query(lambda db: queries.groups_by_part(db, by, query, parts))
 
-    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        # The statements are those for SQLite, and all that they need of a connection is `execute`.
-        def asked(db: Transaction) -> T:
+    def _query(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        # These are the statements for SQLite, and all that they use of a connection is `execute`.
+        def checked(db: Transaction) -> T:
             require(db)
             return question(cast("sqlite3.Connection", db))
 
-        return self._database.run(asked, ASK_S)
+        return self._database.run(checked, QUERY_S)

@@ -1,18 +1,17 @@
-"""Trading: what a host exchanges with the shared database about its leases, in one transaction.
+"""Trading: how a host exchanges its leases with the shared database, in one transaction.
 
-A lease is escrow: what a host was granted of a limit counts for all others as if it were spent. Every host
-may then gate its own calls against its leases alone, and all together cannot go over the limit. What a host
-has published beyond its lease, by calls that nobody reserved, counts too.
+A lease is escrow: what a host was granted of a limit counts for all others as if it were spent. So each host
+can gate its calls against its own leases, and all together cannot exceed the limit. What a host has published
+beyond its lease, by calls without a reservation, counts too.
 
-A limit's sum is taken after its row in ``scopes`` was locked, in a statement before the one that sums (READ
-COMMITTED): two hosts that ask at once are granted one after the other. Leases of a host that is gone count
-on.
+A limit's sum is computed after its row in ``scopes`` was locked by an earlier statement (READ COMMITTED): of
+two hosts that ask at once, one waits for the other. Leases of a host that is gone keep counting.
 
-After a restart the server may have gone back to an older state (a backup, a replica that was behind), in
-which grants are missing that hosts have. So from then on nothing is granted until each known host has said
-what it has, or has had time to. What a host spent since that older state is known to nobody else: where one
-has proven that the database went back, those that were at work, or have traded since by what it remembers
-(:class:`.OtherHost`), are waited for however long it takes, until somebody releases them.
+After a restart the database may be in an older state (a backup, a replica that was behind), without grants
+that hosts still have. So nothing is granted until each known host has reported its leases or has had time to.
+Only a host itself knows what it spent since that older state. So once one host has proven that the database
+was restored, the hosts that were live, and those that have traded since as it remembers them
+(:class:`.OtherHost`), are waited for without a time limit, until somebody releases them.
 """
 
 from __future__ import annotations
@@ -28,35 +27,35 @@ from ..budgets.scopes import ModelName
 from ..errors import StorageUnavailable
 from ..profile.types import Profile
 from .database import Transaction
-from .leases import Lease, OtherHost, Term, Want, key_of
+from .leases import Lease, LeaseRequest, OtherHost, Term, key_of
 from .schema import SERVER, require
 from .sums import by_host
 
 SHARE: Final = 16
-"""A grant has this part of what is free on top of what is needed: so little is left over when it ends."""
+"""A grant adds at most 1/16 of what is free to what is needed, so that little is unused when it ends."""
 
 UNKNOWN_HOSTS: Final = "hosts that joined since"
-"""Who is waited for besides those that are known, in words."""
+"""How messages name hosts that are waited for without being known."""
 
 LARGEST: Final = 20
-"""But at most this part of the whole limit."""
+"""And at most 1/20 of the whole limit."""
 
 Key = tuple[str, int, int]
 """A limit's scope and its period, in microseconds."""
 
 
 class OtherFleet(Exception):
-    """The address leads to another database than before; ``args[0]`` tells which."""
+    """The address leads to another database than before; ``args[0]`` is its identity."""
 
 
 class HostCopied(StorageUnavailable):
-    """Another cost storage takes part under this one's name."""
+    """Another cost storage trades under this one's identity."""
 
 
 class LimitView(NamedTuple):
-    """What was found out about a limit that was asked for: what others have, and what became of our own.
+    """What the database says about a requested limit: what others have of it, and what this host spent.
 
-    ``lost`` and ``spent`` are as ``Lease.lost`` and ``Lease.seen``.
+    ``lost`` and ``spent`` become ``Lease.lost`` and ``Lease.seen``.
     """
 
     elsewhere: OthersShare
@@ -74,12 +73,11 @@ class OthersShare(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeOffer:
-    """What a host says and asks. ``lowered`` is what it gives back: to how much each lease went down.
+    """What a host reports and requests. ``lowered`` are the leases it gives back, each with its new amount.
 
-    ``fellows`` are the hosts that take part by what the database said last.
-
-    ``rests`` tells that nothing runs there and nothing is left to be published, ``counting`` by what it
-    counts calls, as ``profile.counting`` gives it.
+    ``other_hosts`` are the hosts of the fleet as last read from the database. ``rests`` says that nothing
+    runs on this host and nothing is left to be published. ``counting`` is what :func:`.standing.counting`
+    returns for its profile.
     """
 
     term: Term
@@ -87,26 +85,26 @@ class TradeOffer:
     name: str
     lease_s: int
     leases: Sequence[Lease] = ()
-    fellows: Sequence[OtherHost] = ()
+    other_hosts: Sequence[OtherHost] = ()
     lowered: Sequence[tuple[Key, int]] = ()
-    wants: Sequence[Want] = ()
+    requests: Sequence[LeaseRequest] = ()
     rests: bool = False
     counting: Mapping[str, str] = field(default_factory=dict)
 
 
 class TradeResult(NamedTuple):
-    """What the host has now. ``denied`` are the wants that were not granted.
+    """What the host has after an exchange. ``denied`` are the requests that were not granted.
 
-    ``waits_for`` are hosts that have not reported since the server was started anew: until they do, or for
-    ``waits_s`` seconds at most (infinite where they must be released), nothing is granted. ``number`` is the
-    host's in the database.
+    ``waits_for`` are hosts that have not reported since the server was restarted: until they do, or for
+    ``waits_s`` seconds at most (infinite if they must be released), nothing is granted. ``number`` is the
+    host's number in the database.
     """
 
     number: int
     version: int
     leases: list[Lease]
-    fellows: list[OtherHost]
-    denied: list[Want]
+    other_hosts: list[OtherHost]
+    denied: list[LeaseRequest]
     waits_for: tuple[str, ...] = ()
     waits_s: float = 0.0
 
@@ -114,15 +112,15 @@ class TradeResult(NamedTuple):
 class _Host(NamedTuple):
     number: int
     is_behind: bool
-    """Whether the database knows less of this host than the host itself: it went back in time."""
+    """Whether the database knows an older state of this host than the host itself: it was restored."""
     has_reported: bool
 
 
 class Ledgers(NamedTuple):
-    """What the ledgers of this host say now, while it trades.
+    """Queries about this host's ledgers, answered while it trades.
 
-    ``spent`` is what they come to of a limit. ``has_all`` tells, of the host's number, whether the database
-    has all that stands in them. ``profile`` is in force for them.
+    ``spent`` returns what they sum up to for a limit; ``has_all`` tells, given the host's number, whether all
+    of them is published; ``profile`` returns the profile in force.
     """
 
     spent: Callable[[Limit], int]
@@ -131,38 +129,38 @@ class Ledgers(NamedTuple):
 
 
 def trade(db: Transaction, offer: TradeOffer, names: ModelName, ledgers: Ledgers) -> TradeResult:
-    """Carry out what a host offers and wants, and return what it has then.
+    """Carry out a host's offer and requests; return what it has afterwards.
 
     Raises:
         OtherFleet: this is not the database of the host's term.
-        HostCopied: somebody else has traded under the host's name since.
+        HostCopied: another cost storage has traded under the host's identity since.
         SharedUnavailable: its tables are for newer programs.
 
     """
     require(db)
     fleet = db.execute(f"SELECT uid, server = {SERVER}, epoch FROM fleet").fetchone()
-    assert fleet is not None  # it is made with the tables
+    assert fleet is not None  # inserted when the tables are created
     if fleet[0] != offer.term.fleet:
         raise OtherFleet(fleet[0])
     epoch = int(fleet[2])
-    host = _arrived(db, offer, epoch)
+    host = _register(db, offer, epoch)
     if not fleet[1] or (host.is_behind and host.has_reported):
         epoch = _new_epoch(db, epoch, host.number, offer.name if host.is_behind else "")
     elif host.is_behind:
         db.execute("UPDATE fleet SET went_back = ? WHERE went_back = ''", (offer.name,))
     if host.is_behind or not host.has_reported or not fleet[1]:
-        _restate(db, host.number, offer.leases)
-        _recall(db, epoch, offer)
+        _restore_leases(db, host.number, offer.leases)
+        _restore_hosts(db, epoch, offer)
     for (scope, starts, ends), granted in offer.lowered:
         db.execute(
             """UPDATE leases SET granted = least(granted, ?)
             WHERE scope = ? AND starts = ? AND ends = ? AND host = ?""",
             (granted, scope, starts, ends, host.number),
         )
-    waits = _unreported(db, epoch, host.number)
-    seen, denied = _granted(db, host.number, offer.wants, names, ledgers, may_grant=not waits)
+    unreported = _unreported(db, epoch, host.number)
+    views, denied = _grant_requests(db, host.number, offer.requests, names, ledgers, may_grant=not unreported)
     version = int(
-        _one(
+        _single_value(
             db,
             """UPDATE hosts SET token = ?, version = greatest(version, ?) + 1, epoch = ?, seen = now(),
             name = ?, lease_s = ?, lease_until = now() + make_interval(secs => ?), rests = ?,
@@ -174,22 +172,22 @@ def trade(db: Transaction, offer: TradeOffer, names: ModelName, ledgers: Ledgers
     return TradeResult(
         host.number,
         version,
-        _leases(db, host.number, offer, seen),
-        _fellows(db, host.number),
+        _current_leases(db, host.number, offer, views),
+        _read_other_hosts(db, host.number),
         denied,
-        tuple(name for name, _ in waits),
-        max((left for _, left in waits), default=0.0),
+        tuple(name for name, _ in unreported),
+        max((seconds for _, seconds in unreported), default=0.0),
     )
 
 
-def _arrived(db: Transaction, offer: TradeOffer, epoch: int) -> _Host:
-    """Return the host as the database knows it, locked; it is added where it is not known."""
+def _register(db: Transaction, offer: TradeOffer, epoch: int) -> _Host:
+    """Lock the host's row and return the host; insert it if it is new."""
     term = offer.term
     row = db.execute(
         "SELECT id, version, token, epoch FROM hosts WHERE uid = ? FOR UPDATE", (term.host,)
     ).fetchone()
     if row is None:
-        number = _one(
+        number = _single_value(
             db,
             """INSERT INTO hosts (uid, name, token, version, epoch, lease_s, joined, seen, lease_until, rests)
             VALUES (?, ?, '', 0, ?, ?, now(), now(), now(), true) RETURNING id""",
@@ -208,9 +206,9 @@ def _arrived(db: Transaction, offer: TradeOffer, epoch: int) -> _Host:
 
 
 def _is_ours(token: str, offer: TradeOffer) -> bool:
-    """Tell whether a token is that of the host's last exchange, or of one after it that was not answered.
+    """Tell whether a token is that of the host's last exchange, or of a later one that was not answered.
 
-    One that was given up and comes late finds the token of a later one: it is not carried out any more.
+    An exchange that was given up and arrives late meets the token of a later one, and is not carried out.
     """
     attempt, _, number = offer.token.rpartition("-")
     other, _, earlier = token.rpartition("-")
@@ -218,19 +216,19 @@ def _is_ours(token: str, offer: TradeOffer) -> bool:
 
 
 def _new_epoch(db: Transaction, before: int, host: int, behind: str) -> int:
-    """Note that the server was started anew: what was granted before may be missing here.
+    """Record that the server was restarted, so that earlier grants may be missing; return the new epoch.
 
-    That it went back once before holds on while another host that was at work then has not reported.
+    An earlier ``went_back`` stays while another host that was live then has not reported.
     """
     db.execute("SELECT 1 FROM fleet FOR UPDATE")
     row = db.execute(f"SELECT epoch, server = {SERVER} FROM fleet").fetchone()
-    assert row is not None  # as above
+    assert row is not None  # inserted when the tables are created
     if row[0] > before and row[1]:  # another host was faster
         if behind:
             db.execute("UPDATE fleet SET went_back = ? WHERE went_back = ''", (behind,))
         return int(row[0])
     return int(
-        _one(
+        _single_value(
             db,
             f"""UPDATE fleet SET epoch = epoch + 1, since = now(), server = {SERVER}, went_back = CASE
             WHEN went_back <> '' AND EXISTS (SELECT 1 FROM hosts h
@@ -241,8 +239,8 @@ def _new_epoch(db: Transaction, before: int, host: int, behind: str) -> int:
     )
 
 
-def _restate(db: Transaction, host: int, leases: Iterable[Lease]) -> None:
-    """Let the leases of a host be at least what it says that it has."""
+def _restore_leases(db: Transaction, host: int, leases: Iterable[Lease]) -> None:
+    """Raise the leases of a host to at least what it reports."""
     for lease in leases:
         db.execute(
             """INSERT INTO leases (scope, starts, ends, host, period, granted, amount)
@@ -252,19 +250,19 @@ def _restate(db: Transaction, host: int, leases: Iterable[Lease]) -> None:
         )
 
 
-def _recall(db: Transaction, epoch: int, offer: TradeOffer) -> None:
-    """Have those waited for that have traded since the state that came back, by what a host remembers."""
-    for each in offer.fellows:
+def _restore_hosts(db: Transaction, epoch: int, offer: TradeOffer) -> None:
+    """Wait for the hosts that, as another host remembers them, traded since the restored state."""
+    for other in offer.other_hosts:
         db.execute(
             """INSERT INTO hosts (uid, name, token, version, epoch, lease_s, joined, seen, lease_until, rests)
             VALUES (?, ?, '', 0, ?, ?, now(), now(), now(), false)
             ON CONFLICT (uid) DO UPDATE SET rests = false WHERE hosts.version < ? AND hosts.epoch < ?""",
-            (each.host, each.name, epoch - 1, offer.lease_s, each.version, epoch),
+            (other.host, other.name, epoch - 1, offer.lease_s, other.version, epoch),
         )
 
 
-def _fellows(db: Transaction, host: int) -> list[OtherHost]:
-    """Return the other hosts, but those that have not been seen for longer than a backup is of use."""
+def _read_other_hosts(db: Transaction, host: int) -> list[OtherHost]:
+    """Return the other hosts, except those not seen for 35 days: no older backup would be restored."""
     rows = db.execute(
         "SELECT uid, name, version FROM hosts WHERE id <> ? AND seen > now() - interval '35 days'", (host,)
     )
@@ -272,10 +270,10 @@ def _fellows(db: Transaction, host: int) -> list[OtherHost]:
 
 
 def _unreported(db: Transaction, epoch: int, host: int) -> list[tuple[str, float]]:
-    """Return the hosts that may have more than the database knows, and for how many seconds still.
+    """Return the hosts that may have more than the database knows, and how many seconds each is waited for.
 
-    One that was at rest has the longest lease's time, one that was at work twice that. Those that joined
-    since the state that it may have gone back to, and that no host remembers, have the former, too.
+    A host that was at rest is waited for as long as the longest lease lasts, a live one twice as long. So
+    are, as if at rest, hosts that joined since the restored state and that no other host remembers.
     """
     rows = db.execute(
         """SELECT h.name, CASE WHEN f.went_back <> '' AND NOT h.rests THEN 'Infinity'::float8
@@ -286,61 +284,71 @@ def _unreported(db: Transaction, epoch: int, host: int) -> list[tuple[str, float
         FROM fleet f WHERE f.epoch > 0 ORDER BY 1""",
         (epoch, host, UNKNOWN_HOSTS),
     )
-    return [(name, left) for name, left in rows if left > 0]
+    return [(name, seconds) for name, seconds in rows if seconds > 0]
 
 
-def _granted(
-    db: Transaction, host: int, wants: Sequence[Want], names: ModelName, ledgers: Ledgers, *, may_grant: bool
-) -> tuple[dict[Key, LimitView], list[Want]]:
-    """Grant what is free of each limit; return what was found out about them, and what was denied."""
-    seen, denied = dict[Key, LimitView](), list[Want]()
-    keyed = {key: want for want in wants if (key := key_of(want.limit))}
-    for key, want in sorted(keyed.items(), key=lambda each: each[0]):  # in one order for all: no deadlocks
+def _grant_requests(
+    db: Transaction,
+    host: int,
+    requests: Sequence[LeaseRequest],
+    names: ModelName,
+    ledgers: Ledgers,
+    *,
+    may_grant: bool,
+) -> tuple[dict[Key, LimitView], list[LeaseRequest]]:
+    """Grant what is free of each limit; return the view of each limit, and the requests that were denied."""
+    views, denied = dict[Key, LimitView](), list[LeaseRequest]()
+    keyed = {key: request for request in requests if (key := key_of(request.limit))}
+    for key, request in sorted(
+        keyed.items(), key=lambda item: item[0]
+    ):  # one order on all hosts: no deadlocks
         db.execute("INSERT INTO scopes VALUES (?) ON CONFLICT DO NOTHING", (key[0],))
         db.execute("SELECT 1 FROM scopes WHERE scope = ? FOR UPDATE", (key[0],))
-        published = by_host(db, want.limit, names)
-        elsewhere = _elsewhere(db, host, key, published)
-        lost = _lost(want, published.get(host, 0), ledgers)
-        least = max(want.lost, want.seen - want.spent)
-        if lost < least and not (ledgers.has_all(db, host) and by_host(db, want.limit, names) == published):
-            lost = least  # what is published meanwhile, and was not when the sum was made, makes it look less
-        seen[key] = LimitView(elsewhere, lost, want.spent + lost)
-        used = want.used - want.lost + lost
-        free = want.limit.amount - sum(elsewhere) - used - want.need
+        published = by_host(db, request.limit, names)
+        elsewhere = _share_of_others(db, host, key, published)
+        lost = _lost_spend(request, published.get(host, 0), ledgers)
+        least = max(request.lost, request.seen - request.spent)
+        if lost < least and not (
+            ledgers.has_all(db, host) and by_host(db, request.limit, names) == published
+        ):
+            lost = least  # entries published since the sum was computed make it look smaller
+        views[key] = LimitView(elsewhere, lost, request.spent + lost)
+        used = request.used - request.lost + lost
+        free = request.limit.amount - sum(elsewhere) - used - request.need
         if free < 0 or not may_grant:
-            denied.append(want)
+            denied.append(request)
         else:
-            granted = used + want.need + min(free // SHARE, want.limit.amount // LARGEST)
-            _grant(db, host, key, want, granted)
-    return seen, denied
+            granted = used + request.need + min(free // SHARE, request.limit.amount // LARGEST)
+            _grant(db, host, key, request, granted)
+    return views, denied
 
 
-def _lost(want: Want, published: int, ledgers: Ledgers) -> int:
-    """Return what of a limit a host has spent that is in none of its ledgers any more.
+def _lost_spend(request: LeaseRequest, published: int, ledgers: Ledgers) -> int:
+    """Return what a host has spent of a limit that is no longer in its ledgers.
 
-    Others of the host may have spent and published more since it was asked for: that is not lost. What is
-    spent and not published yet makes it look less: until the database has all, it is at least what was lost
-    before, or what is missing of the most that was seen.
+    What other processes of the host have spent and published since the request is not lost. Spend that is not
+    published yet makes the amount look smaller: until all is published, the caller uses at least what was
+    lost before, or what is missing from the largest spend seen.
     """
-    lost = max(0, published - want.spent)
-    return max(0, published - max(want.spent, ledgers.spent(want.limit))) if lost else 0
+    lost = max(0, published - request.spent)
+    return max(0, published - max(request.spent, ledgers.spent(request.limit))) if lost else 0
 
 
-def _grant(db: Transaction, host: int, key: Key, want: Want, granted: int) -> None:
-    period = want.limit.period.name if want.limit.period else ""
+def _grant(db: Transaction, host: int, key: Key, request: LeaseRequest, granted: int) -> None:
+    period = request.limit.period.name if request.limit.period else ""
     db.execute(
         """INSERT INTO leases (scope, starts, ends, host, period, granted, amount)
         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, starts, ends, host)
         DO UPDATE SET granted = greatest(leases.granted, excluded.granted), amount = excluded.amount""",
-        (*key, host, period, granted, want.limit.amount),
+        (*key, host, period, granted, request.limit.amount),
     )
 
 
-def _elsewhere(db: Transaction, host: int, key: Key, published: dict[int, int]) -> OthersShare:
+def _share_of_others(db: Transaction, host: int, key: Key, published: dict[int, int]) -> OthersShare:
     """Return what other hosts have of a limit: what they published, and what they may have spent beyond it.
 
-    Where hosts have a period that only overlaps this one (another time zone), all that they were granted of
-    it counts here too: rather too much than too little.
+    Of a host whose period only overlaps this one (another time zone), the whole lease counts: rather too much
+    than too little.
     """
     scope, starts, ends = key
     leased, orphaned = 0, 0
@@ -357,39 +365,41 @@ def _elsewhere(db: Transaction, host: int, key: Key, published: dict[int, int]) 
     return OthersShare(sum(n for other, n in published.items() if other != host), leased, orphaned)
 
 
-def _leases(db: Transaction, host: int, offer: TradeOffer, seen: dict[Key, LimitView]) -> list[Lease]:
-    """Return the leases of a host as they are now."""
+def _current_leases(
+    db: Transaction, host: int, offer: TradeOffer, views: dict[Key, LimitView]
+) -> list[Lease]:
+    """Return the leases of a host after an exchange."""
     before = {lease.key: lease for lease in offer.leases}
     rows = db.execute(
         """SELECT scope, starts, ends, period, granted, amount FROM leases
         WHERE host = ? AND ends > extract(epoch FROM now() - interval '2 days') * 1000000""",
         (host,),
     )
-    found = []
+    leases = []
     for scope, starts, ends, period, granted, amount in rows:
         key = (scope, starts, ends)
         lease = before.get(key) or Lease(*key, period, granted, amount)
-        if (now := seen.get(key)) is not None:
-            others = now.elsewhere
+        if (view := views.get(key)) is not None:
+            others = view.elsewhere
             lease = lease._replace(
                 spent_elsewhere=others.spent,
                 leased_elsewhere=others.leased,
                 orphaned_elsewhere=others.orphaned,
-                lost=now.lost,
-                seen=now.spent,
+                lost=view.lost,
+                seen=view.spent,
             )
-        found.append(lease._replace(period=period, granted=granted, amount=amount))
-    return found
+        leases.append(lease._replace(period=period, granted=granted, amount=amount))
+    return leases
 
 
-def _one(db: Transaction, statement: str, *values: object) -> int:
+def _single_value(db: Transaction, statement: str, *values: object) -> int:
     row = db.execute(statement, values).fetchone()
-    assert row is not None  # what was just written
+    assert row is not None  # the row that was just written
     return int(row[0])
 
 
 def next_token(pending: str) -> str:
-    """Return the token of the next exchange, given that of one without an answer, if there is one.
+    """Return the token of the next exchange; ``pending`` is that of one without an answer, or empty.
 
     >>> next_token("5a-1")
     '5a-2'

@@ -18,7 +18,7 @@ from shared.costs.fleet import schema
 from shared.costs.fleet.database import SharedUnavailable, Transaction
 from shared.costs.fleet.fleet import Agent, close_all
 from shared.costs.fleet.holds import DENIED_S
-from shared.costs.fleet.leases import Term, Want, limit_of
+from shared.costs.fleet.leases import LeaseRequest, Term, limit_of
 from shared.costs.fleet.trading import HostCopied
 from shared.costs.rollup import Query
 from shared.costs.workspace import LOOK_S
@@ -257,7 +257,7 @@ def test_what_was_published_since_a_decision_is_not_lost(tmp_path: Path) -> None
     with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
         one.call()
         [lease] = one.fleet.member.leases()
-        old = Want(limit_of(lease), 0, lease.granted + 1, seen=lease.seen)  # before that call
+        old = LeaseRequest(limit_of(lease), 0, lease.granted + 1, seen=lease.seen)  # before that call
         one.fleet.publish()
         one.fleet.member.grow([old])
         [lease] = one.fleet.member.leases()
@@ -268,8 +268,8 @@ def test_what_another_process_saw_since_a_decision_stays_seen(tmp_path: Path) ->
     with hosts(tmp_path, "one", profile=ONE_LIMIT) as (one,):
         one.call()
         [lease] = one.fleet.member.leases()
-        old = Want(limit_of(lease), 0, lease.granted + 1, seen=lease.seen)
-        one.fleet.holds.in_turn(lambda turn: book.see(turn.db, lease, COST), 5)
+        old = LeaseRequest(limit_of(lease), 0, lease.granted + 1, seen=lease.seen)
+        one.fleet.holds.in_turn(lambda turn: book.record_spent(turn.db, lease, COST), 5)
         one.fleet.member.grow([old])
         [lease] = one.fleet.member.leases()
         assert lease.seen == COST

@@ -90,7 +90,7 @@ def _needed(workspace: Workspace) -> Needed:
     if fleet is None:
         return lambda _: None
     try:
-        waiting = fleet.publish().left
+        waiting = fleet.publish().unpublished
     except StorageUnavailable as fault:
         why = f"it is not known whether the shared budget counts it: {fault}"
         return lambda _: why
