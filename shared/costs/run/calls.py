@@ -70,20 +70,29 @@ class WrappedCall:
         except BaseException as fault:
             if self.ticket is None:
                 raise
-            if not self.reported(answer):
+            if not self.reported(answer, failed=True):
                 self.ticket.failed(fault)
             if (denied := self.ticket.denied) is not None and denied is not fault:
                 raise denied from fault
             raise
+        self.reported(answer, failed=False)
 
-    def reported(self, answer: LastAnswer) -> bool:
-        """Tell of an answer that the SDK read and could not make what was asked for of, if one came."""
-        if answer.read is None:
-            return False
-        with suppress(Exception):  # no response: a stream that was opened, say
-            self.report(answer.read, self.tell)
-            return True
-        return False
+    def reported(self, answer: LastAnswer, *, failed: bool) -> bool:
+        """Tell of answers that the SDK read and could not make what was asked for of, if any came.
+
+        ``failed`` tells whether no result came of those that were not refused either.
+        """
+        told = False
+        for read in (*answer.refused, *(answer.reads if failed else ())):
+            with suppress(Exception):  # no response: a stream that was opened, say
+                response = read()
+                is_body = self.method.others and isinstance(response, dict)  # which names no service
+                self.report(response, self._tell_as_makers if is_body else self.tell)
+                told = True
+        return told
+
+    def _tell_as_makers(self, captured: Captured) -> None:
+        self.tell(replace(captured, service=self.maker))
 
     @property
     def _client(self) -> Any:

@@ -77,8 +77,8 @@ class _ParsedResponse(StandIn):
             try:
                 yield
             except Exception:
-                if answer.read is not None:
-                    self._shown(answer.read)
+                if answer.reads:
+                    self._shown(answer.reads[-1]())
                 raise
 
     def _shown(self, parsed: Any) -> Any:

@@ -307,6 +307,42 @@ def test_litellm_is_captured_once_though_it_goes_past_the_methods_of_sdks(url: s
     assert len(entries(tmp_path / "stopped")) == 3
 
 
+REFUSED_BY_LITELLM = """
+import asyncio, os, sys
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+import litellm
+
+def says_no(text):
+    return False
+
+litellm.post_call_rules = [says_no]
+ask = dict(messages=[dict(role="user", content="x")], max_tokens=9, api_key="k", max_retries=0)
+here, there = ({"api_base": sys.argv[1] + path} for path in ("/v1", "/mistral/v1"))
+for attempt in (
+    lambda: litellm.completion("openai/gpt-4o", **here, **ask),
+    lambda: litellm.completion("mistral/mistral-large-latest", **there, **ask),
+    lambda: asyncio.run(
+        litellm.acompletion("mistral/mistral-large-latest", extra_headers={"x-second": "1"}, **there, **ask)
+    ),
+):
+    try:
+        attempt()
+    except Exception as fault:
+        assert "post-call-rule" in str(fault), fault
+    else:
+        raise AssertionError
+"""
+
+
+def test_answers_that_litellm_refuses_are_billed(url: str, tmp_path: Path) -> None:
+    for module in ("litellm", "opentelemetry.sdk"):
+        pytest.importorskip(module)
+    done = ran(REFUSED_BY_LITELLM, url, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    found = [(entry.service, entry.usage.tokens_input, entry.cost) for entry in entries(tmp_path / "run")]
+    assert found == [("openai", 1000, 4_500_000), *[("mistral", 1000, 800_000)] * 2]
+
+
 UNREADABLE = """
 import sys
 from openai import OpenAI
