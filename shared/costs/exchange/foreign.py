@@ -454,7 +454,7 @@ class _StatedValues:
     def text(self, name: str) -> str | None:
         value = self.get(name)
         if isinstance(value, (dict, list)):
-            raise TypeError(f"{name} is no text: {value!r}")
+            raise TypeError(f"{name} is no text: {_shown(value)}")
         return None if value is None else clean_text(str(value).strip())
 
     def count(self, name: str) -> int | None:
@@ -463,7 +463,7 @@ class _StatedValues:
             return None
         refuse_thousands_or_decimals(name, self.get(name))
         if number != number.to_integral_value() or not 0 <= number <= MAX_COUNT:
-            raise ValueError(f"{name} is no count: {self.get(name)!r}")
+            raise ValueError(f"{name} is no count: {_shown(self.get(name))}")
         return int(number)
 
     def number(self, name: str) -> Decimal | None:
@@ -497,22 +497,31 @@ def refuse_thousands_or_decimals(name: str, value: object) -> None:
         raise ValueError(f"{name} may be {whole} or {whole}{digits}: {value!r}; write it in digits alone")
 
 
+def _shown(value: object) -> str:
+    """Return a value as a message shows it: the beginning of a long one, and how long it is."""
+    text = str(value) if isinstance(value, Decimal) else repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}... ({len(text):,} characters)"
+
+
 def _number(name: str, value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        raise TypeError(f"{name} is no number: {value!r}")
+        raise TypeError(f"{name} is no number: {_shown(value)}")
     text = repr(value) if isinstance(value, float) else _DOLLARS.sub("", _dotted(value)).strip()
     if _GROUPED.fullmatch(text):
         text = re.sub(r"[,'\u2019\s]", "", text)
     try:
         number = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{name} is no number: {value!r}") from None
+        raise ValueError(f"{name} is no number: {_shown(value)}") from None
     if not number.is_finite():
-        raise ValueError(f"{name} is no number: {value!r}")
+        raise ValueError(f"{name} is no number: {_shown(value)}")
     if abs(number) > MOST:
-        raise ValueError(f"{name} is more than any call or bill has: {value!r}")
+        raise ValueError(f"{name} is more than any call or bill has: {_shown(value)}")
     return number
 
+
+LONGEST_SHOWN: Final = 80
+"""How many characters of a value a message shows."""
 
 MOST: Final = 10**15
 """The largest amount and count that a file of others is believed to state."""

@@ -695,6 +695,9 @@ def test_numbers_of_any_length_cost_only_their_row(tmp_path: Path, catalogue: Ca
     path.write_text('{"calls":[' + row % (1, "9" * 5000) + "," + row % (2, 100) + "]}")
     tally, _ = taken(path, catalogue)
     assert (tally.added, tally.refused) == (1, 1)
+    (refusal,) = tally.refusals
+    shown = f"tokens_input is more than any call or bill has: {'9' * 80}... (5,000 characters)"
+    assert refusal == NotUnderstood("calls[1]", shown)
 
 
 def test_json_is_read_as_lines_arrays_and_lists(tmp_path: Path) -> None:
