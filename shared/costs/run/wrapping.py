@@ -47,6 +47,7 @@ def _openai() -> tuple[Method, ...]:
         ("completions", "Completions.create", "response", True),
         ("responses.responses", "Responses.create", "response", False),
         ("responses.responses", "Responses.parse", "response", False),
+        ("responses.responses", "Responses.compact", "response", False),
         ("responses.responses", "Responses.retrieve", "response", False),
         ("embeddings", "Embeddings.create", "response", False),
         ("images", "Images.generate", "response", False),

@@ -50,6 +50,13 @@ RESPONSE = {
         "total_tokens": 1100,
     },
 }
+COMPACTED = {
+    "id": "resp_fedcba9876543210",
+    "object": "response.compaction",
+    "created_at": 1795618492,
+    "output": [{"id": "cmp_1", "type": "compaction", "encrypted_content": "x"}],
+    "usage": RESPONSE["usage"],
+}
 CHAT = {
     "id": "chatcmpl-0123456789",
     "object": "chat.completion",
@@ -138,6 +145,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "/mistral/": MAGISTRAL,
     "/v2/chat": COMMAND,
     "/v2/rerank": RANKED,
+    "/responses/compact": COMPACTED,
     "/responses": RESPONSE,
     "/messages": MESSAGE,
     "generateContent": GENERATED,
@@ -224,6 +232,32 @@ client.models.generate_content(model="gemini-3-flash-preview", contents="x")
     assert [told(entry) for entry in entries(tmp_path / "run")] == logged(
         tmp_path, RESPONSE, MESSAGE, GENERATED
     )
+
+
+COMPACTIONS = """
+import asyncio, sys
+from openai import AsyncOpenAI, OpenAI
+to = dict(base_url=sys.argv[1] + "/v1", api_key="k")
+ask = [dict(model="gpt-5.5", input="x", extra_body={"user": f"resp_{number}"}) for number in range(3)]
+OpenAI(**to).responses.compact(**ask[0])
+OpenAI(**to).responses.with_raw_response.compact(**ask[1])
+asyncio.run(AsyncOpenAI(**to).responses.compact(**ask[2]))
+"""
+
+
+@needs_openai
+def test_compactions_are_calls_of_the_model_that_was_asked(url: str, tmp_path: Path) -> None:
+    done = ran(COMPACTIONS, url, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    with CostTracker(tmp_path / "logged", "1") as tracker:
+        for number in range(3):
+            tracker.log_response(COMPACTED | {"id": f"resp_{number}"}, model="gpt-5.5")
+    assert [told(entry) for entry in entries(tmp_path / "run")] == [
+        told(entry) for entry in entries(tmp_path / "logged")
+    ]
+    stopped = ran(COMPACTIONS, url, tmp_path / "stopped", "--budget", "0.000001")
+    assert "1 call was not sent" in stopped.stderr  # how long a compaction is is not known before the first
+    assert len(entries(tmp_path / "stopped")) == 1
 
 
 MISTRAL_AND_COHERE = """
