@@ -98,12 +98,14 @@ def _probed(path: Path) -> float:
     if program is None:
         raise NotMeasured(f"{path}: only WAV and FLAC can be measured without ffprobe; give --audio-minutes")
     # Not every file states its length, and where it does not, ffprobe's own figure is a guess from the first
-    # frames' bit rate (findings/length_of_a_recording_that_begins_with_silence.sh); packets add up to it.
-    command = [program, "-v", "error", "-select_streams", "a:0", "-show_entries", "packet=duration_time"]
-    command += ["-of", "csv=p=0", str(path.absolute())]
+    # frames' bit rate (findings/length_of_a_recording_that_begins_with_silence.sh); packets add up to it. One
+    # with the flag D is decoded for the next alone (findings/m4a_that_was_cut_lasts_as_long_as_before.sh).
+    command = [program, "-v", "error", "-select_streams", "a:0"]
+    command += ["-show_entries", "packet=duration_time,flags", "-of", "csv=p=0", str(path.absolute())]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_PROBE_S, check=True)
-        found = sum(float(line.strip(b",")) for line in done.stdout.split())
+        packets = [line.split(b",") for line in done.stdout.split()]
+        found = sum(float(seconds) for seconds, flags, *_ in packets if b"D" not in flags)
     except (subprocess.SubprocessError, ValueError) as fault:
         raise NotMeasured(f"{path}: ffprobe cannot tell its length ({fault}); give --audio-minutes") from None
     if not found:

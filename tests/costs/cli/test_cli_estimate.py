@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 import wave
 from datetime import UTC, datetime
@@ -81,6 +82,20 @@ def test_wav_that_python_cannot_read_is_measured_by_ffprobe(tmp_path: Path) -> N
     whole, packed = a_recording(tmp_path / "a.wav", 3), tmp_path / "b.wav"
     subprocess.run(["ffmpeg", "-v", "error", "-i", whole, "-c:a", "pcm_alaw", packed], check=True)
     assert seconds_of(packed) == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not on PATH")
+def test_a_recording_that_was_cut_without_copying_is_what_is_played_of_it(tmp_path: Path) -> None:
+    whole, short = a_recording(tmp_path / "a.wav", 60), tmp_path / "b.m4a"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", whole, "-c:a", "aac", short], check=True)
+    assert seconds_of(short) == pytest.approx(60, abs=0.1)
+    cut = bytearray(short.read_bytes())
+    edits = cut.index(b"elst")
+    (scale,) = struct.unpack_from(">I", cut, cut.index(b"mvhd") + 16)
+    (begin,) = struct.unpack_from(">I", cut, edits + 16)
+    struct.pack_into(">II", cut, edits + 12, 10 * scale, begin + 20 * 8_000)
+    short.write_bytes(cut)
+    assert seconds_of(short) == pytest.approx(10, abs=0.2)
 
 
 def test_recordings_are_measured(tmp_path: Path) -> None:
