@@ -1,6 +1,6 @@
-"""A sample history to look at: three months of a small team, invented and the same for one seed and present.
+"""A sample history to explore: three invented months of a small team, the same for the same seed and date.
 
-It has what a real one has: local and paid models, retries, a price that rises, a job that ran away, calls
+It has everything that a real one has: local and paid models, retries, a price rise, a runaway job, calls
 without a price, corrections, and one damaged line. It is written into a directory as ledgers, profile and
 prices.
 """
@@ -32,7 +32,7 @@ TOKENS_PER_MINUTE: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class DemoUser:
-    """A user: time zone, jobs on a working day at first and at the end, and the monthly limit in USD."""
+    """A user: time zone, jobs per working day on the first and the last day, and the monthly limit in USD."""
 
     user_id: str
     timezone: str
@@ -44,10 +44,10 @@ class DemoUser:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One way to do a stage. ``share`` is how often it is chosen, from the first to the last day.
+    """An engine for a stage. The shares are how often it is chosen, on the first and on the last day.
 
     ``prompt`` is the fixed part of the input tokens, of which ``cached`` (0 to 1) comes from the
-    provider's cache; ``output`` is output tokens per input token beside the prompt.
+    provider's cache; ``output`` is the output tokens per input token without the prompt.
     """
 
     service: str
@@ -63,7 +63,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class DemoStage:
-    """A stage: its engines, how many minutes one call processes, and how often it has to be run again."""
+    """A stage: its engines, how many minutes one call processes, and how often it has to be rerun."""
 
     name: str
     operation: str
@@ -129,7 +129,7 @@ PROJECTS: Final = ("lectures", "podcast", "support-calls")
 LANGUAGES: Final = ("hi", "de", "es")
 
 RUNAWAY: Final = Engine("openai", "gpt-4", 1, 1, prompt=24_000, output=0.05)
-"""What the runaway job used by mistake: the dear model, with the whole history in every prompt."""
+"""The engine of the runaway job: an expensive model by mistake, with the whole history in every prompt."""
 
 UNPRICED: Final = Engine("lab", "prototype-7", 1, 1, prompt=1_200, output=0.3)
 """A model that no price list knows."""
@@ -146,7 +146,7 @@ SHARE_AT_WEEKENDS: Final = 0.15
 
 @dataclass(slots=True)
 class DemoJob:
-    """A job directory to be: its id, the day it ran, and its entries in order."""
+    """A job to write: its id, the day it ran, and its entries in order."""
 
     job_id: str
     day: date
@@ -155,7 +155,7 @@ class DemoJob:
 
 @dataclass(frozen=True, slots=True)
 class DemoCall:
-    """One call to be made: by which engine, on how much."""
+    """A call to invent: its engine, and how many minutes of the recording it processes."""
 
     stage: DemoStage
     engine: Engine
@@ -174,8 +174,8 @@ class Window:
     @classmethod
     def until(cls, now: datetime) -> Window:
         """Return the three months that end now."""
-        this = month(now, ZoneInfo("UTC"))
-        first = previous_month(previous_month(this)).first_day
+        current = month(now, ZoneInfo("UTC"))
+        first = previous_month(previous_month(current)).first_day
         return cls(now, first, now.date())
 
     def progress(self, day: date) -> float:
@@ -193,25 +193,25 @@ class DemoHistory:
     def __init__(self, catalogue: Catalogue, window: Window, seed: int) -> None:
         self._catalogue = catalogue
         self._window = window
-        # Not for secrets: the point is that the same seed gives the same history.
+        # Not for secrets: the same seed has to give the same history.
         self._random = random.Random(seed)  # noqa: S311
 
     def jobs(self) -> Iterator[DemoJob]:
         """Yield the jobs, by day; those with no entry before now are left out."""
         for day in self._window.days():
             for person in PEOPLE:
-                for number in range(1, self._how_many(person, day) + 1):
+                for number in range(1, self._job_count(person, day) + 1):
                     job = self._job(person, day, number)
                     job.entries = [entry for entry in job.entries if entry.timestamp <= self._window.now]
                     if job.entries:
                         yield job
 
-    def _how_many(self, person: DemoUser, day: date) -> int:
+    def _job_count(self, person: DemoUser, day: date) -> int:
         progress = self._window.progress(day)
         mean = person.jobs_at_first + (person.jobs_at_last - person.jobs_at_first) * progress
         mean *= SHARE_AT_WEEKENDS if day.weekday() >= 5 else 1.0
-        drawn = max(0.0, self._random.gauss(mean, math.sqrt(mean) / 2))
-        return max(round(drawn), int(self._is_special(person, day)))
+        jobs = max(0.0, self._random.gauss(mean, math.sqrt(mean) / 2))
+        return max(round(jobs), int(self._is_special(person, day)))
 
     def _is_special(self, person: DemoUser, day: date) -> bool:
         ago = (self._window.last - day).days
@@ -221,7 +221,7 @@ class DemoHistory:
 
     def _job(self, person: DemoUser, day: date, number: int) -> DemoJob:
         job = DemoJob(f"job-{day:%Y%m%d}-{person.user_id}-{number:04d}", day)
-        workflow = self._chosen(
+        workflow = self._choose(
             [name for name, _ in person.workflows], [share for _, share in person.workflows]
         )
         special = number == 1 and self._is_special(person, day)
@@ -252,12 +252,12 @@ class DemoHistory:
                 yield from self._special_calls(stage, special, minutes)
                 continue
             calls = math.ceil(minutes / stage.minutes_per_call)
-            each = minutes / calls
+            minutes_each = minutes / calls
             if self._random.random() < stage.retried:
-                yield DemoCall(stage, engine, each)  # paid for, and then failed
-                yield from [DemoCall(stage, engine, each, attempt=2)] * calls
+                yield DemoCall(stage, engine, minutes_each)  # failed, but was paid for
+                yield from [DemoCall(stage, engine, minutes_each, attempt=2)] * calls
             else:
-                yield from [DemoCall(stage, engine, each)] * calls
+                yield from [DemoCall(stage, engine, minutes_each)] * calls
 
     def _special_calls(self, stage: DemoStage, person: DemoUser, minutes: float) -> list[DemoCall]:
         if person.user_id == "kim":
@@ -266,16 +266,19 @@ class DemoHistory:
 
     def _engine(self, stage: DemoStage, day: date) -> Engine:
         progress = self._window.progress(day)
-        shares = [e.share_at_first + (e.share_at_last - e.share_at_first) * progress for e in stage.engines]
-        return self._chosen(stage.engines, shares)
+        shares = [
+            engine.share_at_first + (engine.share_at_last - engine.share_at_first) * progress
+            for engine in stage.engines
+        ]
+        return self._choose(stage.engines, shares)
 
-    def _chosen(self, choices: Sequence[T], weights: Sequence[float]) -> T:
+    def _choose(self, choices: Sequence[T], weights: Sequence[float]) -> T:
         return self._random.choices(choices, weights)[0]
 
     def _entry(self, job: DemoJob, person: DemoUser, call: DemoCall, at: datetime) -> Entry:
         engine = call.engine
         usage = self._usage(engine, call.minutes)
-        verdict = self._catalogue.charge(engine.service, engine.model, usage, at, engine.tier)
+        charge = self._catalogue.charge(engine.service, engine.model, usage, at, engine.tier)
         return Entry(
             id=self._id(at),
             timestamp=at.astimezone(UTC).replace(microsecond=self._random.randrange(1_000_000)),
@@ -286,7 +289,7 @@ class DemoHistory:
             service=engine.service,
             model=engine.model,
             usage=usage,
-            charge=verdict if isinstance(verdict, Charge) else None,
+            charge=charge if isinstance(charge, Charge) else None,
             request_id=None if engine.service == "local" else f"req-{self._random.getrandbits(48):012x}",
             operation=call.stage.operation,
             service_tier=engine.tier,
@@ -317,8 +320,8 @@ class DemoHistory:
         return f"{int(at.timestamp() * 1000):012x}{self._random.getrandbits(64):016x}"
 
 
-def corrected(jobs: Sequence[DemoJob], now: datetime) -> None:
-    """Append one reversal and one adjustment, as people would: both to entries that are some days old."""
+def add_corrections(jobs: Sequence[DemoJob], now: datetime) -> None:
+    """Append one reversal and one adjustment, as people would, a day after the entries they correct."""
     paid = [job for job in jobs if job.entries[-1].cost and job.entries[-1].stage == "14_polish"]
     if paid:
         job = paid[len(paid) // 2]
@@ -332,17 +335,17 @@ def corrected(jobs: Sequence[DemoJob], now: datetime) -> None:
 
 def _reversal(entry: Entry, now: datetime) -> Entry:
     at = min(entry.timestamp + timedelta(days=1), now)
-    return Corrected.of(entry, ()).taken_back(_after(entry, 1), "logged twice by hand", at)
+    return Corrected.of(entry, ()).taken_back(_correction_id(entry, 1), "logged twice by hand", at)
 
 
 def _adjustment(entry: Entry, now: datetime) -> Entry:
     stated = PricedBy("stated", "1", f"{entry.service}/{entry.model}")
     charge = Charge({"stated": Nanos(42_000_000)}, stated)
     at = min(entry.timestamp + timedelta(days=1), now)
-    return Corrected.of(entry, ()).adjustment(_after(entry, 2), charge, "the lab told its price", at)
+    return Corrected.of(entry, ()).adjustment(_correction_id(entry, 2), charge, "the lab told its price", at)
 
 
-def _after(entry: Entry, number: int) -> str:
+def _correction_id(entry: Entry, number: int) -> str:
     return f"{entry.id[:12]}{number:016x}"
 
 
@@ -351,7 +354,7 @@ SEED: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class DemoFiles:
-    """What was written and where. ``damaged`` is the ledger with the line that does not count."""
+    """The files that were written. ``damaged`` is the ledger with the line that does not count."""
 
     root: Path
     storage: CostStorage
@@ -363,16 +366,16 @@ class DemoFiles:
 
 
 def write_sample(root: Path, now: datetime, seed: int = SEED) -> DemoFiles:
-    """Write the sample history into ``root``, a directory that is empty or not there yet.
+    """Write the sample history into ``root``, a directory that is empty or does not exist.
 
     Raises:
-        WrongUsage: the directory holds something.
+        WrongUsage: the directory is not empty.
         UnsafePath: it is a link.
 
     """
     root = Path(os.path.abspath(root))
     if root.exists() and any(root.iterdir()):
-        raise WrongUsage(f"{root}: is not empty; name a directory that is empty or not there yet")
+        raise WrongUsage(f"{root}: is not empty; name a directory that is empty or does not exist yet")
     secure_directory(root)
     storage = CostStorage(root / "storage")
     storage.prepare()
@@ -380,7 +383,7 @@ def write_sample(root: Path, now: datetime, seed: int = SEED) -> DemoFiles:
     prices = _write_text(root / "prices.yaml", _prices(now))
     catalogue = Catalogue.load(storage, prices, {})
     jobs = list(DemoHistory(catalogue, Window.until(now), seed).jobs())
-    corrected(jobs, now)
+    add_corrections(jobs, now)
     ledgers = [_write_job(root, job) for job in jobs]
     damaged = _damage(ledgers)
     return DemoFiles(
@@ -401,9 +404,9 @@ def _write_job(root: Path, job: DemoJob) -> Path:
 
 
 def _damage(ledgers: Sequence[Path]) -> Path:
-    """Flip one bit in a digit of an amount, as a failing disk would: the checksum notices.
+    """Flip one bit in a digit of an amount, as a failing disk would, which the checksum detects.
 
-    The ledger is one of several lines, so that its job is still among those that count.
+    The ledger has several lines, so that its job still counts.
 
     """
     for ledger in ledgers[-len(ledgers) // 4 :]:
@@ -427,8 +430,8 @@ def _write(path: Path, content: bytes) -> Path:
 
 def _profile() -> str:
     users = "\n".join(
-        f"  {who.user_id}: {{timezone: {who.timezone}, budget: {{monthly_limit_usd: {who.limit_usd}}}}}"
-        for who in PEOPLE
+        f"  {user.user_id}: {{timezone: {user.timezone}, budget: {{monthly_limit_usd: {user.limit_usd}}}}}"
+        for user in PEOPLE
     )
     return f"""\
 # The profile of the sample history: a small team, each with a limit of their own.
@@ -444,17 +447,17 @@ users:
 
 
 def _prices(now: datetime) -> str:
-    raised = Window.until(now).first.replace(day=20)
+    raised_on = Window.until(now).first.replace(day=20)
     return f"""\
-# Prices of an invented provider, raised on {raised}.
-checked: {raised}
+# Prices of an invented provider, raised on {raised_on}.
+checked: {raised_on}
 models:
   acme/editor-2:
     prices:
       - since: 2020-01-01
         source: the sample history
         per_million_tokens: {{input: 2.00, output: 6.00}}
-      - since: {raised}
+      - since: {raised_on}
         source: the sample history
         per_million_tokens: {{input: 3.00, output: 9.00}}
 avoided:

@@ -1,7 +1,7 @@
 r"""Sets one value in YAML text and leaves every other character as it is.
 
-PyYAML tells where values stand; only those characters are replaced or added to. A round trip
-through an object tree would reformat lines that nobody asked to change.
+PyYAML gives the positions of values; only those characters are replaced or added to. A round trip
+through an object tree would reformat other lines.
 
 >>> print(put("budget:\n  job_limit_usd:   3   # agreed\n", ("budget", "job_limit_usd"), "5.00"), end="")
 budget:
@@ -22,14 +22,14 @@ Node = Any
 
 STEP: Final = "  "
 
-# Words that need no quotes whatever a YAML reader takes for numbers, dates or truth.
+# Words that need no quotes, whatever a YAML reader takes for numbers, dates or booleans.
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./@+-]*", re.ASCII)
 _LITERAL: Final = re.compile(r"-?\d[\d_]*(\.\d+)?|\d{4}-\d\d-\d\d|true|false|null", re.ASCII)
 _WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
 def scalar(text: str) -> str:
-    """Return ``text`` as YAML writes it, in quotes where it could be read as something else.
+    """Return ``text`` as a YAML scalar, in quotes where it could be read as something else.
 
     >>> scalar("openai/gpt-4"), scalar("2"), scalar("on")
     ('openai/gpt-4', '"2"', '"on"')
@@ -40,22 +40,22 @@ def scalar(text: str) -> str:
 
 
 def flow(value: Any) -> str:
-    """Return maps, lists and texts as YAML on one line; numbers, dates and truths stand as they were written.
+    """Return maps, lists and texts as YAML on one line; numbers, dates and booleans stay as written.
 
     >>> flow({"since": "2026-11-22", "source": "a: b", "tiers": ["batch"]})
     '{since: 2026-11-22, source: "a: b", tiers: [batch]}'
     """
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{scalar(key)}: {flow(each)}' for key, each in value.items())}}}"
+        return f"{{{', '.join(f'{scalar(key)}: {flow(item)}' for key, item in value.items())}}}"
     if isinstance(value, list):
         return f"[{', '.join(map(flow, value))}]"
     return value if _LITERAL.fullmatch(value) else scalar(value)
 
 
 def prepend(text: str, place: Sequence[str], values: Iterable[str]) -> str:
-    """Return the YAML ``text`` with ``values``, written in YAML, before the first of a list."""
-    top = _composed(text)
-    node, depth = _deepest(top, place) if top is not None else (None, 0)
+    """Return the YAML ``text`` with ``values``, written in YAML, before the first item of a list."""
+    top = _compose(text)
+    node, depth = _follow(top, place) if top is not None else (None, 0)
     if node is None or depth < len(place) or node.id != "sequence" or not node.value:
         return put(text, place, f"[{', '.join(values)}]")
     start = int(node.value[0].start_mark.index)
@@ -68,37 +68,37 @@ def prepend(text: str, place: Sequence[str], values: Iterable[str]) -> str:
 
 
 def put(text: str, place: Sequence[str], value: str) -> str:
-    """Return the YAML ``text`` with ``value`` (written in YAML) at the end of the keys in ``place``.
+    """Return the YAML ``text`` with ``value`` (written in YAML) under the keys in ``place``.
 
-    Maps that are missing on the way are made. ``text`` must be a map at the top, or empty.
+    Missing maps on the path are added. ``text`` must be a map at the top, or empty.
     """
-    top = _composed(text)
+    top = _compose(text)
     if top is None:
-        return _joined(text, _block(place, value, "", _newline(text)))
-    node, depth = _deepest(top, place)
+        return _append_lines(text, _block(place, value, "", _newline(text)))
+    node, depth = _follow(top, place)
     if depth == len(place):
-        return _replaced(text, node, value)
+        return _replace_value(text, node, value)
     rest = place[depth:]
     if _is_filled_map(node):
-        return _added(text, node, rest, value)
-    return _begun(text, node, rest, value, _column(top, place[:depth]))
+        return _add_key(text, node, rest, value)
+    return _begin_map(text, node, rest, value, _column(top, place[:depth]))
 
 
-def _composed(text: str) -> Node | None:
+def _compose(text: str) -> Node | None:
     import yaml  # 20 ms that only editing and reading profiles need
 
     top = yaml.compose(text, Loader=yaml.SafeLoader)
     return top if isinstance(top, yaml.MappingNode) else None
 
 
-def _deepest(top: Node, place: Sequence[str]) -> tuple[Node, int]:
-    """Follow the keys as far as they are there; return the last value and how many were found."""
+def _follow(top: Node, place: Sequence[str]) -> tuple[Node, int]:
+    """Follow the keys as far as they exist; return the last value and how many keys were found."""
     node = top
     for depth, name in enumerate(place):
-        following = _child(node, name)
-        if following is None:
+        child = _child(node, name)
+        if child is None:
             return node, depth
-        node = following
+        node = child
     return node, len(place)
 
 
@@ -126,15 +126,15 @@ def _column(top: Node, place: Sequence[str]) -> int | None:
 # --- the three ways to change text
 
 
-def _replaced(text: str, node: Node, value: str) -> str:
+def _replace_value(text: str, node: Node, value: str) -> str:
     start, end = node.start_mark.index, _end(node)
-    if start == end:  # nothing is written there: `key:`
+    if start == end:  # an empty value: `key:`
         value = f" {value}"
     return text[:start] + value + text[end:]
 
 
-def _added(text: str, node: Node, rest: Sequence[str], value: str) -> str:
-    """Add to a map that has keys already, after its last one."""
+def _add_key(text: str, node: Node, rest: Sequence[str], value: str) -> str:
+    """Add a key to a map that is not empty, after its last one."""
     end = _end(node.value[-1][1])
     if node.flow_style:
         return f"{text[:end]}, {_flow(rest, value)}{text[end:]}"
@@ -142,18 +142,18 @@ def _added(text: str, node: Node, rest: Sequence[str], value: str) -> str:
     return _after_line(text, end, _block(rest, value, indent, _newline(text)))
 
 
-def _begun(text: str, node: Node, rest: Sequence[str], value: str, column: int | None) -> str:
-    """Begin a map where there is none yet, or an empty one."""
+def _begin_map(text: str, node: Node, rest: Sequence[str], value: str, column: int | None) -> str:
+    """Write a map in place of an empty value or an empty map."""
     start, end = node.start_mark.index, _end(node)
     if start == end and column is not None:
         indent = " " * column + STEP
         return _after_line(text, end, _block(rest, value, indent, _newline(text)))
-    written = f"{{{_flow(rest, value)}}}"
-    return text[:start] + (" " if start == end else "") + written + text[end:]
+    flow_map = f"{{{_flow(rest, value)}}}"
+    return text[:start] + (" " if start == end else "") + flow_map + text[end:]
 
 
 def _end(node: Node) -> int:
-    """Return where a value's last character stands. A block's own end is where the next token begins."""
+    """Return the position after a value's last character; a block's end mark is at the next token instead."""
     if node.id != "scalar" and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if node.id == "mapping" else last)
@@ -166,11 +166,11 @@ def _after_line(text: str, end: int, lines: str) -> str:
         end -= 1
     stop = text.find("\n", end)
     if stop < 0:
-        return _joined(text, lines)
+        return _append_lines(text, lines)
     return text[: stop + 1] + lines + text[stop + 1 :]
 
 
-def _joined(text: str, lines: str) -> str:
+def _append_lines(text: str, lines: str) -> str:
     return text + ("" if not text or text.endswith("\n") else _newline(text)) + lines
 
 

@@ -1,9 +1,9 @@
-"""YAML without surprises: a tree that knows file and line, and gives values only by the type asked for.
+"""Strict YAML: a tree of values with file and line, each read by an explicit type.
 
 PyYAML's own types are not used. It reads ``1e3`` as text, ``010`` as 8, ``12:30`` as 750 and
 ``.nan`` as a number that no limit ever stops, and text such as ``'false'`` counts as true. Here a
 scalar stays as it was written until :meth:`Node.amount`, :meth:`Node.boolean` and so on read it,
-and whatever could be meant in two ways is refused with file, line, key, value and what to write.
+and whatever is ambiguous is refused with file, line, key, value and what to write.
 
 Also refused: files above 64 KiB, aliases and anchors (a few hundred bytes of them expand to
 millions of values), tags, duplicate keys, several documents, and nesting deeper than 20.
@@ -45,7 +45,7 @@ _AMBIGUOUS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value as it was written; ``plain`` when without quotes."""
+    """A single value as it was written; ``plain`` if without quotes."""
 
     text: str
     plain: bool
@@ -53,10 +53,9 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value in a YAML file: a map, a list or a scalar, and where it stands.
+    """A value in a YAML file: a map, a list or a scalar, and its place.
 
-    The getters raise ``refuse``, a subclass of :class:`FileRefused`, when the value is of another
-    type than the one asked for.
+    The getters raise ``refuse``, a subclass of :class:`FileRefused`, if the value is of another type.
     """
 
     content: Scalar | Mapping[str, Node] | tuple[Node, ...]
@@ -72,12 +71,12 @@ class Node:
         return key in self.map()
 
     def get(self, key: str) -> Node | None:
-        """Return the value under ``key``, or ``None`` when the key is missing or its value is null."""
+        """Return the value under ``key``, or ``None`` if the key is missing or its value is null."""
         node = self.map().get(key)
         return None if node is None or node.is_null else node
 
     def map(self) -> Mapping[str, Node]:
-        """Return the keys and values of a map. A null reads as an empty map (``users:`` and no more)."""
+        """Return the keys and values of a map. A null counts as an empty map (a bare ``users:``)."""
         if self.is_null:
             return {}
         if isinstance(self.content, Mapping):
@@ -85,7 +84,7 @@ class Node:
         raise self.wrong("a map", "write `key: value` lines below it")
 
     def items(self) -> tuple[Node, ...]:
-        """Return the values of a list. A null reads as an empty list."""
+        """Return the values of a list. A null counts as an empty list."""
         if self.is_null:
             return ()
         if isinstance(self.content, tuple):
@@ -95,14 +94,14 @@ class Node:
     def only(
         self, known: Collection[str], also: Callable[[str], bool] = lambda _: False
     ) -> Mapping[str, Node]:
-        """Return the map after refusing keys that are neither in ``known`` nor accepted by ``also``."""
+        """Return the map; refuse keys that are neither in ``known`` nor accepted by ``also``."""
         for key, node in self.map().items():
             if key not in known and not also(key):
                 raise node.refused(f"unknown key {key!r}", _suggestion(key, known))
         return self.map()
 
     def required(self, key: str) -> Node:
-        """Return the value under ``key``; refuse the map when it is missing or null."""
+        """Return the value under ``key``; refuse the map if it is missing or null."""
         node = self.get(key)
         if node is None:
             raise self.refused(f"the key {key!r} is missing", f"add a line `{key}: ...`")
@@ -110,7 +109,7 @@ class Node:
 
     @property
     def is_null(self) -> bool:
-        """Whether nothing is written here, or ``null`` or ``~`` without quotes."""
+        """Whether this is empty, or ``null`` or ``~`` without quotes."""
         return isinstance(self.content, Scalar) and self.content.plain and self.content.text in _NULLS
 
     @property
@@ -126,7 +125,7 @@ class Node:
     # --- values
 
     def text(self) -> str:
-        """Return a text, as written: in quotes or not. Null and bare ``true``/``false`` are refused."""
+        """Return a text as written, with or without quotes. Null and bare ``true``/``false`` are refused."""
         scalar = self._scalar("text")
         if scalar.plain and (scalar.text in _NULLS or scalar.text in _BOOLEANS):
             raise self.wrong("text", "put it in quotes if it is meant as text")
@@ -170,17 +169,17 @@ class Node:
         return _BOOLEANS[scalar.text]
 
     def day(self) -> date:
-        """Return a date written as 2026-11-22."""
+        """Return a date, written as 2026-11-22."""
         text = self._scalar("a date").text
         try:
             if len(text) == 10:
                 return date.fromisoformat(text)
         except ValueError:
-            pass  # refused below, with what would be right
+            pass  # refused below, with the right form
         raise self.wrong("a date", "write it as 2026-11-22")
 
     def instant(self) -> datetime:
-        """Return the first instant, in UTC, of a date written as 2026-11-22."""
+        """Return the first instant, in UTC, of a date."""
         return datetime.combine(self.day(), time.min, tzinfo=UTC)
 
     def choice(self, allowed: Collection[str]) -> str:
@@ -196,24 +195,24 @@ class Node:
 
     @property
     def shown(self) -> str:
-        """The value as people should see it in a message."""
+        """The value as messages show it."""
         if isinstance(self.content, Scalar):
             text = self.content.text if len(self.content.text) <= 80 else self.content.text[:77] + "..."
             return repr(text) if not self.content.plain or not text.isprintable() else text or "nothing"
         return "a map" if self.is_map else "a list"
 
     def refused(self, fault: str, remedy: str) -> FileRefused:
-        """Return the error that names this value's place."""
+        """Return an error with this value's place."""
         return self.refuse(self.place, fault, remedy)
 
-    def wrong(self, wanted: str, remedy: str) -> FileRefused:
-        """Return the error that says this value is not ``wanted``."""
-        return self.refused(f"{self.shown} is not {wanted}", remedy)
+    def wrong(self, expected: str, remedy: str) -> FileRefused:
+        """Return the error that says this value is not ``expected``, such as ``a number``."""
+        return self.refused(f"{self.shown} is not {expected}", remedy)
 
-    def _scalar(self, wanted: str) -> Scalar:
+    def _scalar(self, expected: str) -> Scalar:
         if isinstance(self.content, Scalar):
             return self.content
-        raise self.wrong(wanted, "write a single value")
+        raise self.wrong(expected, "write a single value")
 
 
 def _suggestion(key: str, known: Collection[str]) -> str:
@@ -256,7 +255,7 @@ def load(path: Path, refuse: type[FileRefused] = FileRefused) -> Node:
 def parse(
     data: bytes, path: Path, refuse: type[FileRefused] = FileRefused, *, limit: int = MAX_BYTES
 ) -> Node:
-    """Return the tree of a YAML document; ``path`` is for messages. Raises as :func:`load` does."""
+    """Return the tree of a YAML document; ``path`` is for messages. Raises what :func:`load` raises."""
     if len(data) > limit:
         raise refuse(Place(path), f"the file is larger than {limit // 1024} KiB", "split it or shorten it")
     try:
@@ -270,10 +269,10 @@ def parse(
 
 
 def _pyyaml() -> Any:
-    """Import PyYAML: 20 ms that a process without configuration files need not pay.
+    """Return the ``yaml`` module, imported here because it takes 20 ms that many processes do not need.
 
-    An import that a signal handler interrupted leaves parts of a package behind, with which it can never be
-    imported again.
+    An import that a signal handler interrupted leaves parts of the package behind, which have to be removed
+    before it can be imported again.
     """
     try:
         import yaml
@@ -285,7 +284,7 @@ def _pyyaml() -> Any:
 
 
 class _Builder:
-    """Builds the tree from the parser's events, so that nothing is expanded or typed on the way."""
+    """Builds the tree from the parser's events, so that nothing is expanded or typed."""
 
     def __init__(self, path: Path, refuse: type[FileRefused]) -> None:
         self._path = path
@@ -308,12 +307,12 @@ class _Builder:
 
     def _document(self, events: Iterator[Event]) -> Node:
         top = Node(Scalar("", plain=True), Place(self._path), self._refuse)
-        seen = 0
+        documents = 0
         for event in events:
             name = type(event).__name__
             if name == "DocumentStartEvent":
-                seen += 1
-                if seen > 1:
+                documents += 1
+                if documents > 1:
                     raise self._refused(
                         event, "", "a second document begins here", "keep one document, remove `---`"
                     )
@@ -339,10 +338,10 @@ class _Builder:
             return Node(self._map(events, key, depth), place, self._refuse)
         if name == "SequenceStartEvent":
             return Node(self._list(events, key, depth), place, self._refuse)
-        return Node(_scalar(event), place, self._refuse)  # type: ignore[arg-type] # the only event that is left
+        return Node(_scalar(event), place, self._refuse)  # type: ignore[arg-type] # the only remaining event
 
     def _map(self, events: Iterator[Event], key: str, depth: int) -> Mapping[str, Node]:
-        found: dict[str, Node] = {}
+        nodes: dict[str, Node] = {}
         while (event := next(events)) and type(event).__name__ != "MappingEndEvent":
             node = self._node(event, events, key, depth + 1)
             if not isinstance(node.content, Scalar) or node.is_null:
@@ -350,18 +349,18 @@ class _Builder:
             name = node.content.text
             inner = f"{key}.{name}" if key else name
             line = _line(event)
-            if name in found:
-                first = found[name].place.line
-                fault = f"the key {name!r} stands here a second time (first on line {first})"
+            if name in nodes:
+                first = nodes[name].place.line
+                fault = f"the key {name!r} is here a second time (first on line {first})"
                 raise self._refused(event, inner, fault, "keep one of them")
-            found[name] = self._node(next(events), events, inner, depth + 1, line)
-        return found
+            nodes[name] = self._node(next(events), events, inner, depth + 1, line)
+        return nodes
 
     def _list(self, events: Iterator[Event], key: str, depth: int) -> tuple[Node, ...]:
-        found: list[Node] = []
+        nodes: list[Node] = []
         while (event := next(events)) and type(event).__name__ != "SequenceEndEvent":
-            found.append(self._node(event, events, f"{key}[{len(found)}]", depth + 1))
-        return tuple(found)
+            nodes.append(self._node(event, events, f"{key}[{len(nodes)}]", depth + 1))
+        return tuple(nodes)
 
     def _refused(self, event: Event, key: str, fault: str, remedy: str) -> FileRefused:
         return self._refuse(Place(self._path, _line(event), key or None), fault, remedy)
@@ -376,7 +375,7 @@ def _line(event: Event) -> int:
 
 
 def read_name(node: Node) -> str:
-    """Return a name, as written.
+    """Return a name as written.
 
     Raises:
         FileRefused: it is empty, or has control characters.
@@ -387,7 +386,7 @@ def read_name(node: Node) -> str:
 
 
 def read_names(node: Node) -> tuple[str, ...]:
-    """Return a list of names; raises as :func:`read_name`."""
+    """Return a list of names. Raises what :func:`read_name` raises."""
     return tuple(map(read_name, node.items()))
 
 

@@ -117,7 +117,7 @@ def test_prices_are_the_same_with_damaged_memory(tmp_path: Path) -> None:
     calls = [("openai", "gpt-4o"), ("openai", "gpt-4.1"), ("google", "gemini-2.5-pro"), ("openai", "gpt-9")]
 
     def priced() -> list[object]:
-        sources._own.clear()  # as another process, which has read nothing yet
+        sources._own_books.clear()  # as another process, which has read nothing yet
         catalogue = Catalogue.load(storage)
         return [catalogue.charge(service, model, usage, NOW) for service, model in calls]
 

@@ -1,16 +1,16 @@
-"""What stands out: jobs, stages and days that cost unlike their kind.
+"""Outliers: jobs, stages and days whose cost is unusual for their group.
 
 A value is compared with the others of its group by the modified z-score, 0.6745 * (x - median) / MAD,
 where MAD is the median distance from the median: unlike mean and standard deviation, neither is moved
-by the very values that are looked for. Scores above 3.5 stand out. Where more than half of the values
-are alike the MAD is zero, and 1.2533 times the mean distance takes its place. x is the logarithm of
-the cost: costs spread by factors, and half the usual is as far off as twice the usual.
+by the outliers themselves. Scores above 3.5 are outliers. Where more than half of the values
+are equal the MAD is zero, and 1.2533 times the mean distance takes its place. x is the logarithm of
+the cost: costs vary by factors, so that half the usual cost is as unusual as twice the usual cost.
 Source: B. Iglewicz and D. Hoaglin, How to Detect and Handle Outliers (ASQC, 1993), as in
 https://www.itl.nist.gov/div898/handbook/eda/section3/eda35h.htm
 
-A value that differs by less than a quarter, or by less than a cent, is left alone, however alike the
-others are: nobody would look into it. What is cheap stands out only below half the usual, and whole
-jobs and days never do: small jobs and quiet days are no news.
+A value that differs by less than a quarter, or by less than a cent, is ignored, however similar the
+others are: nobody would look into it. Low costs are outliers only below half the usual, and those of whole
+jobs and days never are: small jobs and quiet days are normal.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .sums import UNNAMED, median
 THRESHOLD: Final = 3.5
 WHOLES: Final = frozenset({"a job", "a day"})
 FEWEST: Final = 8
-"""A group of fewer values has no usual one."""
+"""A group of fewer values has no usual value."""
 
 LEAST_SHARE: Final = 0.25
 LEAST_AMOUNT: Final = Nanos(10_000_000)
@@ -37,10 +37,10 @@ _MEAN_TO_SIGMA: Final = 1.2533
 
 
 class Observation(NamedTuple):
-    """One value: ``group`` is what it is compared within, ``unit`` what it is the price of.
+    """One value of a group: the cost of one ``unit``, such as a minute of audio.
 
-    ``where`` is the job or the day; ``value`` the cost of one unit and ``cost`` the whole amount
-    behind it, both in nano-dollars and above zero.
+    It is compared with the other values of ``group``. ``where`` is the job or the day; ``value`` is the cost
+    of one unit and ``cost`` the whole amount behind it, both in nano-dollars and above zero.
     """
 
     group: str
@@ -51,9 +51,9 @@ class Observation(NamedTuple):
 
 
 class Anomaly(NamedTuple):
-    """A sample that stands out, what is usual in its group, and how far it is off.
+    """An outlier: the sample, the usual value of its group, and how far it is from that.
 
-    ``excess`` is what it cost beyond the usual, in nano-dollars; negative where it cost less.
+    ``excess`` is what it cost above the usual, in nano-dollars; negative where it cost less.
     """
 
     sample: Observation
@@ -68,18 +68,18 @@ class Anomaly(NamedTuple):
 
 
 def find_anomalies(samples: Iterable[Observation]) -> list[Anomaly]:
-    """Return the samples that stand out, the largest excess first.
+    """Return the outliers among samples, the largest excess first.
 
     >>> usual = [Observation("asr", "job", f"job-{n}", Nanos(10**8 + n), Nanos(10**8)) for n in range(9)]
     >>> odd = Observation("asr", "job", "job-9", Nanos(5 * 10**8), Nanos(5 * 10**8))
-    >>> [(a.sample.where, round(a.times, 1)) for a in find_anomalies([*usual, odd])]
+    >>> [(anomaly.sample.where, round(anomaly.times, 1)) for anomaly in find_anomalies([*usual, odd])]
     [('job-9', 5.0)]
     """
     groups: dict[tuple[str, str], list[Observation]] = {}
     for sample in samples:
         groups.setdefault((sample.group, sample.unit), []).append(sample)
-    found = [anomaly for group in groups.values() for anomaly in _in_group(group)]
-    return sorted(found, key=lambda anomaly: (-abs(anomaly.excess), anomaly.sample))
+    anomalies = [anomaly for group in groups.values() for anomaly in _in_group(group)]
+    return sorted(anomalies, key=lambda anomaly: (-abs(anomaly.excess), anomaly.sample))
 
 
 def _in_group(group: Sequence[Observation]) -> Iterable[Anomaly]:
@@ -88,16 +88,16 @@ def _in_group(group: Sequence[Observation]) -> Iterable[Anomaly]:
     usual = median([sample.value for sample in group])
     logs = [math.log(sample.value) for sample in group]
     centre = statistics.median(logs)
-    distances = [abs(x - centre) for x in logs]
+    distances = [abs(log - centre) for log in logs]
     spread = statistics.median(distances) / _TO_SIGMA or _MEAN_TO_SIGMA * statistics.fmean(distances)
-    for sample, x in zip(group, logs, strict=True):
-        score = (x - centre) / spread if spread else 0.0
+    for sample, log in zip(group, logs, strict=True):
+        score = (log - centre) / spread if spread else 0.0
         excess = Nanos(divide(sample.cost * (sample.value - usual), sample.value))
-        if abs(score) > THRESHOLD and abs(excess) >= LEAST_AMOUNT and _matters(sample, usual):
+        if abs(score) > THRESHOLD and abs(excess) >= LEAST_AMOUNT and _is_notable(sample, usual):
             yield Anomaly(sample, usual, score, excess)
 
 
-def _matters(sample: Observation, usual: Nanos) -> bool:
+def _is_notable(sample: Observation, usual: Nanos) -> bool:
     if sample.value > usual:
         return sample.value >= (1 + LEAST_SHARE) * usual
     return sample.unit not in WHOLES and 2 * sample.value < usual
@@ -106,31 +106,33 @@ def _matters(sample: Observation, usual: Nanos) -> bool:
 def job_samples(groups: Iterable[Group]) -> list[Observation]:
     """Return samples of groups keyed by job id, stage, service, model and tier, one for each job in each.
 
-    The unit is a minute of audio where there is any, else 1,000 tokens, else a call. What was free
-    or is not priced yet is no sample. A job's whole cost is compared with other jobs' as well.
+    The unit is a minute of audio where there is any, else 1,000 tokens, else a call. Groups that were free
+    or have no price yet give no sample. Each job's whole cost is a sample too.
     """
-    found = []
+    samples = []
     jobs: dict[str, Totals] = {}
     for group in groups:
         job_id, stage, service, model, _ = (str(UNNAMED if part is None else part) for part in group.key)
         tier = f", {group.key[4]}" if group.key[4] else ""
         jobs.setdefault(job_id, Totals()).merge(group.totals)
-        priced = per_unit(group.totals)
-        if priced is not None:
-            unit, value = priced
-            found.append(
+        unit_price = per_unit(group.totals)
+        if unit_price is not None:
+            unit, value = unit_price
+            samples.append(
                 Observation(f"{stage}, {service}/{model}{tier}", unit, job_id, value, group.totals.cost)
             )
-    whole = [
-        Observation("all stages", "a job", name, t.cost, t.cost) for name, t in jobs.items() if t.cost > 0
+    whole_jobs = [
+        Observation("all stages", "a job", name, totals.cost, totals.cost)
+        for name, totals in jobs.items()
+        if totals.cost > 0
     ]
-    return [*found, *whole]
+    return [*samples, *whole_jobs]
 
 
 def per_unit(totals: Totals) -> tuple[str, Nanos] | None:
     """Return a unit and its cost; ``None`` where nothing was paid, or less than a nano-dollar a unit."""
-    found = _unit(totals)
-    return found if found and found[1] > 0 else None
+    unit_price = _unit(totals)
+    return unit_price if unit_price and unit_price[1] > 0 else None
 
 
 def _unit(totals: Totals) -> tuple[str, Nanos] | None:

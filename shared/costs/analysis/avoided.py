@@ -1,4 +1,4 @@
-"""What local work would have cost at the cloud price that the user names for it in ``prices.yaml``. Pure.
+"""Values local work at the cloud price that the user names for it in ``prices.yaml``. Pure.
 
 >>> from datetime import UTC
 >>> prices = Catalogue.load()
@@ -22,7 +22,7 @@ from ..rollup import Query, Totals
 
 
 class LocalWork(NamedTuple):
-    """What a local model did at an instant: one call, or the sum of several."""
+    """The usage of a local model at an instant: one call, or the sum of several."""
 
     service: str
     model: str
@@ -31,9 +31,9 @@ class LocalWork(NamedTuple):
 
 
 class Saving(NamedTuple):
-    """What work of a local model would have cost at a cloud price, in nano-dollars.
+    """What a local model's work would have cost at a cloud price, in nano-dollars.
 
-    ``cost`` is ``None`` where the cloud price covers nothing of what the work is counted in.
+    ``cost`` is ``None`` where the cloud price has no rate for any unit of the work.
     """
 
     local: str
@@ -43,7 +43,7 @@ class Saving(NamedTuple):
 
 
 class Calls(NamedTuple):
-    """Where calls are found: their sums by query, and the calls themselves."""
+    """The sources of calls: their sums by query, and the calls themselves."""
 
     sums: Callable[[Query], Iterable[Totals]]
     entries: Callable[[Query], Iterable[Entry]]
@@ -63,8 +63,8 @@ _COUNTS: Final = (
 def saving(work: LocalWork, cloud: str, prices: Catalogue) -> Saving:
     """Return what work would have cost at ``cloud`` (``service/model``) on its own date.
 
-    Only what the cloud model bills counts: an engine that counts minutes and tokens is valued by the
-    minute where the cloud is.
+    Only the units that the cloud model bills count: an engine that counts minutes and tokens is valued by the
+    minute where the cloud model is billed by the minute.
     """
     service, model = _split(cloud)
     local = f"{work.service}/{work.model}"
@@ -73,18 +73,18 @@ def saving(work: LocalWork, cloud: str, prices: Catalogue) -> Saving:
         return Saving(local, cloud, None)
     billed = {UNITS[part].field for part in quote.price.rates}
     counts = {name: getattr(work.usage, name) for name in _COUNTS if name in billed}
-    found = prices.charge(service, model, Usage(**counts), work.at)
-    if isinstance(found, Unpriced) or not any(counts.values()):
+    charge = prices.charge(service, model, Usage(**counts), work.at)
+    if isinstance(charge, Unpriced) or not any(counts.values()):
         return Saving(local, cloud, None)
-    return Saving(local, cloud, found.total, found.priced_by.unverified)
+    return Saving(local, cloud, charge.total, charge.priced_by.unverified)
 
 
 def of_calls(entries: Iterable[Entry], prices: Catalogue) -> list[Saving]:
-    """Return what a job's local calls would have cost, by model; calls that were undone do not count."""
+    """Return what a job's local calls would have cost, by model; calls that were reversed do not count."""
     return _by_model(
-        saving(one, cloud, prices)
-        for one in _work(entries)
-        if (cloud := prices.cloud_for(one.service, one.model))
+        saving(work, cloud, prices)
+        for work in _work_in(entries)
+        if (cloud := prices.cloud_for(work.service, work.model))
     )
 
 
@@ -92,25 +92,28 @@ def of_period(
     calls: Calls, query: Query, models: Iterable[tuple[str, str]], prices: Catalogue
 ) -> list[Saving]:
     """Return what these local models' work between the two instants of a query would have cost, by model."""
-    found = []
+    savings = []
     for service, model in models:
         if cloud := prices.cloud_for(service, model):
-            own = query._replace(service=service, model=model)
-            found += [saving(one, cloud, prices) for one in _stretches(calls, own, cloud, prices)]
-    return _by_model(found)
+            model_query = query._replace(service=service, model=model)
+            savings += [
+                saving(work, cloud, prices) for work in _steady_work(calls, model_query, cloud, prices)
+            ]
+    return _by_model(savings)
 
 
-def _work(entries: Iterable[Entry]) -> Iterator[LocalWork]:
-    made = list(entries)
-    undone = {entry.corrects for entry in made if entry.kind == "reversal"}
-    for entry in made:
-        if entry.kind == "usage" and entry.corrects is None and entry.id not in undone:
+def _work_in(entries: Iterable[Entry]) -> Iterator[LocalWork]:
+    recorded = list(entries)
+    reversed_ids = {entry.corrects for entry in recorded if entry.kind == "reversal"}
+    for entry in recorded:
+        if entry.kind == "usage" and entry.corrects is None and entry.id not in reversed_ids:
             yield LocalWork(entry.service, entry.model, entry.usage, entry.timestamp)
 
 
-def _stretches(calls: Calls, query: Query, cloud: str, prices: Catalogue) -> Iterator[LocalWork]:
-    """Yield the work of each stretch of time in which the cloud price stays the same: its sum where that
-    is as good as call by call, which is how prices by the size or length of one call are looked at.
+def _steady_work(calls: Calls, query: Query, cloud: str, prices: Catalogue) -> Iterator[LocalWork]:
+    """Yield the work of each span of time in which the cloud price stays the same, as one sum.
+
+    Call by call, where the price depends on the size or length of a single call.
     """
     start, end = query.start, query.end
     assert start is not None
@@ -120,13 +123,13 @@ def _stretches(calls: Calls, query: Query, cloud: str, prices: Catalogue) -> Ite
         part = query._replace(start=start, end=until)
         quote = prices.quote(*_split(cloud), start)
         if isinstance(quote, Quote) and (quote.price.above or quote.price.steps):
-            yield from _work(calls.entries(part))
+            yield from _work_in(calls.entries(part))
         else:
-            yield from (_summed(part, totals) for totals in calls.sums(part))
+            yield from (_summed_work(part, totals) for totals in calls.sums(part))
         start = until
 
 
-def _summed(query: Query, totals: Totals) -> LocalWork:
+def _summed_work(query: Query, totals: Totals) -> LocalWork:
     usage = Usage(
         tokens_input=totals.tokens_input,
         tokens_output=totals.tokens_output,
@@ -141,13 +144,13 @@ def _summed(query: Query, totals: Totals) -> LocalWork:
 
 def _by_model(savings: Iterable[Saving]) -> list[Saving]:
     """Return the sums by local model and cloud price, the largest first."""
-    found: dict[tuple[str, str], Saving] = {}
-    for one in savings:
-        other = found.setdefault(one[:2], Saving(one.local, one.cloud, None))
-        if one.cost is not None:
-            doubt = one.unverified or other.unverified
-            found[one[:2]] = Saving(one.local, one.cloud, Nanos((other.cost or 0) + one.cost), doubt)
-    return sorted(found.values(), key=lambda one: (-(one.cost or 0), one.local))
+    sums: dict[tuple[str, str], Saving] = {}
+    for local, cloud, cost, unverified in savings:
+        so_far = sums.setdefault((local, cloud), Saving(local, cloud, None))
+        if cost is not None:
+            doubt = unverified or so_far.unverified
+            sums[local, cloud] = Saving(local, cloud, Nanos((so_far.cost or 0) + cost), doubt)
+    return sorted(sums.values(), key=lambda total: (-(total.cost or 0), total.local))
 
 
 def _split(name: str) -> tuple[str, str]:

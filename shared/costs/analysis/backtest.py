@@ -1,7 +1,7 @@
-"""A budget tried on calls that were made: when it would have warned, and which calls it would have denied.
+"""Tries a budget on past calls: when it would have warned, and which calls it would have denied.
 
-One pass over the calls in time order. Each is judged as the gate would have, at what it cost in the end; a
-call that is denied is not spent, so it takes no room from later ones.
+One pass over the calls in time order. Each is judged as the gate would have judged it, at its final cost; a
+denied call is not spent, so that it leaves the budget to later ones.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from .calls import NetCall
 
 
 class TrialCall(NamedTuple):
-    """What a budget has to know of a call.
+    """What a budget needs to know about a call.
 
-    ``cost`` is in nano-dollars, ``None`` where the model has no price. ``calls`` is 1; a correction whose
-    call is not known has 0 or -1, counts, and is never denied. ``job`` is ``None`` for calls without one.
+    ``cost`` is in nano-dollars, ``None`` where the model has no price. ``calls`` is 1; it is 0 or -1 for a
+    correction whose call is not known, which counts and is never denied. ``job`` is ``None`` for calls
+    without one.
     """
 
     at: datetime
@@ -44,9 +45,9 @@ class TrialCall(NamedTuple):
 
 
 def trial_call(net: NetCall, job: JobRef | None, *, is_local: Callable[[str, str], bool]) -> TrialCall:
-    """Return a call as a budget sees it; ``is_local`` tells whether a service and model cost nothing.
+    """Return a call as a budget sees it; ``is_local`` says whether a service and model cost nothing.
 
-    A call whose model has a price and whose usage nobody stated costs nothing here: the gate would have
+    A call whose model has a price but whose usage is not known costs nothing here: the gate would have
     known what to hold for it.
     """
     entry = net.entry
@@ -76,7 +77,7 @@ def trial_call(net: NetCall, job: JobRef | None, *, is_local: Callable[[str, str
 
 @dataclass(slots=True)
 class PeriodTrial:
-    """A stretch of time in which a limit would have warned or denied.
+    """A period in which a limit would have warned or denied.
 
     ``name`` is the period's, or the path of the job's ledger, which has no ``period``. ``reached`` has the
     first instant of each threshold, in percent. ``denied`` is in the limit's measure, ``denied_cost`` in
@@ -125,43 +126,43 @@ class LimitTrial:
 
     @property
     def peak_percent(self) -> float:
-        """The most that was used of it, in percent."""
+        """The peak in percent of the limit."""
         return percent(self.peak, self.amount)
 
     @property
     def warned(self) -> Sequence[PeriodTrial]:
         """The periods in which a threshold was reached."""
-        return [each for each in self.periods if each.reached]
+        return [period for period in self.periods if period.reached]
 
     @property
     def denying(self) -> Sequence[PeriodTrial]:
         """The periods in which it denied calls."""
-        return [each for each in self.periods if each.denied_calls]
+        return [period for period in self.periods if period.denied_calls]
 
     @property
     def denied_calls(self) -> int:
         """How many calls it denied."""
-        return sum(each.denied_calls for each in self.periods)
+        return sum(period.denied_calls for period in self.periods)
 
     @property
     def denied_unpriced(self) -> int:
         """How many calls it denied because nothing bounds their cost."""
-        return sum(each.denied_unpriced for each in self.periods)
+        return sum(period.denied_unpriced for period in self.periods)
 
     @property
     def denied(self) -> int:
         """How much it denied, in its measure."""
-        return sum(each.denied for each in self.periods)
+        return sum(period.denied for period in self.periods)
 
     @property
     def denied_cost(self) -> Nanos:
         """What the calls that it denied cost, in nano-dollars."""
-        return Nanos(sum(each.denied_cost for each in self.periods))
+        return Nanos(sum(period.denied_cost for period in self.periods))
 
 
 @dataclass(slots=True)
 class UserTrial:
-    """The calls of one user that were tried, and those of them that were denied. Costs in nano-dollars."""
+    """The tried calls of one user, and those of them that were denied. Costs in nano-dollars."""
 
     calls: int = 0
     unpriced: int = 0
@@ -173,8 +174,9 @@ class UserTrial:
 
 
 class BackTest(NamedTuple):
-    """What a budget would have done. ``limits`` are those that calls counted against, the tightest first:
-    the one that denied most, then the one of which most was used.
+    """What a budget would have done. ``limits`` are those that calls counted against, the tightest first.
+
+    The tightest is the one that denied most, then the one with the highest peak in percent.
     """
 
     limits: tuple[LimitTrial, ...]
@@ -182,15 +184,15 @@ class BackTest(NamedTuple):
 
     @property
     def tightest(self) -> LimitTrial | None:
-        """The limit that decides; ``None`` where none warned or denied."""
+        """The tightest limit; ``None`` where none warned or denied."""
         first = self.limits[0] if self.limits else None
         return first if first is not None and first.periods else None
 
 
 def back_test(calls: Iterable[TrialCall], profile: Profile, names: ModelName, start: datetime) -> BackTest:
-    """Return what the limits of a profile would have done to calls that come in the order of their time.
+    """Return what the limits of a profile would have done to calls, given in the order of their time.
 
-    Calls before ``start`` are spent already: none of them is denied. ``names`` gives the catalogue's name
+    Calls before ``start`` are already spent: none of them is denied. ``names`` returns the catalogue's name
     of a service and model.
     """
     trial = _TrialState(profile, names)
@@ -208,7 +210,7 @@ def _tightness(limit: LimitTrial) -> tuple[int, int, float, str]:
 
 
 class _RunningSpend:
-    """What is spent within a limit so far; of a window, only what has not left it."""
+    """The spend within a limit so far; for a rolling window, only what is still in it."""
 
     __slots__ = ("_parts", "spent")
 
@@ -216,20 +218,20 @@ class _RunningSpend:
         self.spent = 0
         self._parts: deque[tuple[datetime, int]] = deque()
 
-    def leave(self, before: datetime) -> None:
-        """Leave out what was spent before the window begins."""
-        while self._parts and self._parts[0][0] < before:
+    def drop_before(self, start: datetime) -> None:
+        """Drop what was spent before the window's ``start``."""
+        while self._parts and self._parts[0][0] < start:
             self.spent -= self._parts.popleft()[1]
 
-    def add(self, at: datetime, amount: int, moves: bool) -> None:
-        """Add an amount; in a window that ``moves`` it leaves again."""
+    def add(self, at: datetime, amount: int, *, is_rolling: bool) -> None:
+        """Add an amount; in a rolling window it can be dropped again."""
         self.spent += amount
-        if moves:
+        if is_rolling:
             self._parts.append((at, amount))
 
 
 class _TrialLimit(NamedTuple):
-    """A limit with the sums that it is judged by."""
+    """A limit with the spend that it is judged by."""
 
     spending: Spending
     tally: _RunningSpend
@@ -248,54 +250,54 @@ class _TrialState:
 
     def add(self, call: TrialCall, *, is_tried: bool) -> None:
         """Deny a call, or count it."""
-        standings = [self._standing(limit) for limit in self._index.of_call(call.scope, call.at, call.job)]
-        decider = self._decider(call, [each.spending for each in standings]) if is_tried else None
+        limits = [self._trial_limit(limit) for limit in self._index.of_call(call.scope, call.at, call.job)]
+        decider = self._decider(call, [limit.spending for limit in limits]) if is_tried else None
         if is_tried:
             self.count_user(call, is_denied=decider is not None)
         if decider is not None:
             self._period(decider, call).deny(call, decider.measure)
             return
         self._count_job(call)
-        for (limit, _), tally in standings:
+        for (limit, _), tally in limits:
             if limit.period is not None:
-                tally.add(call.at, call.measured(limit.measure), _moves(limit))
+                tally.add(call.at, call.measured(limit.measure), is_rolling=_is_rolling(limit))
             if is_tried:
-                self._note(Spending(limit, tally.spent), call)
+                self._record_thresholds(Spending(limit, tally.spent), call)
 
-    def _standing(self, limit: Limit) -> _TrialLimit:
+    def _trial_limit(self, limit: Limit) -> _TrialLimit:
         tally = self._tallies.setdefault(_tally_key(limit), _RunningSpend())
-        if _moves(limit) and limit.period is not None:
-            tally.leave(limit.period.start)
+        if _is_rolling(limit) and limit.period is not None:
+            tally.drop_before(limit.period.start)
         return _TrialLimit(Spending(limit, tally.spent), tally)
 
     def _count_job(self, call: TrialCall) -> None:
         """Count a call for its job and stage, whose limits bound what all users spend in them."""
         if call.job is not None:
             for key in ((call.job.ledger, "job"), (call.job.ledger, "stage", call.scope.stage)):
-                self._tallies.setdefault(key, _RunningSpend()).add(call.at, call.cost or 0, moves=False)
+                self._tallies.setdefault(key, _RunningSpend()).add(call.at, call.cost or 0, is_rolling=False)
 
     def _decider(self, call: TrialCall, spendings: Sequence[Spending]) -> Limit | None:
         """Return the tightest of the blocking limits that do not allow a call; ``None`` where all do."""
-        blocking = [Standing(each) for each in spendings if each.limit.blocking]
+        blocking = [Standing(spending) for spending in spendings if spending.limit.blocking]
         if call.calls < 1 or call.local or not blocking:
             return None
-        need = Need(self._to_hold(call, spendings), call.calls, call.tokens)
-        stand = tightest(each for each in blocking if not each.allows(need))
-        return None if stand is None else stand.spending.limit
+        need = Need(self._amount_to_hold(call, spendings), call.calls, call.tokens)
+        standing = tightest(standing for standing in blocking if not standing.allows(need))
+        return None if standing is None else standing.spending.limit
 
-    def _to_hold(self, call: TrialCall, spendings: Sequence[Spending]) -> Nanos | None:
-        """Return what the gate holds for a call; for a model without a price what the profile says."""
+    def _amount_to_hold(self, call: TrialCall, spendings: Sequence[Spending]) -> Nanos | None:
+        """Return what the gate holds for a call; for a model without a price, what the profile says."""
         if call.cost is not None:
             return call.cost
-        limits = [each.limit for each in spendings]
+        limits = [spending.limit for spending in spendings]
         policy = Policy.of(self._profile, call.scope.user_id or "", limits)
         return ZERO if policy.reserve_cap is None and policy.allow_unpriced else policy.reserve_cap
 
-    def _note(self, spending: Spending, call: TrialCall) -> None:
-        """Note the thresholds that are reached for the first time in their period."""
+    def _record_thresholds(self, spending: Spending, call: TrialCall) -> None:
+        """Record the peak, and the thresholds that are reached for the first time in their period."""
         limit = spending.limit
-        known = self._limit(limit)
-        known.peak = max(known.peak, spending.spent)
+        trial = self._limit(limit)
+        trial.peak = max(trial.peak, spending.spent)
         highest = spending.threshold
         if highest is not None:
             reached = self._period(limit, call).reached
@@ -329,15 +331,15 @@ class _TrialState:
             user.denied_cost = Nanos(user.denied_cost + cost)
 
 
-def _moves(limit: Limit) -> bool:
+def _is_rolling(limit: Limit) -> bool:
     return limit.period is not None and limit.period.kind == "rolling"
 
 
 def _tally_key(limit: Limit) -> tuple[object, ...]:
-    """Return what is the same for all limits, of whatever call, that bound the same sum."""
+    """Return the key of the spend that a limit bounds: the same for all limits on the same sum."""
     if limit.period is None:
         return (
             limit.query.ledger,
             *(("stage", limit.scope.name) if limit.scope.kind == "stage" else ("job",)),
         )
-    return (limit.scope, None if _moves(limit) else limit.period.start)
+    return (limit.scope, None if _is_rolling(limit) else limit.period.start)

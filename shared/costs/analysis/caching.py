@@ -1,9 +1,9 @@
-"""What prompt caching could save at most, where a job calls a model again and again.
+"""The most that prompt caching could save, where a job calls a model repeatedly.
 
-Whether inputs begin alike cannot be seen from token counts, so this is an upper bound: of the calls of
-one job to one model in one stage that follow each other within five minutes, as much as the shortest
-of them has could be common to all. Those tokens are repriced as written to the cache by the first
-call and read from it by the others. Beginnings below 1,024 tokens are not cached by providers.
+Token counts do not show whether inputs have a common prefix, so this is an upper bound: of the calls of
+one job to one model in one stage that follow each other within five minutes, the common prefix may be as
+long as the shortest input. Those tokens are repriced as written to the cache by the first
+call and read from it by the others. Providers do not cache prefixes below 1,024 tokens.
 
 Sources: https://platform.openai.com/docs/guides/prompt-caching (from 1,024 tokens, kept 5 to 10 minutes),
 https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching (5 minutes, writes cost more).
@@ -28,7 +28,7 @@ LIFETIME: Final = timedelta(minutes=5)
 
 @dataclass(slots=True)
 class Cacheable:
-    """What caching could save at most in one slot, over ``calls`` that cost ``before``, in nano-dollars."""
+    """The most that caching could save in one slot, over ``calls`` that cost ``before``, in nano-dollars."""
 
     slot: Slot
     calls: int = 0
@@ -42,14 +42,14 @@ class Cacheable:
 
 
 class CachingFinder:
-    """Collects what could be cached job by job."""
+    """Collects what caching could save, job by job."""
 
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
-        self._found: dict[Slot, Cacheable] = {}
+        self._cacheable: dict[Slot, Cacheable] = {}
 
     def add(self, job: Sequence[NetCall]) -> None:
-        """Look at the calls of one job."""
+        """Add the calls of one job."""
         for run in _runs(job):
             shared = min(call.entry.usage.tokens_input for call in run)
             if len(run) > 1 and shared >= LEAST_TOKENS:
@@ -60,28 +60,28 @@ class CachingFinder:
         before = sum(call.cost or 0 for call in run)
         if after < before:
             slot = slot_of(run[0].entry)
-            found = self._found.setdefault(slot, Cacheable(slot))
-            found.calls += len(run)
-            found.before = Nanos(found.before + before)
-            found.saving = Nanos(found.saving + before - after)
+            cacheable = self._cacheable.setdefault(slot, Cacheable(slot))
+            cacheable.calls += len(run)
+            cacheable.before = Nanos(cacheable.before + before)
+            cacheable.saving = Nanos(cacheable.saving + before - after)
 
     def _cached(self, calls: Sequence[NetCall], shared: int) -> int:
-        """Return what calls would have cost if the first wrote so much of its input to a cache."""
-        together = _together(calls, shared, self._prices)
-        if together is not None:
-            return together
+        """Return what calls would have cost if the first had written ``shared`` input tokens to a cache."""
+        total = _priced_as_one(calls, shared, self._prices)
+        if total is not None:
+            return total
         first, *others = calls
-        written = _charged(first, replace(first.entry.usage, tokens_cache_write=shared), self._prices)
+        written = _cost_with(first, replace(first.entry.usage, tokens_cache_write=shared), self._prices)
         read = (replace(call.entry.usage, tokens_cached=shared) for call in others)
-        return written + sum(_charged(*each, self._prices) for each in zip(others, read, strict=True))
+        return written + sum(_cost_with(*changed, self._prices) for changed in zip(others, read, strict=True))
 
-    def found(self) -> list[Cacheable]:
+    def result(self) -> list[Cacheable]:
         """Return the slots in which caching could save anything, the largest saving first."""
-        return sorted(self._found.values(), key=lambda each: -each.saving)
+        return sorted(self._cacheable.values(), key=lambda cacheable: -cacheable.saving)
 
 
 def _runs(job: Iterable[NetCall]) -> Iterator[list[NetCall]]:
-    """Return the calls of one slot that follow each other before a cache would forget, and use none."""
+    """Yield the uncached calls of one slot that follow each other within a cache's lifetime."""
     slots: dict[Slot, list[NetCall]] = {}
     for call in job:
         entry, usage = call.entry, call.entry.usage
@@ -90,7 +90,7 @@ def _runs(job: Iterable[NetCall]) -> Iterator[list[NetCall]]:
             slots.setdefault(slot_of(entry), []).append(call)
     for calls in slots.values():
         run: list[NetCall] = []
-        for call in sorted(calls, key=lambda each: (each.entry.timestamp, each.entry.id)):
+        for call in sorted(calls, key=lambda call: (call.entry.timestamp, call.entry.id)):
             if run and call.entry.timestamp - run[-1].entry.timestamp > LIFETIME:
                 yield run
                 run = []
@@ -98,15 +98,15 @@ def _runs(job: Iterable[NetCall]) -> Iterator[list[NetCall]]:
         yield run
 
 
-def _together(calls: Sequence[NetCall], shared: int, prices: Prices) -> int | None:
-    """Return what text calls of one slot come to at a price that is whole by the token; else ``None``."""
+def _priced_as_one(calls: Sequence[NetCall], shared: int, prices: Prices) -> int | None:
+    """Return what text calls of one slot cost together; ``None`` where the price is not linear in tokens."""
     first, last = calls[0].entry, calls[-1].entry
     usages = [call.entry.usage for call in calls]
-    alike = {(call.entry.service_tier, call.entry.region) for call in calls}
-    if len(alike) > 1 or not all(map(is_text, usages)):
+    terms = {(call.entry.service_tier, call.entry.region) for call in calls}
+    if len(terms) > 1 or not all(map(is_text, usages)):
         return None
-    steady = prices.steady(first.service, first.model, first.timestamp, first.service_tier, first.region)
-    if steady.quote is None or last.timestamp >= steady.until or not is_additive(steady.quote.price):
+    window = prices.window(first.service, first.model, first.timestamp, first.service_tier, first.region)
+    if window.quote is None or last.timestamp >= window.until or not is_additive(window.quote.price):
         return None
     whole = Usage(
         tokens_input=sum(usage.tokens_input for usage in usages),
@@ -115,12 +115,12 @@ def _together(calls: Sequence[NetCall], shared: int, prices: Prices) -> int | No
         tokens_cached=shared * (len(usages) - 1),
         tokens_cache_write=shared,
     )
-    found = amounts(steady.quote.price, whole)
-    return sum(found.parts.values()) if isinstance(found, Amounts) and not found.missing else None
+    priced = amounts(window.quote.price, whole)
+    return sum(priced.parts.values()) if isinstance(priced, Amounts) and not priced.missing else None
 
 
-def _charged(call: NetCall, usage: Usage, prices: Prices) -> int:
-    """Return what a call would have cost with a cache; as it was, where that has no price."""
+def _cost_with(call: NetCall, usage: Usage, prices: Prices) -> int:
+    """Return what a call would have cost with a cache; what it did cost, where that has no price."""
     entry = call.entry
     charge = prices.charge(
         entry.service, entry.model, usage, entry.timestamp, entry.service_tier, entry.region

@@ -1,7 +1,7 @@
-"""Calls with what they cost in the end: corrections added to the call that they correct.
+"""Calls with their final cost: corrections are added to the call that they correct.
 
-What could have been done otherwise is a question about calls, not about ledger lines: a call that
-was taken back was none, and one whose price came later cost that price.
+Analyses are about calls, not about ledger lines: a call that was reversed does not count, and one whose
+price came later cost that price.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ..money import Nanos
 class NetCall(NamedTuple):
     """One call. ``cost`` is in nano-dollars, with all corrections; ``None`` where it has no price.
 
-    ``is_partial`` says that units of it have no price even so, which the cost leaves out. A correction
-    whose call is not among the entries stands for itself: its ``entry`` is no usage.
+    ``is_partial`` says that some of its units still have no price, which the cost leaves out. A correction
+    whose call is not among the entries is a call by itself: the kind of its ``entry`` is not ``usage``.
     """
 
     entry: Entry
@@ -27,7 +27,7 @@ class NetCall(NamedTuple):
 
     @property
     def is_comparable(self) -> bool:
-        """Whether all that it used is known and priced: else nobody can say what it would cost elsewhere."""
+        """Whether all of its usage is known and priced, so that its cost elsewhere can be computed."""
         if self.is_partial:
             return False
         return not (self.cost and self.entry.kind == "usage" and self.entry.usage.is_zero)
@@ -43,15 +43,15 @@ def net_jobs(entries: Iterable[Entry]) -> Iterator[list[NetCall]]:
 
 
 def net_calls(entries: Iterable[Entry]) -> Iterator[NetCall]:
-    """Yield each call once, in the order in which they were recorded, without those taken back.
+    """Yield each call once, in the order in which they were recorded, without those reversed.
 
-    A refund of an imported history names no call: it takes one back that used and cost the same.
+    A refund of an imported history names no call: it reverses one with the same usage and cost.
 
     >>> from dataclasses import replace
     >>> from datetime import UTC, datetime
     >>> from shared.costs.model import Charge, PricedBy
-    >>> made = {"timestamp": datetime(2026, 11, 22, tzinfo=UTC), "job_id": "j", "user_id": "u"}
-    >>> call = Entry(id="a", service="openai", model="gpt-4o", **made)
+    >>> fields = {"timestamp": datetime(2026, 11, 22, tzinfo=UTC), "job_id": "j", "user_id": "u"}
+    >>> call = Entry(id="a", service="openai", model="gpt-4o", **fields)
     >>> price = Charge({"stated": Nanos(5)}, PricedBy("stated", "1", "openai/gpt-4o"))
     >>> later = replace(call, id="b", kind="adjustment", corrects="a", charge=price)
     >>> [net.cost for net in net_calls([call, later])]
@@ -76,7 +76,7 @@ def _correct(calls: dict[str, NetCall], correction: Entry) -> None:
     call = calls.get(correction.corrects or "")
     if call is None:
         calls[correction.id] = NetCall(correction, correction.cost)
-    elif correction.kind != "adjustment":  # a call taken back, or a refund
+    elif correction.kind != "adjustment":  # a reversed call, or a refund
         del calls[call.entry.id]
     else:
         cost, partial = Nanos((call.cost or 0) + correction.cost), call.is_partial + correction.partial_delta
@@ -84,16 +84,16 @@ def _correct(calls: dict[str, NetCall], correction: Entry) -> None:
 
 
 def _refund(calls: dict[str, NetCall]) -> None:
-    """Take out refunds with the calls that they take back; one without such a call stands for itself."""
+    """Remove refunds with the calls that they reverse; one without such a call stays by itself."""
     refunds = [net for net in calls.values() if net.entry.kind == "reversal"]
-    alike: dict[tuple[object, ...], list[str]] = {}
+    same_usage: dict[tuple[object, ...], list[str]] = {}
     for net in calls.values() if refunds else ():
         if net.entry.kind == "usage" and net.cost is not None:
-            alike.setdefault(_likeness(net.entry, net.cost), []).append(net.entry.id)
+            same_usage.setdefault(_refund_key(net.entry, net.cost), []).append(net.entry.id)
     for refund in refunds:
-        if ids := alike.get(_likeness(refund.entry, -refund.entry.cost)):
+        if ids := same_usage.get(_refund_key(refund.entry, -refund.entry.cost)):
             del calls[ids.pop()], calls[refund.entry.id]
 
 
-def _likeness(entry: Entry, cost: int) -> tuple[object, ...]:
+def _refund_key(entry: Entry, cost: int) -> tuple[object, ...]:
     return entry.job_id, entry.user_id, entry.service, entry.model, entry.usage, cost

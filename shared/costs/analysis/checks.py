@@ -1,7 +1,7 @@
-"""Yes or no, for scripts: is a limit reached, will it be, did a job cost too much or more than before?
+"""Checks for scripts: is a limit reached, will it be, did a job cost too much or more than before?
 
-A job is compared with the median of those before it, which one odd job does not move, unlike their
-mean. Source: https://www.itl.nist.gov/div898/handbook/eda/section3/eda351.htm (measures of location)
+A job is compared with the median of those before it, which, unlike the mean, a single outlier does not
+move. Source: https://www.itl.nist.gov/div898/handbook/eda/section3/eda351.htm (measures of location)
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .pace import Pace
 from .sums import median
 
 DIMENSIONS: Final[tuple[Dimension, ...]] = ("job_id", "ledger", "bucket")
-"""What the groups given to :func:`jobs_of` are keyed by, in this order."""
+"""The key of the groups that :func:`jobs_of` takes, in this order."""
 
 
 class JobCost(NamedTuple):
-    """One job's sums in the stretch that was asked for; ``last`` is its last 15-minute bucket."""
+    """One job's sums in the queried period; ``last`` is its last 15-minute bucket."""
 
     job_id: str
     ledger: Path
@@ -39,17 +39,17 @@ class JobCost(NamedTuple):
 
 def jobs_of(groups: Iterable[Group]) -> list[JobCost]:
     """Return the jobs of groups keyed by :data:`DIMENSIONS`; the one that ended last comes last."""
-    found: dict[tuple[str, str], JobCost] = {}
+    jobs: dict[tuple[str, str], JobCost] = {}
     for group in groups:
         job_id, ledger, bucket = str(group.key[0]), str(group.key[1]), int(group.key[2] or 0)
-        job = found.setdefault((job_id, ledger), JobCost(job_id, Path(ledger), Totals(), bucket))
+        job = jobs.setdefault((job_id, ledger), JobCost(job_id, Path(ledger), Totals(), bucket))
         job.totals.merge(group.totals)
-        found[job_id, ledger] = job._replace(last=max(job.last, bucket))
-    return sorted(found.values(), key=lambda job: (job.last, job.job_id))
+        jobs[job_id, ledger] = job._replace(last=max(job.last, bucket))
+    return sorted(jobs.values(), key=lambda job: (job.last, job.job_id))
 
 
 def job_cost(job: JobRef, entries: Iterable[Entry]) -> JobCost:
-    """Return what all entries of one job come to.
+    """Return the sums of all entries of one job.
 
     >>> job_cost(JobRef("job-1", Path("cost_ledger.jsonl")), []).totals.calls
     0
@@ -65,11 +65,11 @@ Verdict = Literal["ok", "warning", "over", "unknown"]
 """``warning`` is a threshold below the limit; ``unknown`` where the data cannot tell."""
 
 FEWEST_JOBS: Final = 3
-"""A comparison with fewer earlier jobs says nothing."""
+"""With fewer earlier jobs there is no comparison."""
 
 
 class Check(NamedTuple):
-    """One question and its answer; ``note`` says what stands behind it.
+    """One check and its verdict; ``note`` gives the reason.
 
     Amounts are in nano-dollars, or calls or tokens as ``measure`` says.
     """
@@ -88,55 +88,55 @@ def limit_check(name: str, spent: int, limit: int, level: str, measure: Measure 
     return Check(name, spent, limit, verdict, f"{percent_words(percent(spent, limit))} used", measure)
 
 
-def forecast_check(name: str, found: Pace | Forecast, limit: int) -> Check:
-    """Return whether the projection stays within the limit; above it only at the range's end, it warns.
+def forecast_check(name: str, projection: Pace | Forecast, limit: int) -> Check:
+    """Return whether the projection stays within the limit; a warning where only the range's end is above it.
 
-    From fewer days than a range needs nobody can be accused: what looks over is not known yet.
+    With too few days for a range, a projection above the limit is ``unknown``.
     """
-    if found.low is None and found.projected > limit:
-        return Check(name, found.projected, limit, "unknown", "too few days to tell")
-    if found.projected > limit:
-        return Check(name, found.projected, limit, "over", "on course to pass it")
-    if found.high is not None and found.high > limit:
-        return Check(name, found.projected, limit, "warning", "its range ends above")
-    return Check(name, found.projected, limit, "ok", "on course to hold it")
+    if projection.low is None and projection.projected > limit:
+        return Check(name, projection.projected, limit, "unknown", "too few days to tell")
+    if projection.projected > limit:
+        return Check(name, projection.projected, limit, "over", "on course to pass it")
+    if projection.high is not None and projection.high > limit:
+        return Check(name, projection.projected, limit, "warning", "its range ends above")
+    return Check(name, projection.projected, limit, "ok", "on course to hold it")
 
 
 def job_check(jobs: Sequence[JobCost], most: Nanos) -> Check:
-    """Return whether every job stays within ``most``; names the dearest."""
+    """Return whether every job stays within ``most``; the note names the most expensive one."""
     name = "dearest job"
     if not jobs:
         return Check(name, None, most, "ok", "no jobs")
-    dearest = max(jobs, key=lambda job: job.totals.cost)
+    costliest = max(jobs, key=lambda job: job.totals.cost)
     over = sum(job.totals.cost > most for job in jobs)
-    note = dearest.job_id if over < 2 else f"{dearest.job_id} and {over - 1} more"
-    return Check(name, dearest.totals.cost, most, "over" if over else "ok", note)
+    note = costliest.job_id if over < 2 else f"{costliest.job_id} and {over - 1} more"
+    return Check(name, costliest.totals.cost, most, "over" if over else "ok", note)
 
 
 def minute_check(jobs: Sequence[JobCost], most: Nanos) -> Check:
-    """Return whether a minute of audio stays within ``most`` in every job; names the dearest."""
+    """Return whether a minute of audio stays within ``most`` in every job; the note names the worst one."""
     name = "dearest minute of audio"
     priced = [(job.per_minute, job) for job in jobs if job.per_minute is not None]
     if not priced:
         return Check(name, None, most, "ok", "no audio")
-    dearest, job = max(priced, key=lambda pair: pair[0])
-    return Check(name, dearest, most, "over" if dearest > most else "ok", job.job_id)
+    highest, job = max(priced, key=lambda pair: pair[0])
+    return Check(name, highest, most, "over" if highest > most else "ok", job.job_id)
 
 
 def regression_check(jobs: Sequence[JobCost], last: int, more_percent: float) -> Check:
     """Return whether the newest job cost at most ``more_percent`` more than the median of those before.
 
-    ``jobs`` are in the order in which they ended. Where all of them have audio, their cost is taken
-    per minute of it, so that a longer recording is no regression. The median is compared with,
-    because one odd job does not move it. With fewer than three earlier jobs nothing can be told.
+    ``jobs`` are in the order in which they ended. Where all of them have audio, their cost per minute of it
+    is compared, so that a longer recording is not a regression. The median is used because a single outlier
+    does not move it. With fewer than three earlier jobs the verdict is ``unknown``.
     """
     compared = jobs[-last - 1 :]
     before, newest = compared[:-1], compared[-1] if compared else None
     if newest is None:
         return Check("newest job", None, None, "unknown", "no job yet")
     if len(before) < FEWEST_JOBS:
-        few = f"{len(before)} jobs before it are too few"
-        return Check("newest job", newest.totals.cost, None, "unknown", few)
+        too_few = f"{len(before)} jobs before it are too few"
+        return Check("newest job", newest.totals.cost, None, "unknown", too_few)
     per_minute = [job.per_minute for job in (*before, newest)]
     with_audio = all(amount is not None for amount in per_minute)
     costs = (
@@ -151,7 +151,7 @@ def regression_check(jobs: Sequence[JobCost], last: int, more_percent: float) ->
 
 
 def exit_code(checks: Sequence[Check], *, strict: bool) -> int:
-    """Return 0 within bounds, 1 when something is over (``strict``: or warned), 3 when it cannot be told.
+    """Return 0 within bounds, 1 when something is over (``strict``: or warned), 3 when a verdict is unknown.
 
     >>> exit_code([Check("x", None, None, "warning")], strict=False)
     0

@@ -1,11 +1,11 @@
-"""What work will cost: by the price of a model, or by what stages cost in earlier jobs. Pure arithmetic.
+"""Estimates the cost of work: from a model's price, or from what stages cost in earlier jobs. Pure.
 
-Quantiles of earlier jobs are the nearest rank, a cost that one of them really had: R. J. Hyndman and
+Quantiles of earlier jobs are nearest ranks, so each is a cost that one of them really had: R. J. Hyndman and
 Y. Fan, Sample Quantiles in Statistical Packages, The American Statistician 50 (1996), definition 1.
 
 >>> usage = Usage(audio_seconds=600)
 >>> history = [StageHistory("06_asr", Quantiles((Nanos(6_000_000),)), None, 0)]
->>> [(found.stage, found.median) for found in estimate_stages(history, usage)]
+>>> [(estimate.stage, estimate.median) for estimate in estimate_stages(history, usage)]
 [('06_asr', 60000000)]
 """
 
@@ -26,7 +26,7 @@ CHARACTERS_A_TOKEN: Final = 4
 Source: https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them"""
 
 INPUT_SHARE: Final = 4
-"""Where only input is known, output is taken for a quarter of it: the 80/20 split of ``tokens_total``."""
+"""Where only input is known, output is taken as a quarter of it: the 80/20 split of ``tokens_total``."""
 
 WHOLE: Final = "whole job"
 
@@ -47,7 +47,7 @@ def tokens_of(characters: int) -> int:
 
 
 class ModelCost(NamedTuple):
-    """What the work costs on one model; ``cost`` is ``None`` without a price, and ``why`` says the reason."""
+    """What the work costs on one model; ``cost`` is ``None`` without a price, and ``why`` is the reason."""
 
     name: str
     cost: Nanos | None
@@ -64,36 +64,38 @@ class PlannedCalls(NamedTuple):
     tier: str | None = None
 
 
-def cost_on(model: tuple[str, str], asked: PlannedCalls, prices: Catalogue) -> ModelCost:
+def cost_on(model: tuple[str, str], planned: PlannedCalls, prices: Catalogue) -> ModelCost:
     """Return what the work costs on a model, given as service and name.
 
-    A model that is not free and bills nothing of what is known, such as tokens where only minutes
-    are given, has no estimate: it would read as nothing.
+    A model that is not free and bills none of the known units, such as tokens where only minutes
+    are given, has no estimate: its cost would read as zero.
     """
-    quote = prices.quote(*model, asked.at, asked.tier)
-    found = prices.charge(*model, asked.usage, asked.at, asked.tier)
-    if isinstance(found, Unpriced) or isinstance(quote, Unpriced):
-        reason = next(each.reason for each in (found, quote) if isinstance(each, Unpriced))
+    quote = prices.quote(*model, planned.at, planned.tier)
+    charge = prices.charge(*model, planned.usage, planned.at, planned.tier)
+    if isinstance(charge, Unpriced) or isinstance(quote, Unpriced):
+        reason = next(fault.reason for fault in (charge, quote) if isinstance(fault, Unpriced))
         return ModelCost("/".join(filter(None, model)), None, reason)
-    by = found.priced_by
-    if not found.parts and not quote.price.free:
-        return ModelCost(by.model, None, "it bills other units than those that are known; give them as well")
-    if found.missing:
-        return ModelCost(by.model, None, f"it has no price for {', '.join(found.missing)}")
-    return ModelCost(by.model, Nanos(found.total * asked.calls), unverified=by.unverified)
+    priced_by = charge.priced_by
+    if not charge.parts and not quote.price.free:
+        return ModelCost(
+            priced_by.model, None, "it bills other units than those that are known; give them as well"
+        )
+    if charge.missing:
+        return ModelCost(priced_by.model, None, f"it has no price for {', '.join(charge.missing)}")
+    return ModelCost(priced_by.model, Nanos(charge.total * planned.calls), unverified=priced_by.unverified)
 
 
-def compare(models: Iterable[tuple[str, str]], asked: PlannedCalls, prices: Catalogue) -> list[ModelCost]:
+def compare(models: Iterable[tuple[str, str]], planned: PlannedCalls, prices: Catalogue) -> list[ModelCost]:
     """Return what the work costs on each of several models, the cheapest first, unpriced ones last."""
-    found = {cost.name: cost for model in models for cost in (cost_on(model, asked, prices),)}
-    return sorted(found.values(), key=lambda one: (one.cost is None, one.cost or 0, one.name))
+    costs = {cost.name: cost for model in models for cost in (cost_on(model, planned, prices),)}
+    return sorted(costs.values(), key=lambda cost: (cost.cost is None, cost.cost or 0, cost.name))
 
 
 # --- by history
 
 
 class Quantiles(NamedTuple):
-    """What one unit cost in each earlier job, in nano-dollars, lowest first."""
+    """The cost of one unit in each earlier job, in nano-dollars, lowest first."""
 
     samples: tuple[Nanos, ...]
 
@@ -120,10 +122,7 @@ class StageHistory(NamedTuple):
 
 
 class StageEstimate(NamedTuple):
-    """What a stage will cost: in the middle, what nine of ten jobs stayed below, and what all of them did.
-
-    In nano-dollars.
-    """
+    """What a stage will cost, in nano-dollars: the median, 90th percentile and maximum of earlier jobs."""
 
     stage: str
     median: Nanos
@@ -139,8 +138,8 @@ def stage_histories(groups: Iterable[Group]) -> list[StageHistory]:
     for group in groups:
         jobs.setdefault(group.key[0], {})[str(group.key[1] or UNNAMED)] = group.totals
     stages = sorted({stage for sums in jobs.values() for stage in sums})
-    found = [_history(stage, list(_of_stage(jobs.values(), stage))) for stage in stages]
-    return [*found, _history(WHOLE, list(map(_whole, jobs.values())))] if found else []
+    histories = [_history(stage, list(_stage_samples(jobs.values(), stage))) for stage in stages]
+    return [*histories, _history(WHOLE, list(map(_job_sample, jobs.values())))] if histories else []
 
 
 class _StageSample(NamedTuple):
@@ -152,27 +151,27 @@ class _StageSample(NamedTuple):
     unpriced: int
 
 
-def _of_stage(jobs: Iterable[dict[str, Totals]], stage: str) -> Iterator[_StageSample]:
+def _stage_samples(jobs: Iterable[dict[str, Totals]], stage: str) -> Iterator[_StageSample]:
     for sums in jobs:
         if totals := sums.get(stage):
             yield _StageSample(totals.cost, _audio(sums), totals.tokens_input, totals.unpriced_calls)
 
 
-def _whole(sums: dict[str, Totals]) -> _StageSample:
+def _job_sample(sums: dict[str, Totals]) -> _StageSample:
     cost = Nanos(sum(totals.cost for totals in sums.values()))
     unpriced = sum(totals.unpriced_calls for totals in sums.values())
     return _StageSample(cost, _audio(sums), max(totals.tokens_input for totals in sums.values()), unpriced)
 
 
 def _audio(sums: dict[str, Totals]) -> int:
-    """Return how much audio a job has: that of the stage that heard most, since others hear the same."""
+    """Return how much audio a job has: the most of any stage, since stages process the same audio."""
     return max(totals.audio_microseconds for totals in sums.values())
 
 
 def _history(stage: str, samples: Sequence[_StageSample]) -> StageHistory:
     priced = [sample for sample in samples if not sample.unpriced]
-    minutes = [divide(s.cost * _MINUTE, s.audio) for s in priced if s.audio > 0]
-    thousands = [divide(s.cost * _THOUSAND, s.tokens) for s in priced if s.tokens > 0]
+    minutes = [divide(sample.cost * _MINUTE, sample.audio) for sample in priced if sample.audio > 0]
+    thousands = [divide(sample.cost * _THOUSAND, sample.tokens) for sample in priced if sample.tokens > 0]
     return StageHistory(stage, _quantiles(minutes), _quantiles(thousands), len(samples) - len(priced))
 
 
@@ -181,8 +180,8 @@ def _quantiles(samples: Sequence[int]) -> Quantiles | None:
 
 
 def estimate_stages(histories: Iterable[StageHistory], usage: Usage) -> list[StageEstimate]:
-    """Return what each stage will cost for this much audio, or where there is none for these input tokens."""
-    found = []
+    """Return what each stage will cost for this much audio, or without audio for these input tokens."""
+    estimates = []
     for history in histories:
         if usage.audio_seconds and history.per_minute:
             parts = history.per_minute, usage.audio_microseconds, _MINUTE, "audio minute"
@@ -191,6 +190,6 @@ def estimate_stages(histories: Iterable[StageHistory], usage: Usage) -> list[Sta
         else:
             continue
         rates, amount, unit, per = parts
-        median, ninety, highest = (Nanos(divide(rates.at(n) * amount, unit)) for n in (50, 90, 100))
-        found.append(StageEstimate(history.stage, median, ninety, len(rates.samples), per, highest))
-    return found
+        median, ninety, highest = (Nanos(divide(rates.at(rank) * amount, unit)) for rank in (50, 90, 100))
+        estimates.append(StageEstimate(history.stage, median, ninety, len(rates.samples), per, highest))
+    return estimates

@@ -1,22 +1,22 @@
-"""Why two stretches of time, or two jobs, cost differently: the difference split exactly.
+"""Explains why two periods, or two jobs, cost differently: the difference is split exactly.
 
-One thing after the other is changed from the first side to the second, and what each change does to
+One factor after the other is changed from the first side to the second, and the effect of each change on
 the cost is its part (chain substitution). Each scenario is rounded once, and a part is the difference
 of two neighbouring scenarios, so the parts add up to the whole difference to the nano-dollar.
 
 Within each stage, in this order:
 
-- *retries*: calls of a second or later attempt, taken out first on both sides;
-- *credits*: refunds and credits of no one call, or of calls of another time, taken out as well;
+- *retries*: calls of a second or later attempt, removed first on both sides;
+- *credits*: refunds and credits without a call, or of calls of another time, removed as well;
 - *volume*: as many calls as on the second side, all else as on the first (a new stage is all volume);
 - *models*: divided among models as on the second side, at the first side's cost per call;
 - *tiers*: divided among service tiers (standard, batch ...) as on the second side;
 - *caching*: as much of the input read from or written to caches as on the second side;
 - *size*: as many tokens or minutes per call as on the second side, at the first side's rates;
-- *prices*: the second side's rates: what is left.
+- *prices*: the second side's rates: the rest.
 
-A model or tier that the first side did not use has no cost per call there; it is taken at the second
-side's. The order matters to what each part is (not to their sum), as in any such split; see
+A model or tier that the first side did not use has no cost per call there; the second side's is used.
+The order affects each part (but not their sum), as in any such split; see
 https://en.wikipedia.org/wiki/Price%E2%80%93volume%E2%80%93mix_analysis
 """
 
@@ -36,14 +36,14 @@ from .sums import UNNAMED
 
 PARTS: Final = ("retries", "credits", "volume", "models", "tiers", "caching", "size", "prices")
 _SPLIT: Final = PARTS[2:]
-"""The reasons that scenarios tell apart."""
+"""The reasons that are separated by scenarios."""
 
 _CACHE_PARTS: Final = frozenset({"cached", "cache_write", "cache_write_1h", "audio_cached"})
 _INPUT_PARTS: Final = frozenset({"input", "audio_input", "image_input"})
 
 
 class Effect(NamedTuple):
-    """One reason and what it did, in nano-dollars, in one stage."""
+    """The effect of one reason in one stage, in nano-dollars."""
 
     stage: str
     reason: str
@@ -51,9 +51,9 @@ class Effect(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """Both sides and what lies between them; ``parts`` sum to ``after - before`` exactly.
+    """The costs of both sides and the parts of their difference, which sum to ``after - before`` exactly.
 
-    ``unpriced`` and ``partial`` are calls of both sides; ``calls`` are those of each.
+    ``unpriced`` and ``partial`` count calls of both sides; ``calls`` those of each side.
     """
 
     before: Nanos
@@ -87,7 +87,7 @@ class _SlotSums:
 
     @property
     def cost_other(self) -> int:
-        """What no token pays for: minutes, images, requests ..., or parts whose tokens are not known."""
+        """The cost of units other than tokens (minutes, images, ...) or of parts without known tokens."""
         by_token = self.cost_input if self.input > self.cached else 0
         by_token += self.cost_cached if self.cached > 0 else 0
         return self.cost - by_token - (self.cost_output if self.output > 0 else 0)
@@ -119,14 +119,14 @@ class _SlotSums:
 
 @dataclass(slots=True)
 class ComparedSide:
-    """What is known of one of two sides that are compared, as its entries pass by."""
+    """The sums of one of two compared sides, added up entry by entry."""
 
     cells: dict[str, dict[tuple[str, str], _SlotSums]] = field(default_factory=dict)
     """Sums of first attempts by stage, then by model and tier."""
     retries: dict[str, int] = field(default_factory=dict)
-    """What later attempts cost, by stage."""
+    """The cost of later attempts, by stage."""
     credits: dict[str, int] = field(default_factory=dict)
-    """What is of no one call, by stage."""
+    """The sum of refunds and credits without a call, by stage."""
     calls: int = 0
     unpriced: int = 0
     partial: int = 0
@@ -134,12 +134,12 @@ class ComparedSide:
 
     @property
     def cost(self) -> int:
-        """What all of it cost, in nano-dollars."""
+        """The cost of this side, in nano-dollars."""
         first = sum(cell.cost for cells in self.cells.values() for cell in cells.values())
         return first + sum(self.retries.values()) + sum(self.credits.values())
 
-    def passing(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Pass entries on, each counted on this side before."""
+    def counting(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield entries unchanged, each after it was counted on this side."""
         for entry in entries:
             self.add(entry)
             yield entry
@@ -165,12 +165,12 @@ class ComparedSide:
             cell = self._by_names.get(names) or self._cell(names)
             cell.add(SIGNS[entry.kind], entry.usage, charge)
 
-    def parted(self, stage: str) -> tuple[int, _Cells]:
-        """Return the credits of a stage, those for calls of another time too, and the sums of its calls."""
+    def credits_and_calls(self, stage: str) -> tuple[int, _Cells]:
+        """Return the credits of a stage, also those for calls of another time, and the sums of its calls."""
         cells = self.cells.get(stage, {})
-        loose = {key: cell for key, cell in cells.items() if cell.calls <= 0 and cell.cost < 0}
-        credited = self.credits.get(stage, 0) + sum(cell.cost for cell in loose.values())
-        return credited, {key: cell for key, cell in cells.items() if key not in loose}
+        refunds = {key: cell for key, cell in cells.items() if cell.calls <= 0 and cell.cost < 0}
+        credited = self.credits.get(stage, 0) + sum(cell.cost for cell in refunds.values())
+        return credited, {key: cell for key, cell in cells.items() if key not in refunds}
 
     @staticmethod
     def _add_to(by_stage: dict[str, int], entry: Entry) -> None:
@@ -201,8 +201,8 @@ def explain(before: Iterable[Entry], after: Iterable[Entry]) -> Explanation:
 def difference(first: ComparedSide, second: ComparedSide) -> Explanation:
     """Return why the second side cost more or less than the first."""
     sides = (first, second)
-    stages = dict.fromkeys(name for s in sides for name in (*s.cells, *s.retries, *s.credits))
-    parts = [part for stage in stages for part in _stage(stage, first, second) if part.amount]
+    stages = dict.fromkeys(name for side in sides for name in (*side.cells, *side.retries, *side.credits))
+    parts = [part for stage in stages for part in _stage_effects(stage, first, second) if part.amount]
     ordered = sorted(parts, key=lambda part: (-abs(part.amount), part.stage, part.reason))
     return Explanation(
         Nanos(first.cost),
@@ -214,9 +214,9 @@ def difference(first: ComparedSide, second: ComparedSide) -> Explanation:
     )
 
 
-def _stage(stage: str, first: ComparedSide, second: ComparedSide) -> Iterable[Effect]:
+def _stage_effects(stage: str, first: ComparedSide, second: ComparedSide) -> Iterable[Effect]:
     yield Effect(stage, "retries", Nanos(second.retries.get(stage, 0) - first.retries.get(stage, 0)))
-    (credits_before, old), (credits_after, new) = (side.parted(stage) for side in (first, second))
+    (credits_before, old), (credits_after, new) = (side.credits_and_calls(stage) for side in (first, second))
     yield Effect(stage, "credits", Nanos(credits_after - credits_before))
     scenarios = [_total(old), *(round_half_even(scenario(old, new)) for scenario in _SCENARIOS), _total(new)]
     for reason, (start, end) in zip(_SPLIT, pairwise(scenarios), strict=True):
@@ -238,15 +238,18 @@ def _merged(cells: Iterable[_SlotSums]) -> _SlotSums:
 
 
 def _volume(old: _Cells, new: _Cells) -> Fraction:
-    """As many calls as on the second side, at the first side's average."""
-    was, now = _merged(old.values()), _merged(new.values())
-    return now.calls * was.per_call if was.calls > 0 else Fraction(now.cost)
+    """Return the cost of as many calls as on the second side, at the first side's average."""
+    before, after = _merged(old.values()), _merged(new.values())
+    return after.calls * before.per_call if before.calls > 0 else Fraction(after.cost)
 
 
 def _models(old: _Cells, new: _Cells) -> Fraction:
-    """Divided among models as on the second side."""
-    was, now = _by_model(old), _by_model(new)
-    return sum((cell.calls * _known(was.get(m), cell).per_call for m, cell in now.items()), Fraction(0))
+    """Return the cost with calls divided among models as on the second side."""
+    before, after = _by_model(old), _by_model(new)
+    return sum(
+        (cell.calls * _before_or_after(before.get(model), cell).per_call for model, cell in after.items()),
+        Fraction(0),
+    )
 
 
 def _by_model(cells: _Cells) -> dict[str, _SlotSums]:
@@ -255,48 +258,56 @@ def _by_model(cells: _Cells) -> dict[str, _SlotSums]:
 
 
 def _tiers(old: _Cells, new: _Cells) -> Fraction:
-    """Divided among tiers as on the second side."""
-    return sum((cell.calls * _known(old.get(key), cell).per_call for key, cell in new.items()), Fraction(0))
+    """Return the cost with calls divided among tiers as on the second side."""
+    return sum(
+        (cell.calls * _before_or_after(old.get(key), cell).per_call for key, cell in new.items()), Fraction(0)
+    )
 
 
 def _caching(old: _Cells, new: _Cells) -> Fraction:
-    """As much of the input cached as on the second side, at the first side's rates and sizes."""
-    return sum((_with_caching(_known(old.get(key), cell), cell) for key, cell in new.items()), Fraction(0))
+    """Return the cost with as much of the input cached as on the second side, at the first side's rates."""
+    return sum(
+        (_with_caching(_before_or_after(old.get(key), cell), cell) for key, cell in new.items()), Fraction(0)
+    )
 
 
-def _with_caching(was: _SlotSums, now: _SlotSums) -> Fraction:
-    rates = _Rates.of(was, now)
-    share = _ratio(now.cached, now.input)
-    tokens = _ratio(was.input * now.calls, was.calls)
-    output = was.cost_output if was.output > 0 else 0
-    others = _ratio((output + was.cost_other) * now.calls, was.calls)
+def _with_caching(before: _SlotSums, after: _SlotSums) -> Fraction:
+    rates = _Rates.per_token(before, after)
+    share = _ratio(after.cached, after.input)
+    tokens = _ratio(before.input * after.calls, before.calls)
+    output = before.cost_output if before.output > 0 else 0
+    others = _ratio((output + before.cost_other) * after.calls, before.calls)
     return tokens * ((1 - share) * rates.input + share * rates.cached) + others
 
 
 def _size(old: _Cells, new: _Cells) -> Fraction:
-    """The second side's quantities at the first side's rates."""
-    return sum((_with_size(_known(old.get(key), cell), cell) for key, cell in new.items()), Fraction(0))
+    """Return the cost of the second side's quantities at the first side's rates."""
+    return sum(
+        (_with_size(_before_or_after(old.get(key), cell), cell) for key, cell in new.items()), Fraction(0)
+    )
 
 
-def _with_size(was: _SlotSums, now: _SlotSums) -> Fraction:
-    rates = _Rates.of(was, now)
-    tokens = (now.input - now.cached) * rates.input + now.cached * rates.cached + now.output * rates.output
-    if was.seconds > 0:
-        return tokens + _ratio(was.cost_other * now.seconds, was.seconds)
-    return tokens + _ratio(was.cost_other * now.calls, was.calls)
+def _with_size(before: _SlotSums, after: _SlotSums) -> Fraction:
+    rates = _Rates.per_token(before, after)
+    tokens = (
+        (after.input - after.cached) * rates.input + after.cached * rates.cached + after.output * rates.output
+    )
+    if before.seconds > 0:
+        return tokens + _ratio(before.cost_other * after.seconds, before.seconds)
+    return tokens + _ratio(before.cost_other * after.calls, before.calls)
 
 
 class _Rates(NamedTuple):
-    """Cost of a token of each kind; from the second side where the first had none of it."""
+    """The cost of a token of each kind; the second side's where the first had no such tokens."""
 
     input: Fraction
     cached: Fraction
     output: Fraction
 
     @classmethod
-    def of(cls, was: _SlotSums, now: _SlotSums) -> _Rates:
+    def per_token(cls, before: _SlotSums, after: _SlotSums) -> _Rates:
         def rate(cost: Callable[[_SlotSums], int], tokens: Callable[[_SlotSums], int]) -> Fraction:
-            side = was if tokens(was) > 0 else now
+            side = before if tokens(before) > 0 else after
             return _ratio(cost(side), tokens(side))
 
         return cls(
@@ -306,9 +317,9 @@ class _Rates(NamedTuple):
         )
 
 
-def _known(was: _SlotSums | None, now: _SlotSums) -> _SlotSums:
-    """Return the first side's cell, or the second's where the first has no calls to learn from."""
-    return was if was is not None and was.calls > 0 else now
+def _before_or_after(before: _SlotSums | None, after: _SlotSums) -> _SlotSums:
+    """Return the first side's sums, or the second's where the first has no such calls."""
+    return before if before is not None and before.calls > 0 else after
 
 
 def _ratio(part: int, whole: int) -> Fraction:

@@ -1,4 +1,4 @@
-"""The receipt of one job: its stages, models, retries, and what is not sure about its cost."""
+"""The receipt of one job: its stages, models, retries, and the doubts about its cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .sums import UNNAMED
 
 @dataclass(slots=True)
 class JobLine:
-    """What one stage, or one model, of a job came to.
+    """The sums of one stage, or one model, of a job.
 
     ``attempts`` is the highest attempt seen; ``models`` are ``service/model`` in order of first use.
     """
@@ -24,7 +24,7 @@ class JobLine:
     models: list[str] = field(default_factory=list)
 
     def add(self, entry: Entry) -> None:
-        """Fold one entry in."""
+        """Add one entry."""
         self.totals.add(entry)
         self.attempts = max(self.attempts, entry.attempt)
         if (model := model_of(entry)) not in self.models:
@@ -37,7 +37,7 @@ class Receipt:
 
     ``unpriced`` counts the calls without a price by ``service/model``; ``corrections`` counts
     adjustments and reversals, which are in the sums. ``first`` and ``last`` are ``None`` where there is no
-    call, or only the sums of them are left.
+    call, or only sums of the calls are available.
     """
 
     job_id: str
@@ -52,7 +52,7 @@ class Receipt:
 
 
 def receipt(job_id: str, entries: Iterable[Entry]) -> Receipt:
-    """Fold a job's entries into its receipt. Stages are in the order in which they first ran.
+    """Return the receipt of a job from its entries. Stages are in the order in which they first ran.
 
     >>> receipt("job-1", []).totals.calls
     0
@@ -64,7 +64,7 @@ def receipt(job_id: str, entries: Iterable[Entry]) -> Receipt:
     unpriced: dict[str, int] = {}
     times: list[datetime] = []
     corrections = 0
-    for entry in sorted(entries, key=lambda e: (e.timestamp, e.id)):
+    for entry in sorted(entries, key=lambda entry: (entry.timestamp, entry.id)):
         whole.add(entry)
         stages.setdefault(entry.stage or UNNAMED, JobLine()).add(entry)
         models.setdefault(model_of(entry), JobLine()).add(entry)
@@ -73,9 +73,8 @@ def receipt(job_id: str, entries: Iterable[Entry]) -> Receipt:
             unpriced[model_of(entry)] = unpriced.get(model_of(entry), 0) + entry.unpriced_delta
         corrections += entry.kind != "usage"
         times.append(entry.timestamp)
-    made = _receipt(job_id, whole.totals, stages, models, unpriced)
     return replace(
-        made,
+        _receipt(job_id, whole.totals, stages, models, unpriced),
         users=tuple(users),
         corrections=corrections,
         first=times[0] if times else None,
@@ -84,7 +83,7 @@ def receipt(job_id: str, entries: Iterable[Entry]) -> Receipt:
 
 
 def receipt_of_sums(job_id: str, groups: Iterable[Group]) -> Receipt:
-    """Return the receipt of a job whose entries cannot all be had, from its sums.
+    """Return the receipt of a job from its sums, where not all of its entries are available.
 
     ``groups`` are its sums by stage, service, model and user. Times, attempts and corrections are not known.
     """
@@ -98,8 +97,8 @@ def receipt_of_sums(job_id: str, groups: Iterable[Group]) -> Receipt:
         line = stages.setdefault(str(stage or UNNAMED), JobLine())
         line.models += [name] if name not in line.models else []
         models.setdefault(name, JobLine(models=[name])).totals.merge(totals)
-        for each in (whole, line):
-            each.totals.merge(totals)
+        whole.totals.merge(totals)
+        line.totals.merge(totals)
         unpriced[name] = unpriced.get(name, 0) + totals.unpriced_calls
         users.setdefault(str(user))
     return replace(_receipt(job_id, whole.totals, stages, models, unpriced), users=tuple(users))

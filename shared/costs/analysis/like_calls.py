@@ -1,11 +1,12 @@
-"""Calls that differ in their counts and their instant alone, priced together.
+"""Prices many calls together that differ only in their counts and their instants.
 
-What a price does with a call has two steps: the call's counts are taken apart into quantities, and each
-quantity is multiplied by its rate and rounded. Many prices take calls apart alike and differ in their
-rates, so the first step is done once for all of those. Where a rate is a whole number of nano-dollars,
+Pricing a call has two steps: its counts are split into quantities, and each quantity is multiplied by its
+rate and rounded. Many prices split calls in the same way and differ only in their rates, so the first step
+is done once for all of those. Where a rate is a whole number of nano-dollars,
 nothing is rounded and one multiplication prices the sum of all calls; else the remainders that occur are
-counted and rounded once each. Both give what call by call would, to the nano-dollar. Calls that a price
-looks at one by one (a long context has rates of its own, a count has no price) are priced one by one.
+counted and rounded once each. Both give the same result as call by call, to the nano-dollar. Where the price
+depends on the single call (a long context has rates of its own, a count has no price), calls are priced one
+by one.
 """
 
 from __future__ import annotations
@@ -27,24 +28,24 @@ from ..pricing.rates import Price, Rate
 from ..units import USAGE_FIELDS
 
 Columns = Mapping[str, Sequence[int]]
-"""The quantities of many calls by part of a charge: each has a place in every column, 0 where it has none."""
+"""The quantities of many calls by part of a charge: one per call in every column, 0 where it has none."""
 
 
 _counts_of: Final = attrgetter(*USAGE_FIELDS)
 
 
 class SteadyPrices(Protocol):
-    """Where it is known how long a price holds."""
+    """Prices with the time in which they hold."""
 
-    def steady(
+    def window(
         self, service: str, model: str, at: datetime, tier: str | None = None, region: str | None = None
     ) -> PriceWindow:
-        """Return the price that holds at an instant, and for how long."""
+        """Return the price that holds at an instant, with the time in which it holds."""
         ...
 
 
 class PricedCall(NamedTuple):
-    """What pricing looks at of a call, and what it cost: many are kept, their entries are not."""
+    """The parts of a call that pricing needs, and its cost: many are kept in memory, unlike their entries."""
 
     at: datetime
     usage: Usage
@@ -53,9 +54,9 @@ class PricedCall(NamedTuple):
 
 @dataclass(slots=True)
 class RepricedTotals:
-    """What calls that have a whole price elsewhere cost, and would cost there, in nano-dollars.
+    """What calls cost, and would cost elsewhere, in nano-dollars: only those with a complete price there.
 
-    ``calls`` is how many they are; ``audio_microseconds`` and ``tokens`` are what they used.
+    ``calls`` is their number; ``audio_microseconds`` and ``tokens`` are their usage.
     """
 
     calls: int = 0
@@ -73,11 +74,11 @@ class LikeCalls:
         self._usages = [call.usage for call in ordered]
         self._times = [call.at for call in ordered]
         self._inputs = [usage.tokens_input for usage in self._usages]
-        self._costs = _running(call.cost for call in ordered)
-        self._audio = _running(usage.audio_microseconds for usage in self._usages)
-        self._tokens = _running(usage.tokens_total for usage in self._usages)
+        self._costs = _running_sums(call.cost for call in ordered)
+        self._audio = _running_sums(usage.audio_microseconds for usage in self._usages)
+        self._tokens = _running_sums(usage.tokens_total for usage in self._usages)
         counts = zip(*map(_counts_of, self._usages), strict=True)
-        self._used = {name for name, each in zip(USAGE_FIELDS, counts, strict=False) if any(each)}
+        self._used = {name for name, column in zip(USAGE_FIELDS, counts, strict=False) if any(column)}
         self._columns: dict[Hashable, Columns | None] = {}
 
     @property
@@ -91,25 +92,25 @@ class LikeCalls:
         """Return what the calls would cost elsewhere, each at the price of its own instant."""
         result, start = RepricedTotals(), 0
         while start < len(self._times):
-            steady = prices.steady(service, model, self._times[start], tier, region)
-            end = max(bisect_left(self._times, steady.until, start), start + 1)
-            if steady.quote is not None:
-                self._add(result, steady.quote.price, start, end)
+            window = prices.window(service, model, self._times[start], tier, region)
+            end = max(bisect_left(self._times, window.until, start), start + 1)
+            if window.quote is not None:
+                self._add(result, window.quote.price, start, end)
             start = end
         return result
 
     def _add(self, result: RepricedTotals, price: Price, start: int, end: int) -> None:
-        """Add calls, ``end`` not among them, at a price; those that it does not cover are left out."""
-        together = self._together(price, start, end)
-        if together is not None:
-            self._count(result, start, end, together)
+        """Add calls ``start`` to before ``end`` at a price; those that it does not cover are left out."""
+        total = self._priced_together(price, start, end)
+        if total is not None:
+            self._count(result, start, end, total)
             return
         if self._none_is_covered(price, start, end):
             return
-        for at in range(start, end):
-            found = arithmetic.amounts(price, self._usages[at])
-            if isinstance(found, arithmetic.Amounts) and not found.missing:
-                self._count(result, at, at + 1, sum(found.parts.values()))
+        for position in range(start, end):
+            priced = arithmetic.amounts(price, self._usages[position])
+            if isinstance(priced, arithmetic.Amounts) and not priced.missing:
+                self._count(result, position, position + 1, sum(priced.parts.values()))
 
     def _count(self, result: RepricedTotals, start: int, end: int, after: int) -> None:
         result.calls += end - start
@@ -118,15 +119,15 @@ class LikeCalls:
         result.audio_microseconds += self._audio[end] - self._audio[start]
         result.tokens += self._tokens[end] - self._tokens[start]
 
-    def _together(self, price: Price, start: int, end: int) -> int | None:
-        """Return what the calls come to at a price; ``None`` where it has to look at each of them."""
+    def _priced_together(self, price: Price, start: int, end: int) -> int | None:
+        """Return what the calls cost at a price; ``None`` where they have to be priced one by one."""
         if price.features:
             return None
         if price.free:
             return 0
         if price.above and max(self._inputs[start:end]) > price.above[0][0]:
             return None
-        columns = self._taken_apart(price)
+        columns = self._quantities(price)
         if columns is None:
             return None
         total = 0
@@ -140,28 +141,30 @@ class LikeCalls:
         return total
 
     def _none_is_covered(self, price: Price, start: int, end: int) -> bool:
-        """Tell whether each of the calls uses a unit without a price, so that none has to be looked at."""
+        """Return whether all of the calls use a unit without a price, so that none has to be priced."""
         if price.above:
             return False
         missing = {
-            p: column for p, column in (self._taken_apart(price) or {}).items() if p not in price.rates
+            part: column
+            for part, column in (self._quantities(price) or {}).items()
+            if part not in price.rates
         }
         return any(all(column[start:end]) for column in missing.values())
 
-    def _taken_apart(self, price: Price) -> Columns | None:
-        """Return the quantities of all calls; ``None`` where a price covers nothing of one of them."""
+    def _quantities(self, price: Price) -> Columns | None:
+        """Return the quantities of all calls; ``None`` where a price does not cover one of them at all."""
         structure = arithmetic.structure(price, self._used)
         if structure not in self._columns:
-            plain = None
+            columns = None
             if self._used <= _PLAIN:
-                plain = _plain_columns(price, self._usages)
+                columns = _plain_columns(price, self._usages)
             elif self._used == _SPEECH:
-                plain = _speech_columns(price, self._usages)
-            self._columns[structure] = _columns(price, self._usages) if plain is None else plain
+                columns = _speech_columns(price, self._usages)
+            self._columns[structure] = _columns(price, self._usages) if columns is None else columns
         return self._columns[structure]
 
 
-def _running(counts: Iterable[int]) -> list[int]:
+def _running_sums(counts: Iterable[int]) -> list[int]:
     return list(accumulate(counts, initial=0))
 
 
@@ -169,9 +172,9 @@ _PLAIN: Final = {"tokens_input", "tokens_output"}
 
 
 def _plain_columns(price: Price, usages: Sequence[Usage]) -> Columns | None:
-    """Return the quantities of calls that used input and output alone; ``None`` for a closer look.
+    """Return the quantities of calls that used only input and output; ``None`` where the price splits those.
 
-    What a price makes of one token of each, it makes of many.
+    A price splits many tokens as it splits one of each.
     """
     parts = arithmetic.quantities(price, Usage(tokens_input=1, tokens_output=1))
     if isinstance(parts, arithmetic.Shortfall) or not {"input", "output"} <= parts.keys() <= _PLAIN_PARTS:
@@ -189,12 +192,12 @@ _SPEECH: Final = {"audio_seconds"}
 
 
 def _speech_columns(price: Price, usages: Sequence[Usage]) -> Columns | None:
-    """Return the quantities of calls that used audio alone; ``None`` for a closer look."""
+    """Return the quantities of calls that used only audio; ``None`` where the price bills more than that."""
     parts = arithmetic.quantities(price, Usage(audio_seconds=1))
     if isinstance(parts, arithmetic.Shortfall) or not _SPEECH <= parts.keys() <= {*_SPEECH, "requests"}:
         return None
     step, lengths = price.steps.get("audio_seconds"), [usage.audio_microseconds for usage in usages]
-    # A call without audio is billed no minimum.
+    # A call without audio is not billed the minimum.
     billed = [step.billed(length, 1) if length else 0 for length in lengths] if step else lengths
     columns = {"audio_seconds": billed}
     return columns | ({"requests": [1] * len(usages)} if "requests" in parts else {})
@@ -202,14 +205,14 @@ def _speech_columns(price: Price, usages: Sequence[Usage]) -> Columns | None:
 
 def _columns(price: Price, usages: Sequence[Usage]) -> Columns | None:
     columns: dict[str, list[int]] = {}
-    for at, usage in enumerate(usages):
-        found = arithmetic.quantities(price, usage)
-        if isinstance(found, arithmetic.Shortfall) or (not found and not usage.is_zero):
+    for position, usage in enumerate(usages):
+        quantities = arithmetic.quantities(price, usage)
+        if isinstance(quantities, arithmetic.Shortfall) or (not quantities and not usage.is_zero):
             return None
-        for part, quantity in found.items():
+        for part, quantity in quantities.items():
             if part not in columns:
                 columns[part] = [0] * len(usages)
-            columns[part][at] = quantity
+            columns[part][position] = quantity
     return columns
 
 
@@ -222,10 +225,12 @@ def rounded_sum(quantities: Sequence[int], rate: Rate) -> int:
     nanos, units = rate
     if units == 1:
         return sum(quantities) * nanos
-    # A multiple of two units comes to an even number of nano-dollars, which rounding leaves as it is.
+    # A multiple of two units costs an even number of nano-dollars, which rounding does not change.
     whole, remainders = 0, Counter[int]()
     for quantity, count in Counter(quantities).items():
         multiple, remainder = divmod(quantity, 2 * units)
         whole += multiple * count
         remainders[remainder] += count
-    return whole * 2 * nanos + sum(divide(r * nanos, units) * count for r, count in remainders.items())
+    return whole * 2 * nanos + sum(
+        divide(remainder * nanos, units) * count for remainder, count in remainders.items()
+    )

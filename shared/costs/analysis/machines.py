@@ -1,4 +1,4 @@
-"""What work on machines of one's own costs, beside what it would have cost in the cloud. Pure."""
+"""The cost of work on the user's own machines, to compare with its cost in the cloud. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ..profile.machines import Machine, machine_of
 from ..rollup import Dimension, Group, Totals
 
 BY: Final[tuple[Dimension, ...]] = ("stage", "service", "model", "tags", "ledger")
-"""The dimensions by which sums are split: on which machine calls ran, and, job by job, whether they said how
-long they took."""
+"""The dimensions of the sums: they show on which machine calls ran and, job by job, whether their duration is
+known."""
 
 Local = Callable[[str, str], bool]
-"""Tells whether the model of a service runs on a machine of one's own."""
+"""Returns whether the model of a service runs on the user's own machine."""
 
 
 class MachineWork(NamedTuple):
     """Calls of one stage and model on one machine.
 
-    ``untimed_calls`` said not how long they took (``gpu_seconds``): their cost is not known. Nor is that of
-    any where the profile does not have the machine, which is not ``priced`` then.
+    ``untimed_calls`` have no duration (``gpu_seconds``): their cost is not known. Where the profile does not
+    have the machine, the work is not ``priced``, and no cost is known.
     """
 
     machine: str
@@ -38,24 +38,24 @@ class MachineWork(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """The duration of the work."""
         return self.microseconds / 1_000_000
 
     @property
     def known_cost(self) -> Nanos | None:
-        """What it cost; ``None`` where no call says how long it took, or the machine has no price."""
+        """The cost; ``None`` where no call has a duration, or the machine has no price."""
         return self.cost if self.priced and self.microseconds else None
 
     @property
     def audio_minutes_per_dollar(self) -> float | None:
-        """How many minutes of audio it did for each dollar that the machine cost."""
+        """The minutes of audio for each dollar that the machine cost; ``None`` without audio or cost."""
         if not self.audio_microseconds or not self.cost:
             return None
         return self.audio_microseconds / 60_000_000 * NANOS_PER_USD / self.cost
 
     @property
     def tokens_per_dollar(self) -> int | None:
-        """How many tokens it did for a dollar; ``None`` where it did minutes of audio."""
+        """The tokens for each dollar that the machine cost; ``None`` where the work was audio."""
         if not self.tokens or self.audio_microseconds or not self.cost:
             return None
         return self.tokens * NANOS_PER_USD // self.cost
@@ -86,14 +86,14 @@ def work_on(
 def _work(
     key: tuple[str, str, str, str], totals: Totals, untimed: int, machine: Machine | None
 ) -> MachineWork:
-    spent, audio = totals.units.get("gpu_seconds", 0), totals.audio_microseconds
-    cost = ZERO if machine is None else machine.cost(spent)
+    microseconds, audio = totals.units.get("gpu_seconds", 0), totals.audio_microseconds
+    cost = ZERO if machine is None else machine.cost(microseconds)
     priced = machine is not None
-    return MachineWork(*key, totals.calls, untimed, spent, audio, totals.tokens_total, cost, priced)
+    return MachineWork(*key, totals.calls, untimed, microseconds, audio, totals.tokens_total, cost, priced)
 
 
 def total_cost(work: Iterable[MachineWork]) -> Nanos:
-    """Return what all of it cost together, in nano-dollars.
+    """Return the cost of all rows together, in nano-dollars.
 
     >>> total_cost([])
     0

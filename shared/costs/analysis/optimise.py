@@ -1,22 +1,22 @@
 """What the same calls would have cost otherwise: each call repriced with its own tokens, on its own day.
 
-Corrections count with the call that they correct. Calls are taken together by what one setting
+Corrections count with the call that they correct. Calls are grouped by what one setting
 decides: the stage, provider and model (a *slot*). For each slot there are *options*: another model of
 the same class, the batch tier, both at once, the standard tier where calls have priority, a call in
-pieces where a long context is dearer by the token, or a local engine. An option's saving is the sum,
+pieces where a token costs more in a long context, or a local engine. An option's saving is the sum,
 over the calls that the option has a price for, of what was charged less what would have been. Options
 of one slot exclude each other and slots share no call, so the best combination is the best option of
 every slot, and savings are never counted twice.
 
-Calls that were made again (a second or later attempt) are counted apart, at what they would still
-cost after the best combination: they are saved by mending their cause, not by a setting.
+Repeated calls (a second or later attempt) are counted separately, at what they would still cost after the
+best combination: they are saved by fixing their cause, not by a setting.
 
 Sources: the same quantities at other prices are compared as in a price index after Laspeyres,
 https://en.wikipedia.org/wiki/List_of_price_index_formulas; what a batch is and what it costs,
 https://platform.openai.com/docs/guides/batch. The largest sum over slots that share nothing is the sum
-of what is largest in each.
+of the largest values of each.
 
-What is not known is whether the result would be as good: no quality is claimed.
+Whether the result would be as good is not known: nothing is said about quality.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ from .outcomes import Waste, WasteFinder, Worth, WorthFinder
 
 @dataclass(slots=True)
 class Proposal:
-    """A change to one slot and what it comes to, in nano-dollars, over the ``calls`` it has a price for.
+    """A change to one slot and its effect, in nano-dollars, over the ``calls`` that it has a price for.
 
-    ``before_retried`` and ``after_retried`` are what second and later attempts of the slot cost and would;
-    ``audio_microseconds`` and ``tokens`` are the audio and the tokens of these calls.
+    ``before_retried`` and ``after_retried`` are what second and later attempts of the slot cost and would
+    cost; ``audio_microseconds`` and ``tokens`` are the audio and the tokens of these calls.
     """
 
     slot: Slot
@@ -68,26 +68,26 @@ class Proposal:
 
     @property
     def audio_minutes_per_dollar(self) -> float | None:
-        """How many minutes of audio a dollar bought before: what a machine of one's own must beat."""
+        """The minutes of audio that a dollar bought before: what the user's own machine must beat."""
         if not self.audio_microseconds or self.before <= 0:
             return None
         return self.audio_microseconds / 60_000_000 * NANOS_PER_USD / self.before
 
     @property
     def tokens_per_dollar(self) -> int | None:
-        """How many tokens a dollar bought before, likewise; ``None`` where minutes of audio were bought."""
+        """The tokens that a dollar bought before; ``None`` where minutes of audio were bought."""
         if not self.tokens or self.audio_microseconds or self.before <= 0:
             return None
         return self.tokens * NANOS_PER_USD // self.before
 
     @property
     def saving(self) -> Nanos:
-        """What the change would have saved; negative where it is dearer."""
+        """What the change would have saved; negative where it costs more."""
         return Nanos(self.before - self.after)
 
     @property
     def lasting(self) -> Nanos:
-        """The saving without that on second and later attempts, which need not recur."""
+        """The saving without that on second and later attempts, which may not recur."""
         return Nanos(self.saving - (self.before_retried - self.after_retried))
 
     @property
@@ -98,9 +98,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """What was found. ``spent`` and ``calls`` are all calls that were looked at; ``unpriced_calls`` and
-    ``partial_calls`` of them, which have no price or not for all of their units, or state a cost and no
-    usage, could not be compared.
+    """The result of repricing. ``spent`` and ``calls`` are those of all examined calls.
+
+    ``unpriced_calls`` have no price, and ``partial_calls`` none for some of their units or a cost without a
+    usage: neither could be compared.
 
     ``options`` holds for every slot the best option of each kind, largest saving first; ``best`` is
     the best combination, one option for each slot that has any; ``best_hosted`` is the best one that
@@ -142,14 +143,14 @@ def find_savings(entries: Iterable[Entry], prices: Prices) -> Savings:
     """Return what other models, the batch tier or local engines would have saved."""
     finder = SavingsFinder(prices)
     finder.add(net_calls(entries))
-    return finder.found()
+    return finder.result()
 
 
 _KindValues = tuple[str | None, str, str, str | None, str | None, bool, bool]
 
 
 class _ChangeKey(NamedTuple):
-    """What decides how a call may be changed."""
+    """The properties of a call that decide how it may be changed."""
 
     stage: str | None
     service: str
@@ -165,22 +166,22 @@ class _ChangeKey(NamedTuple):
         return Slot(self.stage, self.service, self.model)
 
 
-_AT_ONCE: Final = 1_024
+_PRICED_TOGETHER: Final = 1_024
 """How many calls of one kind are kept before they are priced together."""
 
 
 class SavingsFinder:
-    """Reprices calls as they come, job by job: many of one kind together."""
+    """Reprices calls job by job, many of one kind together."""
 
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
         self._options: dict[Slot, list[Proposal]] = {}
-        self._kept: dict[_KindValues, list[PricedCall]] = {}
+        self._pending: dict[_KindValues, list[PricedCall]] = {}
         self._retried: dict[Slot, int] = {}
         self._spent = self._calls = self._unpriced = self._partial = 0
 
     def add(self, job: Iterable[NetCall]) -> None:
-        """Look at the calls of one job."""
+        """Add the calls of one job."""
         for call in job:
             self._calls += call.entry.sign
             self._spent += call.cost or 0
@@ -193,38 +194,38 @@ class SavingsFinder:
 
     def _keep(self, entry: Entry, cost: Nanos) -> None:
         kind = _kind_of(entry)
-        kept = self._kept.get(kind)
-        if kept is None:
-            kept = self._kept[kind] = []
+        pending = self._pending.get(kind)
+        if pending is None:
+            pending = self._pending[kind] = []
             self._consider(slot_of(entry), entry)
-        kept.append(PricedCall(entry.timestamp, entry.usage, cost))
-        if len(kept) == _AT_ONCE:
-            self._reprice(_ChangeKey(*kind), self._kept.pop(kind))
+        pending.append(PricedCall(entry.timestamp, entry.usage, cost))
+        if len(pending) == _PRICED_TOGETHER:
+            self._reprice(_ChangeKey(*kind), self._pending.pop(kind))
 
     def _consider(self, slot: Slot, first: Entry) -> None:
         if slot not in self._options:
             self._options[slot] = [Proposal(slot, change) for change in changes(first, self._prices)]
 
     def _reprice(self, kind: _ChangeKey, calls: Sequence[PricedCall]) -> None:
-        alike, slot = LikeCalls(calls), kind.slot
+        like_calls, slot = LikeCalls(calls), kind.slot
         if kind.is_retry:
-            self._retried[slot] = self._retried.get(slot, 0) + alike.cost
+            self._retried[slot] = self._retried.get(slot, 0) + like_calls.cost
         for option in self._options[slot]:
-            repriced = self._changed(option.change, kind, alike, calls)
+            repriced = self._reprice_with(option.change, kind, like_calls, calls)
             option.calls += repriced.calls
             option.before = Nanos(option.before + repriced.before)
             option.after = Nanos(option.after + repriced.after)
             option.audio_microseconds += repriced.audio_microseconds
             option.tokens += repriced.tokens
             if kind.is_retry:
-                untouched = alike.cost - repriced.before
-                option.before_retried = Nanos(option.before_retried + alike.cost)
+                untouched = like_calls.cost - repriced.before
+                option.before_retried = Nanos(option.before_retried + like_calls.cost)
                 option.after_retried = Nanos(option.after_retried + repriced.after + untouched)
 
-    def _changed(
-        self, change: ModelChange, kind: _ChangeKey, alike: LikeCalls, calls: Iterable[PricedCall]
+    def _reprice_with(
+        self, change: ModelChange, kind: _ChangeKey, like_calls: LikeCalls, calls: Iterable[PricedCall]
     ) -> RepricedTotals:
-        """Return what calls of one kind would cost with a change; those it does not touch are left out."""
+        """Return what calls of one kind would cost with a change, without those that it does not affect."""
         if change.kind == "split":
             return _split(kind, calls, self._prices)
         if (change.kind == STANDARD and kind.tier not in PRIORITY) or (
@@ -233,13 +234,13 @@ class SavingsFinder:
             return RepricedTotals()
         tier = kind.tier if change.tier is None or kind.is_interactive else change.tier
         region = kind.region if change.service == kind.service else None
-        return alike.repriced(self._prices, change.service, change.model, tier, region)
+        return like_calls.repriced(self._prices, change.service, change.model, tier, region)
 
-    def found(self) -> Savings:
-        """Return what was found so far."""
-        for kind, calls in self._kept.items():
+    def result(self) -> Savings:
+        """Return the savings in all calls that were added."""
+        for kind, calls in self._pending.items():
             self._reprice(_ChangeKey(*kind), calls)
-        self._kept.clear()
+        self._pending.clear()
         by_slot = [_best_by_kind(options) for options in self._options.values()]
         hosted = [[option for option in options if option.change.kind != "local"] for options in by_slot]
         best_hosted = _best(hosted)
@@ -247,7 +248,9 @@ class SavingsFinder:
             spent=Nanos(self._spent),
             calls=self._calls,
             unpriced_calls=self._unpriced,
-            options=tuple(sorted((o for options in by_slot for o in options), key=_rank, reverse=True)),
+            options=tuple(
+                sorted((option for options in by_slot for option in options), key=_rank, reverse=True)
+            ),
             best=_best(by_slot),
             best_hosted=best_hosted,
             retried=Nanos(sum(self._retried.values())),
@@ -257,7 +260,7 @@ class SavingsFinder:
 
 
 def _kind_of(entry: Entry) -> _KindValues:
-    """Return the values of a :class:`_ChangeKey`, which takes longer to make than a call to look at."""
+    """Return the values of a :class:`_ChangeKey`, which itself would take too long to make for every call."""
     return (
         entry.stage,
         entry.service,
@@ -270,14 +273,14 @@ def _kind_of(entry: Entry) -> _KindValues:
 
 
 def _split(kind: _ChangeKey, calls: Iterable[PricedCall], prices: Prices) -> RepricedTotals:
-    """Return what calls cost in pieces, where that is less; the others are left out."""
+    """Return what calls cost in pieces, where that is less; other calls are left out."""
     result = RepricedTotals()
     for at, usage, cost in calls:
-        other = in_pieces(usage, partial(_charged, kind, prices, at))
-        if other is not None:
+        cheaper = in_pieces(usage, partial(_charged, kind, prices, at))
+        if cheaper is not None:
             result.calls += 1
             result.before += cost
-            result.after += other
+            result.after += cheaper
             result.tokens += usage.tokens_total
     return result
 
@@ -313,7 +316,7 @@ def _best_by_kind(options: Iterable[Proposal]) -> list[Proposal]:
 
 @dataclass(frozen=True, slots=True)
 class Improvements:
-    """Settings to change, what could be cached, what was paid in vain, and what results cost."""
+    """Settings to change, what could be cached, failed or repeated work, and what results cost."""
 
     savings: Savings
     cacheable: tuple[Cacheable, ...] = ()
@@ -322,7 +325,7 @@ class Improvements:
 
 
 def find_improvements(entries: Iterable[Entry], prices: Prices) -> Improvements:
-    """Return what could be better. ``entries`` come job by job and are read once.
+    """Return all improvements. ``entries`` come job by job and are read once.
 
     >>> from shared.costs.pricing.catalogue import Catalogue
     >>> find_improvements([], Catalogue.load()).savings.calls
@@ -333,4 +336,6 @@ def find_improvements(entries: Iterable[Entry], prices: Prices) -> Improvements:
     for job in net_jobs(entries):
         for finder in finders:
             finder.add(job)
-    return Improvements(savings.found(), tuple(caching.found()), tuple(waste.found()), tuple(worths.found()))
+    return Improvements(
+        savings.result(), tuple(caching.result()), tuple(waste.result()), tuple(worths.result())
+    )

@@ -1,9 +1,9 @@
-"""What could be done instead: the changes to consider for the calls that one setting decides, and their cost.
+"""The changes to consider for the calls that one setting decides, and their cost.
 
 A local engine is proposed where this kind of work has well-known ones: speech recognition,
-translation, summaries. Its price is the catalogue's explicit zero; power and time are not in it.
+translation, summaries. Its price is the catalogue's explicit zero, without power and time.
 
-Calls that somebody waits for are never proposed for batches: those with the tag ``interactive``, or
+Interactive calls are never proposed for batches: those with the tag ``interactive``, or
 with ``interactive: true`` in their metadata.
 """
 
@@ -24,10 +24,10 @@ BATCH: Final = "batch"
 STANDARD: Final = "standard"
 INTERACTIVE: Final = "interactive"
 PRIORITY: Final = frozenset({"priority", "fast"})
-"""Service tiers that cost more than the standard one, for quicker answers."""
+"""Service tiers that cost more than the standard one, for quicker responses."""
 
 PIECES: Final = (1, 2, 4, 8)
-"""Into how many equal pieces a call may be split; as a whole first."""
+"""The numbers of equal pieces that a call may be split into; unsplit first."""
 
 
 class Alternative(Protocol):
@@ -45,7 +45,7 @@ class Alternative(Protocol):
 
 
 class Prices(SteadyPrices, Protocol):
-    """What is asked of the price catalogue."""
+    """The part of the price catalogue that analyses use."""
 
     def charge(
         self,
@@ -78,7 +78,7 @@ class Slot(NamedTuple):
 
 
 class ModelChange(NamedTuple):
-    """What to do instead. ``tier`` is ``None`` where each call keeps its own."""
+    """A change to a slot. ``tier`` is ``None`` where each call keeps its own."""
 
     kind: OptionKind
     service: str
@@ -97,26 +97,26 @@ class ModelChange(NamedTuple):
 
 
 def in_pieces(usage: Usage, charged: Callable[[Usage], Charge | Unpriced]) -> int | None:
-    """Return what a call of text costs in the number of equal pieces that is cheapest, if that is not one.
+    """Return the cost of a text call in the cheapest number of equal pieces; ``None`` where that is one.
 
-    ``charged`` prices a piece of it.
+    ``charged`` prices a piece.
 
-    A price that does not depend on the length of the input makes pieces as dear as the whole, so
-    this only saves where a longer context is dearer by the token.
+    Where the price does not depend on the length of the input, pieces cost as much as the whole, so
+    this only saves where a token costs more in a longer context.
     """
     if usage.tokens_input < _LONG or not is_text(usage):
         return None
-    costs = [_as_pieces(usage, pieces, charged) for pieces in PIECES]
+    costs = [_cost_in_pieces(usage, pieces, charged) for pieces in PIECES]
     known = [cost for cost in costs if cost is not None]
     return min(known) if len(known) == len(costs) and min(known) < known[0] else None
 
 
 def is_interactive(entry: Entry) -> bool:
-    """Return whether somebody waits for the answer of a call."""
+    """Return whether somebody waits for the response of a call."""
     return INTERACTIVE in entry.tags or entry.metadata.get(INTERACTIVE) is True
 
 
-def _as_pieces(usage: Usage, pieces: int, charged: Callable[[Usage], Charge | Unpriced]) -> int | None:
+def _cost_in_pieces(usage: Usage, pieces: int, charged: Callable[[Usage], Charge | Unpriced]) -> int | None:
     part = Usage(
         tokens_input=-(-usage.tokens_input // pieces),
         tokens_output=-(-usage.tokens_output // pieces),
@@ -132,36 +132,36 @@ def slot_of(entry: Entry) -> Slot:
 
 
 def changes(entry: Entry, prices: Prices) -> list[ModelChange]:
-    """Return what could be done instead, in the slot whose first call is ``entry``."""
+    """Return the changes to consider for the slot whose first call is ``entry``."""
     service, model = entry.service, entry.model
-    found = [ModelChange("batch", service, model, BATCH), ModelChange("standard", service, model, STANDARD)]
+    options = [ModelChange("batch", service, model, BATCH), ModelChange("standard", service, model, STANDARD)]
     if is_text(entry.usage):
-        found.append(ModelChange("split", service, model))
+        options.append(ModelChange("split", service, model))
     for other in prices.alternatives(entry.service, entry.model, entry.timestamp):
-        found.append(ModelChange("model", other.service, other.model))
-        found.append(ModelChange("model and batch", other.service, other.model, BATCH))
+        options.append(ModelChange("model", other.service, other.model))
+        options.append(ModelChange("model and batch", other.service, other.model, BATCH))
     engine = _local_engine(entry)
-    return [*found, ModelChange("local", *engine)] if engine else found
+    return [*options, ModelChange("local", *engine)] if engine else options
 
 
 _LONG: Final = 100_000
-"""Input tokens from which on some models' prices by the token rise (128,000 and 200,000 today)."""
+"""Below this many input tokens, no model's price per token depends on them (128,000 and 200,000 today)."""
 
 
 def is_text(usage: Usage) -> bool:
-    """Return whether a call used nothing but text tokens, which can be divided."""
-    return not any(_besides_text(usage))
+    """Return whether a call used only text tokens, which can be divided."""
+    return not any(_other_counts(usage))
 
 
 _TEXT: Final = frozenset({"tokens_input", "tokens_output", "tokens_cached", "tokens_reasoning"})
-_besides_text: Final = attrgetter(*(name for name in USAGE_FIELDS if name not in _TEXT))
+_other_counts: Final = attrgetter(*(name for name in USAGE_FIELDS if name not in _TEXT))
 
 
 _LOCAL_WORK: Final = (
     ("transl", ("nllb-local", "nllb-200")),
     ("summar", ("sumy", "extractive")),
 )
-"""Well-known local engines by the word that names the work in a stage or an operation."""
+"""Well-known local engines, by the word for their work in the name of a stage or an operation."""
 
 
 def _local_engine(entry: Entry) -> tuple[str, str] | None:

@@ -1,9 +1,9 @@
-"""What plans come to in a month: their price, and their calls beyond what is free. Pure.
+"""What plans cost in a month: their price, and their calls beyond the free units. Pure.
 
-Calls draw free units down in the order in which they were made; what was taken back draws nothing. A call
-that is free in part costs its share of what those units cost, rounded half to even; what it costs for other
-units, such as searches beside tokens, is paid for. Where it is not billed by those units, its share is of all
-that it costs.
+Calls use up free units in the order in which they were made; reversed calls use none. A call
+that is partly free costs the paid share of what those units cost, rounded half to even; its cost for other
+units, such as searches beside tokens, is paid in full. Where it is not billed by those units, the share is of
+its whole cost.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from ..rollup import BUCKET_SECONDS, Dimension, Group, Totals
 from ..units import FRACTIONAL_FIELDS
 
 Part = tuple[datetime, datetime]
-"""A stretch of time, from its start to before its end."""
+"""A part of a month, from its start to before its end."""
 
 
 class PlanMonth(NamedTuple):
-    """A plan's month. ``listed`` is what its calls cost at list price, ``beyond`` what they cost once free
-    units are used up, before the ``discount`` for volume; in nano-dollars.
+    """A plan's month. ``listed`` is the cost of its calls at list price, in nano-dollars.
+
+    ``beyond`` is their cost beyond the free units, before the ``discount`` for volume.
     """
 
     name: str
@@ -45,16 +46,16 @@ class PlanMonth(NamedTuple):
 
     @property
     def due(self) -> Nanos:
-        """What the month costs: the plan's price, and what its calls cost beyond what is free."""
+        """What the month costs: the plan's price, and the cost of its calls beyond the free units."""
         return Nanos(self.plan.price + self.beyond - self.discount)
 
     @property
     def off(self) -> Nanos:
-        """What free units and discounts take off the list price of its calls."""
+        """By how much free units and discounts reduce the list price of its calls."""
         return Nanos(0 if self.plan.is_flat else self.listed - self.beyond + self.discount)
 
     def level(self, warn_percent: float) -> Literal["ok", "warning", "critical"]:
-        """Return how the plan's own limit stands, which is warned of from a percentage of it on."""
+        """Return the state of the plan's own limit: a warning from ``warn_percent`` of it."""
         if self.plan.limit is None or not self.due:
             return "ok"
         used = percent(self.due, self.plan.limit)
@@ -62,9 +63,9 @@ class PlanMonth(NamedTuple):
 
 
 class _PlanCall(NamedTuple):
-    """A call with what corrects it; ``units`` are in millionths where they are seconds.
+    """A call with its corrections; ``units`` are in millionths where they are seconds.
 
-    ``rest`` is what it costs for other units, and ``billed`` tells that something of ``cost`` is for these.
+    ``cost`` is for the plan's units and ``rest`` for others; ``billed`` says that the plan's are billed.
     """
 
     at: datetime
@@ -75,7 +76,7 @@ class _PlanCall(NamedTuple):
     billed: bool = False
 
     def plus(self, entry: Entry, unit: str) -> _PlanCall:
-        """Return it with an entry of it counted, which is the call itself or corrects it."""
+        """Return the call with one of its entries added: the call itself or a correction."""
         parts = entry.charge.parts if entry.charge else {}
         rest = sum(amount for part, amount in parts.items() if not _may_be_for(part, unit))
         return _PlanCall(
@@ -89,28 +90,28 @@ class _PlanCall(NamedTuple):
 
     @property
     def shares(self) -> tuple[int, int, int]:
-        """Its units, what its share that is free is taken of, and what is paid for in any case."""
+        """Its units, the cost that their free share applies to, and the cost that is paid in any case."""
         return (self.units, self.cost, self.rest) if self.billed else (self.units, self.cost + self.rest, 0)
 
 
 class _PlanPeriod:
-    """The calls of a plan in a part of a month: those with units that may be free, and what others cost."""
+    """The calls of a plan in a part of a month: the plan's units, their cost, and the cost of other calls."""
 
     def __init__(self) -> None:
         self.units = self.cost = self.rest = 0
 
 
 class _PlanTotal:
-    """What was added up of one plan."""
+    """The sums of one plan in a month."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._totals = Totals()
         self._calls: dict[str, _PlanCall] = {}
-        self._stretches: dict[Part, _PlanPeriod] = {}
+        self._periods: dict[Part, _PlanPeriod] = {}
 
     def add(self, entry: Entry) -> None:
-        """Count a call, or what corrects one."""
+        """Add a call, or a correction of one."""
         self._totals.add(entry)
         if self.plan.unit is not None:
             call = entry.corrects or entry.id
@@ -118,35 +119,35 @@ class _PlanTotal:
             self._calls[call] = before.plus(entry, self.plan.unit)
 
     def add_sums(self, part: Part, totals: Totals) -> None:
-        """Count calls to one model within a part of the month."""
+        """Add the sums of calls to one model within a part of the month."""
         self._totals.merge(totals)
         if self.plan.unit is not None:
-            stretch = self._stretches.setdefault(part, _PlanPeriod())
+            period = self._periods.setdefault(part, _PlanPeriod())
             units = _units_in(totals, self.plan.unit)
-            stretch.units += units
+            period.units += units
             if units:
-                stretch.cost += totals.cost
+                period.cost += totals.cost
             else:
-                stretch.rest += totals.cost
+                period.rest += totals.cost
 
     @property
     def ends_in(self) -> Part | None:
-        """The part of the month in which free units end; ``None`` where they last, or there are none."""
-        left = self.plan.free * _scale(self.plan.unit)
-        for part, each in sorted(self._stretches.items()):
-            left -= each.units
-            if left < 0:
+        """The part of the month in which free units run out; ``None`` where they last, or there are none."""
+        remaining = self.plan.free * _scale(self.plan.unit)
+        for part, period in sorted(self._periods.items()):
+            remaining -= period.units
+            if remaining < 0:
                 return part
         return None
 
     def month(self, name: str) -> PlanMonth:
-        """Return what it came to."""
+        """Return the plan's month."""
         plan, totals = self.plan, self._totals
         used, beyond = 0, int(totals.cost)
         if plan.is_flat:
             beyond = 0
         elif plan.unit is not None:
-            used, beyond = self._drawn(plan.free * _scale(plan.unit))
+            used, beyond = self._use_free_units(plan.free * _scale(plan.unit))
         return PlanMonth(
             name,
             plan,
@@ -158,21 +159,21 @@ class _PlanTotal:
             Nanos(beyond),
         )
 
-    def _drawn(self, free: int) -> tuple[int, int]:
+    def _use_free_units(self, free: int) -> tuple[int, int]:
         """Return how many of the free units were used, and what the calls cost beyond them."""
-        left, beyond = free, 0
+        remaining, beyond = free, 0
         for units, cost, rest in self._in_order():
-            paid = max(0, units - left)
-            left = min(free, max(0, left - units))
-            beyond += rest + (divide(cost * paid, units) if units > 0 else cost)
-        return free - left, beyond
+            paid_units = max(0, units - remaining)
+            remaining = min(free, max(0, remaining - units))
+            beyond += rest + (divide(cost * paid_units, units) if units > 0 else cost)
+        return free - remaining, beyond
 
     def _in_order(self) -> Iterator[tuple[int, int, int]]:
-        """Give units, what they cost, and what other calls of the same time cost, the earliest first."""
+        """Yield units, their cost, and the cost that is paid in any case, the earliest first."""
         for call in sorted(self._calls.values()):
             yield call.shares
-        for _, each in sorted(self._stretches.items()):
-            yield each.units, each.cost, each.rest
+        for _, period in sorted(self._periods.items()):
+            yield period.units, period.cost, period.rest
 
 
 def _scale(unit: str | None) -> int:
@@ -197,11 +198,11 @@ _PARTS_OF: Final = {
     "tokens_output": _OUTPUT,
     "tokens_cache_write": _WRITTEN,
 }
-"""The parts of a charge that a count of tokens stands for, where it is more than one."""
+"""The parts of a charge that a count of tokens includes, where there are several."""
 
 
 def _may_be_for(part: str, unit: str) -> bool:
-    """Tell whether a part of a charge may be for a unit; one that is stated may be for any."""
+    """Return whether a part of a charge may be for a unit; a stated cost may be for any."""
     if part not in UNITS or unit == "calls":
         return True
     return UNITS[part].field == unit or part in _PARTS_OF.get(unit, ())
@@ -216,39 +217,41 @@ def _units_in(totals: Totals, unit: str) -> int:
 
 
 class _MonthPlans:
-    """The plans that held on any day of a month: a call is of the first one that covers it."""
+    """The plans that held on any day of a month: each call belongs to the first one that covers it."""
 
     def __init__(self, plans: Mapping[str, Plan], period: Period, names: Callable[[str, str], str]) -> None:
         self._names = names
         self._spans = {name: plan.span(period.zone) for name, plan in plans.items()}
-        self._sums = {
+        self._totals_by_name = {
             name: _PlanTotal(plan)
             for name, plan in plans.items()
             if (self._spans[name][0] or period.start) < period.end
             and (self._spans[name][1] or period.end) > period.start
         }
-        self._known: dict[tuple[str, str, str], list[str]] = {}
+        self._covering: dict[tuple[str, str, str], list[str]] = {}
 
-    def of(self, user: str, service: str, model: str, at: datetime) -> _PlanTotal | None:
-        """Return the sum of the plan that covers a call at an instant."""
+    def total_for(self, user: str, service: str, model: str, at: datetime) -> _PlanTotal | None:
+        """Return the sums of the plan that covers a call at an instant, or ``None``."""
         key = (user, service, model)
-        known = self._known.get(key)
-        if known is None:
-            covering = (name for name, each in self._sums.items() if each.plan.covers(*key, self._names))
-            known = self._known[key] = list(covering)
-        for name in known:
+        covering = self._covering.get(key)
+        if covering is None:
+            names = (
+                name for name, total in self._totals_by_name.items() if total.plan.covers(*key, self._names)
+            )
+            covering = self._covering[key] = list(names)
+        for name in covering:
             start, end = self._spans[name]
             if (start is None or start <= at) and (end is None or at < end):
-                return self._sums[name]
+                return self._totals_by_name[name]
         return None
 
     def ends(self) -> set[Part]:
-        """Return the parts of the month in which free units of a plan end."""
-        return {part for each in self._sums.values() if (part := each.ends_in) is not None}
+        """Return the parts of the month in which free units of a plan run out."""
+        return {part for total in self._totals_by_name.values() if (part := total.ends_in) is not None}
 
     def months(self) -> tuple[PlanMonth, ...]:
-        """Return what each came to, in the order of the profile."""
-        return tuple(each.month(name) for name, each in self._sums.items())
+        """Return the month of each plan, in the order of the profile."""
+        return tuple(total.month(name) for name, total in self._totals_by_name.items())
 
 
 def plan_months(
@@ -259,19 +262,19 @@ def plan_months(
 ) -> tuple[PlanMonth, ...]:
     """Return the month of each plan that held on any of its days, in the order of the profile.
 
-    A call is of the first plan that covers it, and what corrects it goes with it. ``names`` gives the
+    A call belongs to the first plan that covers it, together with its corrections. ``names`` returns the
     catalogue's name of a service and model.
     """
     sums = _MonthPlans(plans, period, names)
     for entry in entries:
-        mine = sums.of(entry.user_id, entry.service, entry.model, entry.counted_at)
-        if mine is not None:
-            mine.add(entry)
+        total = sums.total_for(entry.user_id, entry.service, entry.model, entry.counted_at)
+        if total is not None:
+            total.add(entry)
     return sums.months()
 
 
 SUMMED_BY: Final[tuple[Dimension, ...]] = ("user_id", "service", "model")
-"""The dimensions of the sums that :func:`plan_months_of_sums` asks for."""
+"""The dimensions of the sums that :func:`plan_months_of_sums` reads."""
 
 
 def plan_months_of_sums(
@@ -280,40 +283,40 @@ def plan_months_of_sums(
     period: Period,
     names: Callable[[str, str], str],
 ) -> tuple[PlanMonth, ...]:
-    """As :func:`plan_months`, from sums by :data:`SUMMED_BY` of parts of it, however many calls it has.
+    """Return what :func:`plan_months` does, from sums by :data:`SUMMED_BY`, for any number of calls.
 
-    It asks for the month day by day, and for the day on which free units end by the quarter-hour. Within that
-    quarter-hour calls share them alike. Of the calls to one model within a part nothing is known apart: those
-    with none of the units are as free as those that have some, and so is what calls cost for other units: a
-    month may come to more than this.
+    It reads the month day by day, and the day on which free units run out by the quarter-hour. Within that
+    quarter-hour all calls share them equally. The calls to one model within a part are not separated: calls
+    without the units count as free like those that have some, and so does the cost of other units, so that a
+    month may cost more than this.
     """
     parts = _days(period, {edge for plan in plans.values() for edge in plan.span(period.zone) if edge})
-    found = {part: sums(*part) for part in parts}
-    ends = _summed(plans, found, period, names).ends()
+    groups_by_part = {part: sums(*part) for part in parts}
+    ends = _plans_with_sums(plans, groups_by_part, period, names).ends()
     for part in ends:
-        found |= {each: sums(*each) for each in _cut(part, BUCKET_SECONDS)}
-        del found[part]
-    return _summed(plans, found, period, names).months()
+        groups_by_part |= {piece: sums(*piece) for piece in _cut(part, BUCKET_SECONDS)}
+        del groups_by_part[part]
+    return _plans_with_sums(plans, groups_by_part, period, names).months()
 
 
-def _summed(
+def _plans_with_sums(
     plans: Mapping[str, Plan],
-    found: Mapping[Part, Iterable[Group]],
+    groups_by_part: Mapping[Part, Iterable[Group]],
     period: Period,
     names: Callable[[str, str], str],
 ) -> _MonthPlans:
     sums = _MonthPlans(plans, period, names)
-    for part, groups in found.items():
+    for part, groups in groups_by_part.items():
         for group in groups:
             user, service, model = (str(value or "") for value in group.key)
-            mine = sums.of(user, service, model, part[0])
-            if mine is not None:
-                mine.add_sums(part, group.totals)
+            total = sums.total_for(user, service, model, part[0])
+            if total is not None:
+                total.add_sums(part, group.totals)
     return sums
 
 
 def _days(period: Period, edges: Iterable[datetime]) -> list[Part]:
-    """Return the days of a period in UTC, which sums are kept by, cut where a plan begins or ends."""
+    """Return the UTC days of a period, by which sums are kept, cut where a plan begins or ends."""
     days = _cut((period.start, period.end), 86_400)
     cuts = {start for start, _ in days} | {edge for edge in edges if period.start < edge < period.end}
     starts = sorted(cuts)
@@ -321,7 +324,7 @@ def _days(period: Period, edges: Iterable[datetime]) -> list[Part]:
 
 
 def _cut(part: Part, seconds: int) -> list[Part]:
-    """Return a stretch in pieces that begin at multiples of so many seconds since 1970."""
+    """Return a part in pieces that begin at multiples of ``seconds`` since 1970."""
     start, end = (int(edge.timestamp()) for edge in part)
     inner = range(start - start % seconds + seconds, end, seconds)
     starts = [part[0], *(datetime.fromtimestamp(second, UTC) for second in inner)]

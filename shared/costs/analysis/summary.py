@@ -10,11 +10,11 @@ from ..rollup import Dimension, Group, Totals
 from .sums import mean, split, split_by, total
 
 DIMENSIONS: Final[tuple[Dimension, ...]] = ("user_id", "stage", "service", "model", "operation")
-"""What the groups given to :func:`summarise` are keyed by, in this order."""
+"""The key of the groups that :func:`summarise` takes, in this order."""
 
 
 class Summary(NamedTuple):
-    """Sums over one stretch of time.
+    """The sums of one period.
 
     ``user_id`` is ``None`` for everyone; ``by_model`` has keys ``service/model``.
     """
@@ -55,7 +55,7 @@ class Summary(NamedTuple):
 def summarise(period: str, user_id: str | None, groups: Iterable[Group], jobs: int) -> Summary:
     """Return the summary of groups keyed by :data:`DIMENSIONS`.
 
-    ``jobs`` is the number of different jobs behind them, which no sum of groups can tell.
+    ``jobs`` is the number of different jobs in them, which cannot be computed from the groups.
 
     >>> group = Group(("1", "asr", "openai", "whisper-1", None), Totals(calls=2, cost=Nanos(12_000_000)))
     >>> summary = summarise("2026-11", None, [group], jobs=2).as_dict()

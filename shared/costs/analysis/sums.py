@@ -1,4 +1,4 @@
-"""Sums of sums: splitting what the index grouped by one dimension or another.
+"""Sums of groups: adds up and splits what the index grouped by its dimensions.
 
 >>> groups = [
 ...     Group(("openai", "a"), Totals(calls=1, cost=Nanos(4))),
@@ -22,7 +22,7 @@ from ..periods import Period, between, day, month, week
 from ..rollup import Group, Totals
 
 UNNAMED: Final = "unassigned"
-"""What stands for calls that name no stage, operation, workflow ..."""
+"""The name of calls without a stage, operation, workflow ..."""
 
 Key = tuple[str | int | None, ...]
 
@@ -37,12 +37,12 @@ def total(groups: Iterable[Group]) -> Totals:
 
 
 def split(groups: Iterable[Group], position: int) -> dict[str, Totals]:
-    """Return sums by the value at ``position`` of the groups' keys, dearest first."""
+    """Return sums by the value at ``position`` of the groups' keys, the most expensive first."""
     return split_by(groups, lambda key: str(UNNAMED if key[position] is None else key[position]))
 
 
 def split_by(groups: Iterable[Group], name: Callable[[Key], str]) -> dict[str, Totals]:
-    """Return sums by a name made from the groups' keys: dearest first, then most calls, then by name."""
+    """Return sums by a name made from the groups' keys: by cost, then calls (most first), then name."""
     sums: dict[str, Totals] = {}
     for group in groups:
         sums.setdefault(name(group.key), Totals()).merge(group.totals)
@@ -51,7 +51,7 @@ def split_by(groups: Iterable[Group], name: Callable[[Key], str]) -> dict[str, T
 
 
 def by_each_tag(groups: Iterable[Group]) -> list[Group]:
-    """Return groups whose first key is a call's tags, once for each single tag.
+    """Return groups whose first key is a list of tags, once for each single tag.
 
     >>> [group.key for group in by_each_tag([Group(("a,b", 0), Totals()), Group((None, 0), Totals())])]
     [('a', 0), ('b', 0), (None, 0)]
@@ -64,9 +64,9 @@ def by_each_tag(groups: Iterable[Group]) -> list[Group]:
 
 
 def share(totals: Totals, whole: Totals) -> float | None:
-    """Return a sum's cost in percent of the whole's; ``None`` where it has none.
+    """Return a sum's cost in percent of the whole's; ``None`` where there is no share.
 
-    Of a whole that credits brought to zero or below nothing is a share, nor are calls without any price.
+    That is where credits leave the whole at zero or below, and for calls without any price.
 
     >>> share(Totals(cost=Nanos(1)), Totals(cost=Nanos(4))), share(Totals(), Totals())
     (25.0, 0.0)
@@ -87,7 +87,7 @@ def is_unpriced(totals: Totals) -> bool:
 def by_day(spend: Mapping[int, int], period: Period) -> tuple[Nanos, ...]:
     """Return the cost of each local day of ``period``, from the cost of its 15-minute buckets.
 
-    ``spend`` has the buckets' starts in seconds since 1970; what lies outside is left out.
+    ``spend`` has the buckets' starts in seconds since 1970; buckets outside the period are ignored.
     """
     starts = [int(day.start.timestamp()) for day in period.days()]
     end = period.end.timestamp()
@@ -108,23 +108,25 @@ _STEPS: Final[dict[Step, Callable[[datetime, ZoneInfo, int], Period]]] = {
 
 
 def divide_period(period: Period, step: Step) -> list[Period]:
-    """Return the days, weeks or months that a period is made of, in order; the edges are cut off.
+    """Return the days, weeks or months of a period, in order; the first and last are cut at its edges.
 
     >>> from shared.costs.periods import parse_month, zone
     >>> [part.name for part in divide_period(parse_month("2026-11", zone("UTC")), "weekly")]
     ['2026-W44', '2026-W45', '2026-W46', '2026-W47', '2026-W48', '2026-W49']
     """
     parts: list[Period] = []
-    at = period.start
-    while at < period.end:
-        part = _STEPS[step](at, period.zone, period.billing_day)
-        parts.append(part._replace(start=at, end=min(part.end, period.end), billing_day=period.billing_day))
-        at = part.end
+    start = period.start
+    while start < period.end:
+        part = _STEPS[step](start, period.zone, period.billing_day)
+        parts.append(
+            part._replace(start=start, end=min(part.end, period.end), billing_day=period.billing_day)
+        )
+        start = part.end
     return parts
 
 
 def is_whole(part: Period, step: Step, now: datetime) -> bool:
-    """Return whether a part is a whole day, week or month that is over, so that it compares with others.
+    """Return whether a part is a complete day, week or month that is over, and so comparable with others.
 
     >>> from datetime import UTC
     >>> from shared.costs.periods import parse_month, zone
@@ -137,7 +139,7 @@ def is_whole(part: Period, step: Step, now: datetime) -> bool:
 
 
 def last_stretches(now: datetime, zone: ZoneInfo, step: Step, count: int, billing_day: int = 1) -> Period:
-    """Return the last ``count`` whole days, weeks or months as one period; the present one is the last.
+    """Return the last ``count`` whole days, weeks or months as one period; the current one is the last.
 
     >>> from datetime import UTC
     >>> last_stretches(datetime(2026, 11, 22, tzinfo=UTC), ZoneInfo("UTC"), "monthly", 12).name
@@ -150,7 +152,7 @@ def last_stretches(now: datetime, zone: ZoneInfo, step: Step, count: int, billin
 
 
 def mean(whole: Nanos, parts: int) -> Nanos:
-    """Return ``whole / parts``; of no parts, zero.
+    """Return ``whole / parts``, rounded; zero where there are no parts.
 
     >>> mean(Nanos(10), 4), mean(Nanos(10), 0)
     (2, 0)
@@ -159,7 +161,7 @@ def mean(whole: Nanos, parts: int) -> Nanos:
 
 
 def median(amounts: Sequence[int]) -> Nanos:
-    """Return the median, which one odd job does not move; of an even number the mean of the middle two.
+    """Return the median, which a single outlier does not move; of an even number, the mean of the middle two.
 
     >>> median([3, 100, 1]), median([1, 2, 4, 100])
     (3, 3)

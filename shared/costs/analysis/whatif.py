@@ -1,10 +1,10 @@
 """The same calls on other models: each repriced with its own tokens, on its own day.
 
-Corrections count with the call that they correct: what is compared is what each call cost in the end.
-Calls that somebody waits for keep their tier where the new one answers late.
+Corrections count with the call that they correct: the final cost of each call is compared.
+Interactive calls keep their tier where the new one responds late.
 
-So is what a change has saved since it was made: its calls, and what they would have cost without it. Another
-model may have needed more or fewer tokens.
+The same repricing shows what a change has saved since it was made: its calls, and what they would have cost
+without it. Another model may have needed more or fewer tokens.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .options import BATCH, Prices, is_interactive
 from .sums import UNNAMED
 
 LATE: Final = frozenset({BATCH, "flex"})
-"""Service tiers that are cheaper because the answer comes later."""
+"""Service tiers that are cheaper because the response comes later."""
 
 
 def is_call_of(entry: Entry, model: tuple[str, str]) -> bool:
@@ -45,7 +45,7 @@ class Swap(NamedTuple):
         return is_call_of(entry, self.model)
 
     def target(self, entry: Entry) -> tuple[str, str]:
-        """Return service and model for an entry: the features it asked for are asked for there too.
+        """Return service and model for an entry, with the same features as its own model.
 
         >>> from datetime import UTC, datetime
         >>> at, redacted = datetime(2026, 11, 1, tzinfo=UTC), "nova-3+redact"
@@ -58,18 +58,18 @@ class Swap(NamedTuple):
         return (service, model) if "+" in model else (service, model + features)
 
     def keeps_tier(self, entry: Entry) -> bool:
-        """Return whether an entry cannot be sent with the new tier, because somebody waits for it."""
+        """Return whether an entry cannot get the new tier, because somebody waits for the response."""
         return self.tier in LATE and is_interactive(entry)
 
 
 @dataclass(slots=True)
 class SwapEffect:
-    """What a swap does in one stage. Amounts in nano-dollars.
+    """The effect of a swap in one stage. Amounts in nano-dollars.
 
     ``calls`` are those that were swapped; ``unpriced`` of them have no price on the other side (or
-    had none before), ``partial`` of them have units without one or state none, and both are in neither
-    sum. ``kept`` calls could not be sent with the new tier: they are swapped with their own, or not at all
-    where nothing but the tier was to change.
+    had none before), ``partial`` of them have units without a price or no known units; both are left out of
+    the sums. ``kept`` calls could not get the new tier: they are swapped with their own tier, or not at all
+    where only the tier was to change.
     """
 
     stage: str
@@ -93,7 +93,7 @@ class SwapEffect:
 
 
 class WhatIf(NamedTuple):
-    """All swaps together: ``before`` and ``after`` are of all entries that were looked at."""
+    """The effect of all swaps: ``before`` and ``after`` are the costs of all entries, swapped or not."""
 
     before: Nanos
     after: Nanos
@@ -109,22 +109,22 @@ def what_if(entries: Iterable[Entry], swaps: Sequence[Swap], prices: Prices) -> 
     outcomes: dict[tuple[str, Swap], SwapEffect] = {}
     for call in chain.from_iterable(net_jobs(entries)):
         whole += call.cost or 0
-        swap = next((each for each in swaps if each.covers(call.entry)), None)
+        swap = next((swap for swap in swaps if swap.covers(call.entry)), None)
         if swap is not None and call.entry.kind == "usage":
             stage = call.entry.stage or UNNAMED
-            _add(outcomes.setdefault((stage, swap), SwapEffect(stage, swap)), call, prices)
-    found = sorted(outcomes.values(), key=lambda o: (o.difference, o.stage))
-    changed = sum(outcome.difference for outcome in found)
-    return WhatIf(Nanos(whole), Nanos(whole + changed), tuple(found))
+            _add_call(outcomes.setdefault((stage, swap), SwapEffect(stage, swap)), call, prices)
+    ordered = sorted(outcomes.values(), key=lambda outcome: (outcome.difference, outcome.stage))
+    changed = sum(outcome.difference for outcome in ordered)
+    return WhatIf(Nanos(whole), Nanos(whole + changed), tuple(ordered))
 
 
-def _add(outcome: SwapEffect, call: NetCall, prices: Prices) -> None:
+def _add_call(outcome: SwapEffect, call: NetCall, prices: Prices) -> None:
     swap, entry = outcome.swap, call.entry
-    kept = swap.keeps_tier(entry)
-    outcome.kept += kept
-    if kept and swap.to == swap.model:
+    keeps_tier = swap.keeps_tier(entry)
+    outcome.kept += keeps_tier
+    if keeps_tier and swap.to == swap.model:
         return
-    tier = entry.service_tier if kept or swap.tier is None else swap.tier
+    tier = entry.service_tier if keeps_tier or swap.tier is None else swap.tier
     region = entry.region if swap.to[0] == entry.service else None
     charge = prices.charge(*swap.target(entry), entry.usage, entry.timestamp, tier, region)
     outcome.calls += 1
@@ -139,7 +139,7 @@ def _add(outcome: SwapEffect, call: NetCall, prices: Prices) -> None:
 
 
 class ObservedChange(NamedTuple):
-    """A change as calls show it: ``new`` instead of ``old`` in a stage (any, where ``None``), with a tier."""
+    """A change as seen in calls: ``new`` instead of ``old`` in a stage (``None``: any), with a tier."""
 
     stage: str | None
     old: tuple[str, str]
@@ -147,11 +147,11 @@ class ObservedChange(NamedTuple):
     tier: str | None = None
 
     def is_after(self, entry: Entry) -> bool:
-        """Return whether an entry is of a call that was made the new way, or corrects one."""
+        """Return whether an entry is of a call made after the change, or a correction of one."""
         return self._is_in(entry, self.new) and (self.tier is None or entry.service_tier == self.tier)
 
     def is_before(self, entry: Entry) -> bool:
-        """Return whether an entry is of a call that was made the old way."""
+        """Return whether an entry is of a call made before the change."""
         return self._is_in(entry, self.old) and not (self.old == self.new and entry.service_tier == self.tier)
 
     def _is_in(self, entry: Entry, model: tuple[str, str]) -> bool:
@@ -159,9 +159,9 @@ class ObservedChange(NamedTuple):
 
 
 class RepricingEffect(NamedTuple):
-    """Calls of one way, and what they would have cost the other way, in nano-dollars.
+    """The cost of calls with or without a change, and what they would have cost otherwise, in nano-dollars.
 
-    ``compared`` of the ``calls`` have a price on both sides; ``cost`` and ``otherwise`` are of those.
+    ``compared`` of the ``calls`` have a price on both sides; ``cost`` and ``otherwise`` are theirs.
     """
 
     calls: int = 0
@@ -171,18 +171,18 @@ class RepricingEffect(NamedTuple):
 
     @property
     def saved(self) -> Nanos:
-        """What the calls cost less than they would have; negative where they cost more."""
+        """How much less the calls cost than they would have; negative where they cost more."""
         return Nanos(self.otherwise - self.cost)
 
 
 def promised(change: ObservedChange, entries: Iterable[Entry], prices: Prices) -> RepricingEffect:
-    """Return what calls of before a change cost, and would have cost with it. ``entries`` come job by job."""
+    """Return what calls before a change cost, and would have cost with it. ``entries`` come job by job."""
     swap = Swap(change.old, change.new, change.tier)
     return _effect(filter(change.is_before, entries), swap, prices)
 
 
 def since(change: ObservedChange, entries: Iterable[Entry], prices: Prices) -> RepricingEffect:
-    """Return what calls since a change cost, and would have without it. ``entries`` come job by job."""
+    """Return what calls since a change cost, and would have cost without it. ``entries`` come job by job."""
     swap = Swap(change.new, change.old, "standard" if change.tier is not None else None)
     return _effect(filter(change.is_after, entries), swap, prices)
 
@@ -190,17 +190,17 @@ def since(change: ObservedChange, entries: Iterable[Entry], prices: Prices) -> R
 def _effect(entries: Iterator[Entry], swap: Swap, prices: Prices) -> RepricingEffect:
     outcomes = what_if(entries, [swap], prices).outcomes
     return RepricingEffect(
-        sum(each.calls for each in outcomes),
-        sum(each.compared for each in outcomes),
-        Nanos(sum(each.before for each in outcomes)),
-        Nanos(sum(each.after for each in outcomes)),
+        sum(outcome.calls for outcome in outcomes),
+        sum(outcome.compared for outcome in outcomes),
+        Nanos(sum(outcome.before for outcome in outcomes)),
+        Nanos(sum(outcome.after for outcome in outcomes)),
     )
 
 
 def expected(before: Nanos, after: Nanos, otherwise: Nanos) -> Nanos | None:
-    """Return what should have been saved, had as large a share been saved as was promised.
+    """Return what the calls since a change should have saved, at the promised share of their cost.
 
-    ``before`` and ``after`` are what was promised, ``otherwise`` what the calls since would have cost.
+    ``before`` and ``after`` are the promise, ``otherwise`` is what the calls since would have cost.
     Rounded half to even; ``None`` where nothing was promised.
 
     >>> expected(Nanos(10), Nanos(4), Nanos(100)), expected(ZERO, ZERO, Nanos(100))

@@ -43,8 +43,8 @@ class Shortfall(NamedTuple):
 class Amounts(NamedTuple):
     """What each part costs, in nano-dollars, and the units without a rate, by field of ``Usage``.
 
-    ``summed`` tells that several requests were priced at the ordinary rates, and one of them may have been
-    large enough for another.
+    ``summed`` is true for a usage of several requests: they are priced at the ordinary rates, although one
+    of them may have been large enough for a higher one.
     """
 
     parts: dict[str, Nanos]
@@ -68,7 +68,7 @@ def amounts(price: Price, usage: Usage) -> Amounts | Shortfall:
         if rate is None:
             missing = missing or {}
             field = UNITS[part].field
-            missing[field] = getattr(usage, field) if part in _COUNTED else quantity
+            missing[field] = getattr(usage, field) if part in _COUNTED_PARTS else quantity
             continue
         nanos, units = rate
         parts[part] = quantity * nanos if units == 1 else divide(quantity * nanos, units)
@@ -80,15 +80,15 @@ def amounts(price: Price, usage: Usage) -> Amounts | Shortfall:
         )
     if not parts and not price.free and (counts := usage.counts()):
         return Shortfall(f"is billed by {_billed_by(price)}, and this call states {', '.join(counts)} alone")
-    return made(Amounts, (parts, NO_UNITS, summed))
+    return make_tuple(Amounts, (parts, NO_UNITS, summed))
 
 
-made: Final = tuple.__new__
-"""Makes a named tuple of all its fields in half the time of a call of its class."""
+make_tuple: Final = tuple.__new__
+"""Make a named tuple of all its fields, in half the time that calling its class takes."""
 
 
 def _unpriced_features(price: Price, used: Quantities) -> list[str]:
-    """Return the features that nobody prices, and those billed by what this call does not state."""
+    """Return the features that nobody prices, and those billed by a count that this call does not state."""
     return [
         feature for feature, parts in price.features.items() if not parts or (used and parts.isdisjoint(used))
     ]
@@ -99,22 +99,27 @@ def _billed_by(price: Price) -> str:
 
 
 def quantities(price: Price, usage: Usage) -> Quantities | Shortfall:
-    """Take a usage apart into the quantities that are paid separately under ``price``.
+    """Split a usage into the quantities that are paid separately under ``price``.
 
-    A quantity whose part has no rate is in the result too, so that it is noticed.
+    A quantity whose part has no rate is in the result too, so that it is reported as missing.
     """
     if price.free:
         return {}
     rates, included = price.rates, price.included
-    apart = {*rates, *price.unknown} if price.unknown else rates
+    parts = {*rates, *price.unknown} if price.unknown else rates
     result: Quantities = {}
-    if usage.tokens_input and "input" not in included and (fault := _input(usage, apart, result)):
+    if usage.tokens_input and "input" not in included and (fault := _split_input(usage, parts, result)):
         return fault
-    if usage.tokens_output and "output" not in included and (fault := _output(usage, apart, result)):
+    if usage.tokens_output and "output" not in included and (fault := _split_output(usage, parts, result)):
         return fault
     if (counts := _counts_of(usage)) != _NOTHING:
-        _counted(price, usage, counts, result)
-    if not result and "input" in included and "input" in rates and (fault := _input(usage, apart, result)):
+        _add_counts(price, usage, counts, result)
+    if (
+        not result
+        and "input" in included
+        and "input" in rates
+        and (fault := _split_input(usage, parts, result))
+    ):
         return fault  # tokens that are billed where nothing else is
     if "requests" in rates:
         # A fee per request is due for every call, whether or not the caller counted it.
@@ -124,17 +129,17 @@ def quantities(price: Price, usage: Usage) -> Quantities | Shortfall:
     return result
 
 
-def _input(usage: Usage, rates: Container[str], result: Quantities) -> Shortfall | None:
-    """Take the input tokens apart; what has no rate of its own stays in what it is part of."""
-    cached = usage.tokens_cached if "cached" in rates else 0
+def _split_input(usage: Usage, parts: Container[str], result: Quantities) -> Shortfall | None:
+    """Split the input tokens; those without a rate of their own stay in what they are part of."""
+    cached = usage.tokens_cached if "cached" in parts else 0
     if not usage.tokens_audio_input and not usage.tokens_image_input:
         if plain := usage.tokens_input - cached:
             result["input"] = plain
         if cached:
             result["cached"] = cached
-        return _written(usage, rates, result) if usage.tokens_cache_write else None
-    audio = usage.tokens_audio_input if "audio_input" in rates else 0
-    image = usage.tokens_image_input if "image_input" in rates else 0
+        return _split_cache_writes(usage, parts, result) if usage.tokens_cache_write else None
+    audio = usage.tokens_audio_input if "audio_input" in parts else 0
+    image = usage.tokens_image_input if "image_input" in parts else 0
     cached_audio = usage.tokens_audio_cached if cached and audio else 0
     cached_image = usage.tokens_image_cached if cached and image else 0
     result["input"] = usage.tokens_input - cached - audio + cached_audio - image + cached_image
@@ -143,13 +148,13 @@ def _input(usage: Usage, rates: Container[str], result: Quantities) -> Shortfall
     result["audio_cached"] = cached_audio
     result["image_input"] = image - cached_image
     result["image_cached"] = cached_image
-    return _written(usage, rates, result)
+    return _split_cache_writes(usage, parts, result)
 
 
-def _written(usage: Usage, rates: Container[str], result: Quantities) -> Shortfall | None:
-    """Take what was written to the cache out of the plain input, and drop the parts that come to nothing."""
-    # An hour in the cache is dearer than five minutes: it stays apart even where only one has a rate.
-    if usage.tokens_cache_write and ("cache_write" in rates or "cache_write_1h" in rates):
+def _split_cache_writes(usage: Usage, parts: Container[str], result: Quantities) -> Shortfall | None:
+    """Move what was written to the cache out of the plain input, and drop the parts that are zero."""
+    # An hour in the cache costs more than five minutes: it stays separate even where only one has a rate.
+    if usage.tokens_cache_write and ("cache_write" in parts or "cache_write_1h" in parts):
         result["input"] = result.get("input", 0) - usage.tokens_cache_write
         result["cache_write"] = usage.tokens_cache_write - usage.tokens_cache_write_1h
         result["cache_write_1h"] = usage.tokens_cache_write_1h
@@ -166,7 +171,7 @@ _INPUT_OVERLAP: Final = Shortfall(
 )
 
 
-def _output(usage: Usage, rates: Container[str], result: Quantities) -> Shortfall | None:
+def _split_output(usage: Usage, rates: Container[str], result: Quantities) -> Shortfall | None:
     reasoning = usage.tokens_reasoning if "reasoning" in rates else 0
     audio = usage.tokens_audio_output if "audio_output" in rates else 0
     image = usage.tokens_image_output if "image_output" in rates else 0
@@ -188,19 +193,19 @@ _OUTPUT_OVERLAP: Final = Shortfall(
 )
 
 
-_COUNTED: Final = tuple(
+_COUNTED_PARTS: Final = tuple(
     part for part, unit in UNITS.items() if not unit.field.startswith("tokens_") and part != "requests"
 )
 """The parts that are counted in another unit than tokens."""
 
-_counts_of: Final = attrgetter(*_COUNTED)
-_NOTHING: Final = (0,) * len(_COUNTED)
+_counts_of: Final = attrgetter(*_COUNTED_PARTS)
+_NOTHING: Final = (0,) * len(_COUNTED_PARTS)
 
 
-def _counted(price: Price, usage: Usage, counts: tuple[float, ...], result: Quantities) -> None:
-    """Take the counts that are not of tokens, rounded up as the provider does."""
+def _add_counts(price: Price, usage: Usage, counts: tuple[float, ...], result: Quantities) -> None:
+    """Add the counts of units other than tokens, rounded up as the provider does."""
     included, steps = price.included, price.steps
-    for part in compress(_COUNTED, counts):
+    for part in compress(_COUNTED_PARTS, counts):
         if part in included and part not in price.rates:
             continue
         quantity = getattr(usage, part)
@@ -210,25 +215,27 @@ def _counted(price: Price, usage: Usage, counts: tuple[float, ...], result: Quan
             quantity = steps[part].billed(quantity, usage.requests or 1)
         result[part] = quantity
     if price.per_channel and "audio_seconds" in result:
-        result["audio_seconds"] *= usage.channels or 1  # of a recording that is rounded up first
+        result["audio_seconds"] *= usage.channels or 1  # the length is rounded up before it is multiplied
 
 
 def structure(price: Price, used: Container[str]) -> Hashable:
-    """Return all that decides how a price takes apart a usage of which no other counts than ``used`` are set.
+    """Return what decides how a price splits a usage in which only the counts in ``used`` are set.
 
-    Prices of one structure give the same :func:`quantities` for such a usage: their rates alone differ.
+    Prices of the same structure give the same :func:`quantities` for such a usage: only their rates differ.
     """
-    parts = (frozenset(part for part in of if _matters(part, used)) for of in (price.rates, price.unknown))
+    parts = (
+        frozenset(part for part in priced if _concerns(part, used)) for priced in (price.rates, price.unknown)
+    )
     return *parts, price.included, price.per_channel, tuple(sorted(price.steps.items()))
 
 
-def _matters(part: str, used: Container[str]) -> bool:
+def _concerns(part: str, used: Container[str]) -> bool:
     written = part in ("cache_write", "cache_write_1h") and "tokens_cache_write" in used
     return written or part == "requests" or UNITS[part].field in used
 
 
 def is_additive(price: Price) -> bool:
-    """Whether the charge of text tokens that several calls used together is the sum of their charges."""
+    """Whether charging the text tokens of several calls together gives the sum of their charges."""
     rates = price.rates
     return (
         not price.above
@@ -242,7 +249,7 @@ _TEXT: Final = frozenset({"input", "cached", "cache_write", "cache_write_1h", "o
 
 
 def undiscounted(usage: Usage) -> Usage:
-    """Return a usage whose input is counted as if nothing of it had come from a cache."""
+    """Return the usage with all of its input counted as uncached."""
     if not usage.tokens_cached:
         return usage
     return replace(usage, tokens_cached=0, tokens_audio_cached=0, tokens_image_cached=0)
@@ -259,9 +266,9 @@ _SIBLINGS: Final = (
 def at_most(price: Price, tokens_input: int = 0) -> Price:
     """Return ``price`` with every token at the highest rate that can apply to it, for upper bounds.
 
-    A provider may write its cache without being asked, so input counts at the dearer of the
+    A provider may write to its cache without being asked, so input counts at the higher of the
     input and the cache-write rate; an hour's cache is only ever written on request. Output counts
-    at the dearest of text, reasoning, sound and pictures. A sum of ``tokens_input`` counts as one request.
+    at the highest of text, reasoning, audio and image rates. A sum of ``tokens_input`` counts as one request.
     """
     return price._replace(rates=_highest(price.rates_for(tokens_input)), above=())
 

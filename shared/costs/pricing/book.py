@@ -1,7 +1,7 @@
 """Price files: the project's own catalogue and the user's ``prices.yaml`` share one format.
 
-A book is kept in plain (JSON-ready) form and a model's prices are built when they are first asked
-for, so that a remembered book costs a process one JSON parse and no more.
+A book is kept in plain (JSON-ready) form and a model's prices are built when they are first needed,
+so that a remembered book costs a process one JSON parse and no more.
 
 .. code-block:: yaml
 
@@ -44,8 +44,8 @@ TIERS: Final = frozenset({"batch", "flex", "priority", "fast", "optimized", "pro
 class Discount(NamedTuple):
     """A provider's discount: the factor of every part in ``parts``, from one day to before another.
 
-    The parts in ``unchanged`` keep their rate; the rate of all others is not known under this
-    discount. It covers the provider's models whose name has one of the ``beginnings``, except some.
+    The parts in ``unchanged`` keep their rate; the rate of all others is not known under this discount.
+    It covers the provider's models whose name begins with one of ``beginnings``, except ``models_except``.
     """
 
     factor: Factor
@@ -65,10 +65,10 @@ class Discount(NamedTuple):
             return False
         return self.until is None or at < self.until
 
-    def applied(self, price: Price) -> Price:
+    def apply_to(self, price: Price) -> Price:
         """Return the price with this discount."""
-        same: Factor = (1, 1)
-        factors = dict.fromkeys(self.parts, self.factor) | dict.fromkeys(self.unchanged, same)
+        unity: Factor = (1, 1)
+        factors = dict.fromkeys(self.parts, self.factor) | dict.fromkeys(self.unchanged, unity)
         doubt = price.unverified or self.unverified
         return price.times(factors)._replace(source=self.source, unverified=doubt)
 
@@ -78,8 +78,8 @@ class Surcharge(NamedTuple):
 
     ``models`` and ``models_except`` are names or patterns such as ``vertex/claude-*``. With ``regions``
     it holds where the call ran in one of them, with ``regions_except`` where it ran anywhere else; with
-    ``tiers`` under one of those service tiers (``standard`` is one). ``undecided`` says that a call of
-    which the region is not known has to be taken as surcharged, with doubt.
+    ``tiers`` under one of those service tiers (``standard`` is one). With ``undecided``, a call whose region
+    is unknown counts as surcharged, and its price as unverified.
     """
 
     factor: Factor
@@ -96,7 +96,7 @@ class Surcharge(NamedTuple):
 
     def covers(self, name: str) -> bool:
         """Whether this is about a model, named as ``service/model`` with the service that is called."""
-        return _fits(name, self.models) and not _fits(name, self.models_except)
+        return _matches_any(name, self.models) and not _matches_any(name, self.models_except)
 
     def holds(self, at: datetime, tier: str | None, region: str | None) -> bool:
         """Whether this holds for a call at the instant ``at``, under a tier, in a region."""
@@ -108,12 +108,16 @@ class Surcharge(NamedTuple):
             return True
         if region is None:
             return self.undecided
-        return _fits(region, self.regions) if self.regions else not _fits(region, self.regions_except)
+        return (
+            _matches_any(region, self.regions)
+            if self.regions
+            else not _matches_any(region, self.regions_except)
+        )
 
-    def applied(self, price: Price, region: str | None) -> Price:
+    def apply_to(self, price: Price, region: str | None) -> Price:
         """Return the price with this surcharge, which keeps every rate that it does not multiply."""
-        same: Factor = (1, 1)
-        factors = {part: self.factor if part in self.parts else same for part in price.parts}
+        unity: Factor = (1, 1)
+        factors = {part: self.factor if part in self.parts else unity for part in price.parts}
         doubt = region is None and self.undecided
         return price.times(factors)._replace(unverified=price.unverified or doubt)
 
@@ -130,13 +134,13 @@ class Fee(NamedTuple):
 
     def covers(self, name: str) -> bool:
         """Whether this is about a model, named as ``service/model`` with the service that is called."""
-        return _fits(name, self.models) and not _fits(name, self.models_except)
+        return _matches_any(name, self.models) and not _matches_any(name, self.models_except)
 
     def holds(self, at: datetime) -> bool:
         """Whether this holds at the instant ``at``."""
         return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
 
-    def added(self, price: Price) -> Price:
+    def add_to(self, price: Price) -> Price:
         """Return the price with these rates, where it has none of its own."""
         return price._replace(
             rates={**price.rates, **self._missing(price.rates)},
@@ -148,7 +152,7 @@ class Fee(NamedTuple):
 
 
 class Addon(NamedTuple):
-    """What a feature of a service costs on top of the model; ``tiers`` has where that is another amount."""
+    """What a service's feature costs on top of the model; ``tiers`` has the rates under service tiers."""
 
     feature: str
     models: tuple[str, ...]
@@ -159,23 +163,23 @@ class Addon(NamedTuple):
 
     def covers(self, names: Iterable[str], feature: str) -> bool:
         """Whether this is about a feature of a model, which may have several names."""
-        return feature == self.feature and any(_fits(name, self.models) for name in names)
+        return feature == self.feature and any(_matches_any(name, self.models) for name in names)
 
     def holds(self, at: datetime) -> bool:
         """Whether this holds at the instant ``at``."""
         return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
 
-    def added(self, price: Price, tier: str | None = None) -> Price:
+    def add_to(self, price: Price, tier: str | None = None) -> Price:
         """Return the price of a model with this feature, under a tier."""
         return price.with_feature(self.feature, self.tiers.get(tier or "", self.rates))
 
 
-def _fits(name: str, patterns: Iterable[str]) -> bool:
+def _matches_any(name: str, patterns: Iterable[str]) -> bool:
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 class PricedAs(NamedTuple):
-    """At which other service's prices a service sells: which of its models, by patterns of their names."""
+    """Another service at whose prices a service sells some of its models, by patterns of their names."""
 
     service: str
     only: tuple[str, ...]
@@ -183,13 +187,15 @@ class PricedAs(NamedTuple):
 
     def covers(self, model: str) -> bool:
         """Whether a model of that name is sold at the other service's price."""
-        return (not self.only or _fits(model, self.only)) and not _fits(model, self.models_except)
+        return (not self.only or _matches_any(model, self.only)) and not _matches_any(
+            model, self.models_except
+        )
 
 
 class PriceBook:
     """The content of one or several price files, in plain form; models are built on demand.
 
-    ``more`` reads a table of further models, by name in plain form. Most processes never need it.
+    ``read_table`` returns a table of further models, by name in plain form. Most processes never need it.
     """
 
     def __init__(
@@ -197,16 +203,16 @@ class PriceBook:
         plain: Mapping[str, Any],
         source: str,
         version: str,
-        more: Callable[[], Mapping[str, Any]] | None = None,
+        read_table: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self.plain = plain
         self.source = source
         self.version = version
         self.aliases: Mapping[str, str] = plain["aliases"]
-        self.avoided: Mapping[str, str] = plain.get("avoided", {})  # what was remembered earlier has none
+        self.avoided: Mapping[str, str] = plain.get("avoided", {})  # absent in books of earlier versions
         self.local_services: frozenset[str] = frozenset(plain["local_services"])
         self.same_as: Mapping[str, tuple[PricedAs, ...]] = {
-            k: _same_as(v) for k, v in plain["same_as"].items()
+            service: _same_as(rule) for service, rule in plain["same_as"].items()
         }
         self.surcharges: tuple[Surcharge, ...] = tuple(map(_surcharge, plain.get("surcharges", ())))
         self.fees: tuple[Fee, ...] = tuple(map(_fee, plain.get("fees", ())))
@@ -214,55 +220,59 @@ class PriceBook:
         self.notices: Mapping[str, str] = plain.get("notices", {})
         self._names: Mapping[str, str] = plain["names"]
         self._models: Mapping[str, Any] = plain["models"]
-        self._more = more
+        self._read_table = read_table
         self._built: dict[str, PriceList] = {}
 
     def find(self, name: str) -> PriceList | None:
         """Return the prices of ``provider/model`` (or one of its aliases), or ``None``."""
         canonical = self._names.get(name, name)
-        found = self._built.get(canonical)
-        if found is None:
-            plain = self._models.get(canonical) or self._further.get(canonical)
+        prices = self._built.get(canonical)
+        if prices is None:
+            plain = self._models.get(canonical) or self._table.get(canonical)
             if plain is None:
                 return None
-            found = self._built[canonical] = from_plain(plain)
-        return found
+            prices = self._built[canonical] = from_plain(plain)
+        return prices
 
     @cached_property
-    def _further(self) -> Mapping[str, Any]:
-        """The models of the table."""
-        return self._more() if self._more is not None else {}
+    def _table(self) -> Mapping[str, Any]:
+        """The models of the table, in plain form by name."""
+        return self._read_table() if self._read_table is not None else {}
 
     def canonical(self, name: str) -> str:
-        """Return the model's own name for one of its names; a name that is not known as it is."""
+        """Return the model's own name for one of its names; an unknown name unchanged."""
         return self._names.get(name, name)
 
     def names(self) -> Iterable[str]:
         """Return the models' own names, ``provider/model``: those of the files, then those of the table."""
-        return [*self._models, *(name for name in self._further if name not in self._models)]
+        return [*self._models, *(name for name in self._table if name not in self._models)]
 
     def services(self) -> set[str]:
-        """Return the services that the files have models of."""
+        """Return the services whose models are in the files."""
         return {name.partition("/")[0] for name in self._models}
 
     def class_of(self, name: str) -> str | None:
         """Return the class the model competes in, such as ``small chat``."""
-        found: str | None = self.plain["classes"].get(self.canonical(name))
-        return found
+        class_name: str | None = self.plain["classes"].get(self.canonical(name))
+        return class_name
 
     def members(self, kind: str) -> list[str]:
         """Return the models of a class that are offered today."""
         retired = self.plain["retired"]
-        return [name for name, of in self.plain["classes"].items() if of == kind and name not in retired]
+        return [
+            name
+            for name, class_name in self.plain["classes"].items()
+            if class_name == kind and name not in retired
+        ]
 
     def kinds(self) -> list[str]:
-        """Return the classes that there are, in order."""
+        """Return all classes, in order."""
         return list(self.plain["references"])
 
     def reference(self, kind: str) -> Mapping[str, float] | None:
         """Return the usage by which models of a class are compared, or ``None`` for an unknown class."""
-        found: Mapping[str, float] | None = self.plain["references"].get(kind)
-        return found
+        counts: Mapping[str, float] | None = self.plain["references"].get(kind)
+        return counts
 
     def tier(self, service: str, tier: str) -> Discount | None:
         """Return the service's rule for a service tier."""
@@ -274,15 +284,15 @@ class PriceBook:
 
     @property
     def checked(self) -> date | None:
-        """When the sources of this book were last looked at; of several files, the oldest day counts."""
+        """The day on which the sources of this book were last checked; the earliest one of several files."""
         text = self.plain["checked"]
         return date.fromisoformat(text) if text else None
 
 
 def _same_as(plain: str | Iterable[Mapping[str, Any]]) -> tuple[PricedAs, ...]:
-    if isinstance(plain, str):  # what was remembered earlier names the service alone
+    if isinstance(plain, str):  # books of earlier versions have only the service's name
         return (PricedAs(plain, (), ()),)
-    return tuple(PricedAs(one["service"], tuple(one["only"]), tuple(one["except"])) for one in plain)
+    return tuple(PricedAs(rule["service"], tuple(rule["only"]), tuple(rule["except"])) for rule in plain)
 
 
 def _fee(plain: Mapping[str, Any]) -> Fee:
@@ -298,7 +308,7 @@ def _fee(plain: Mapping[str, Any]) -> Fee:
 
 
 def _addon(plain: Mapping[str, Any]) -> Addon:
-    since, until = plain.get("since"), plain.get("until")  # what was remembered earlier has neither
+    since, until = plain.get("since"), plain.get("until")  # absent in books of earlier versions
     return Addon(
         feature=plain["feature"],
         models=tuple(plain["models"]),
@@ -337,12 +347,12 @@ def _discount(plain: Mapping[str, Any] | None) -> Discount | None:
         since=datetime.fromisoformat(since) if since else None,
         until=datetime.fromisoformat(until) if until else None,
         models_except=frozenset(plain["except"]),
-        beginnings=tuple(plain.get("beginnings", ("",))),  # what was remembered earlier has none
+        beginnings=tuple(plain.get("beginnings", ("",))),  # absent in books of earlier versions
         source=plain["source"],
-        unverified=plain.get("unverified", False),  # what was remembered earlier has none
+        unverified=plain.get("unverified", False),  # absent in books of earlier versions
     )
 
 
 def edition(contents: Iterable[bytes]) -> str:
-    """Return eight hexadecimal digits that tell one content of price files from another."""
+    """Return a checksum of price files, in eight hexadecimal digits: the version of a book."""
     return f"{crc32(bytes(1).join(contents)):08x}"

@@ -29,7 +29,8 @@ FindingKind = Literal["unpriced", "partial", "repriceable", "differs", "bill", "
 class UsedModel:
     """A model in the ledgers: its calls, how many have no price or only part of one, and examples.
 
-    ``billed`` is what its provider billed, ``computed`` what our own arithmetic makes of the same calls.
+    ``billed`` is what its provider billed, ``computed`` what our own prices give for the same calls:
+    nano-dollars.
     """
 
     service: str
@@ -62,8 +63,8 @@ def check(
 ) -> list[CatalogueFinding]:
     """Return all findings: about the models in use first, then about the sources, then about other models.
 
-    Where the sources disagree is told of every model in use and of all that the project's and the
-    user's price files have.
+    Sources are compared for every model in use and for all models in the project's and the user's price
+    files.
     """
     models = list(used)
     names = dict.fromkeys(catalogue.name(model.service, model.model) for model in models)
@@ -100,13 +101,13 @@ def unpriced(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Catalo
 def partial(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[CatalogueFinding]:
     """Yield the models with calls of which a unit had no price, and whether there is one by now."""
     for model in used:
-        call = model.partial_example
-        if not model.partial_calls or call is None:
+        example = model.partial_example
+        if not model.partial_calls or example is None:
             continue
         name = catalogue.name(model.service, model.model)
         calls = f"{model.partial_calls:,} of {model.calls:,} calls have units without a price"
-        found = priced_again(catalogue, call, call.unpriced_units)
-        missing = call.unpriced_units if isinstance(found, Unpriced) else found.missing
+        charge = priced_again(catalogue, example, example.unpriced_units)
+        missing = example.unpriced_units if isinstance(charge, Unpriced) else charge.missing
         if missing:
             units = ", ".join(sorted(missing))
             yield CatalogueFinding(
@@ -119,10 +120,10 @@ def partial(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[Catalog
 
 
 def bills(catalogue: Catalogue, used: Iterable[UsedModel]) -> Iterator[CatalogueFinding]:
-    """Yield the models whose provider bills more than a cent and 1 % apart from our own arithmetic."""
+    """Yield the models whose bills differ from our own arithmetic by more than a cent and more than 1 %."""
     for model in used:
-        apart = abs(model.billed - model.computed)
-        if not model.computed or apart <= _CENT or apart * 100 <= model.computed:
+        difference = abs(model.billed - model.computed)
+        if not model.computed or difference <= _CENT or difference * 100 <= model.computed:
             continue
         name = catalogue.name(model.service, model.model)
         billed, computed = (format_usd(Nanos(amount)) for amount in (model.billed, model.computed))
@@ -135,24 +136,24 @@ _CENT: Final = 10_000_000
 
 def _reason(catalogue: Catalogue, model: UsedModel) -> str | None:
     """Return why the example of an unpriced call still has no price; ``None`` when it has one."""
-    call = model.example
-    if call is None:
+    example = model.example
+    if example is None:
         return f"no example of {model.service}/{model.model}: run cost-dashboard reprice"
-    found = priced_again(catalogue, call, call.unpriced_units)
-    return found.reason if isinstance(found, Unpriced) else None
+    charge = priced_again(catalogue, example, example.unpriced_units)
+    return charge.reason if isinstance(charge, Unpriced) else None
 
 
 def unverified(catalogue: Catalogue, used: Iterable[UsedModel], now: datetime) -> Iterator[CatalogueFinding]:
-    """Yield the models in use whose price its own source is not sure of."""
+    """Yield the models in use whose price its source marks as doubtful."""
     for model in used:
         quote = catalogue.quote(model.service, model.model, now)
         if isinstance(quote, Unpriced) or not quote.priced_by.unverified:
             continue
-        by, note = quote.priced_by, quote.price.note or "its source is not sure of it"
+        priced_by, note = quote.priced_by, quote.price.note or "its source is not sure of it"
         yield CatalogueFinding(
             "unverified",
-            by.model,
-            f"the price of {by.source} is not verified: {note}",
+            priced_by.model,
+            f"the price of {priced_by.source} is not verified: {note}",
             f"add the price you are charged to {catalogue.place}",
         )
 
@@ -174,9 +175,9 @@ def differences(
         if isinstance(quote, Unpriced) or quote.price.free:
             continue
         ours = _all_rates(catalogue, service, model, offers, now)
-        for who, theirs in _others(catalogue, base, offers, now, peers):
+        for source, theirs in _others(catalogue, base, offers, now, peers):
             if disagreement := _disagreement(ours, theirs):
-                text = f"{base.source} says {disagreement[0]}, {who} says {disagreement[1]}"
+                text = f"{base.source} says {disagreement[0]}, {source} says {disagreement[1]}"
                 yield CatalogueFinding(
                     "differs", base.name, text, f"see cost-dashboard prices show {base.name}"
                 )
@@ -189,14 +190,14 @@ _Key = tuple[str, int, str]
 def _others(
     catalogue: Catalogue, base: Offer, offers: Sequence[Offer], now: datetime, peers: Sequence[Peer]
 ) -> Iterator[tuple[str, dict[_Key, Rate]]]:
-    """Yield what each other source says about a model, under the name that it uses."""
+    """Yield the rates that each other source has for a model, with the source's name and release."""
     for offer in offers[1:]:
         yield f"{offer.source} {offer.version}", _rates_of(offer.prices, now)
     provider, _, model = base.name.partition("/")
     if catalogue.genai is not None and not any(offer.source == GENAI for offer in offers):
-        answer = catalogue.genai.answer(provider, model)
-        if answer is not None:
-            yield f"{GENAI} {catalogue.genai.version} ({answer.name})", _rates_of(answer, now)
+        listed = catalogue.genai.answer(provider, model)
+        if listed is not None:
+            yield f"{GENAI} {catalogue.genai.version} ({listed.name})", _rates_of(listed, now)
     for peer in peers:
         price = peer.price(provider, model)
         if price is None and base.service != provider:
@@ -210,21 +211,21 @@ def _all_rates(
 ) -> dict[_Key, Rate]:
     """Return every rate that holds for a model, with the fees of its service."""
     providers = {offer.prices.name.partition("/")[0] for offer in offers}
-    tiers = {tier for tier in TIERS if any(catalogue.own.tier(of, tier) for of in providers)}
-    found: dict[_Key, Rate] = {}
+    tiers = {tier for tier in TIERS if any(catalogue.own.tier(provider, tier) for provider in providers)}
+    rates: dict[_Key, Rate] = {}
     for tier in ("", *sorted(tiers.union(*(offer.prices.tiers for offer in offers)))):
         quote = catalogue.quote(service, model, now, tier or None)
         if not isinstance(quote, Unpriced):
-            found |= _keyed(tier, quote.price)
-    return found
+            rates |= _keyed(tier, quote.price)
+    return rates
 
 
 def _rates_of(prices: PriceList, now: datetime) -> dict[_Key, Rate]:
-    found: dict[_Key, Rate] = {}
+    rates: dict[_Key, Rate] = {}
     for tier in ("", *prices.tiers):
         price = prices.at(now, tier or None)
-        found |= _keyed(tier, price) if price is not None else {}
-    return found
+        rates |= _keyed(tier, price) if price is not None else {}
+    return rates
 
 
 def _keyed(tier: str, price: Price) -> dict[_Key, Rate]:
@@ -250,10 +251,10 @@ _PART_OF: Final = {
     "audio_output": "output",
     "image_output": "output",
 }
-"""As what a part is paid that has no rate of its own."""
+"""The part at whose rate a part without a rate of its own is billed."""
 
 _SEARCH: Final = ("requests", "web_searches")
-"""A fee for a search is told for each request by one source and for each search by another."""
+"""The parts of a search fee: some sources state it per request, others per search."""
 
 
 def _disagreement(ours: Mapping[_Key, Rate], theirs: Mapping[_Key, Rate]) -> tuple[str, str] | None:
@@ -270,20 +271,27 @@ def _differs(key: _Key, ours: Mapping[_Key, Rate], theirs: Mapping[_Key, Rate]) 
     tier, size, part = key
     if not theirs[key].nanos and part not in {"input", "audio_seconds"}:
         return False  # tables write zero for what they do not know to be billed
-    stated = _paid(key, ours)
-    if stated is None:
-        if tier and not any(known[0] == tier for known in ours):
+    our_rate = _paid(key, ours)
+    if our_rate is None:
+        if tier and not any(rate_key[0] == tier for rate_key in ours):
             return part in {"input", "output"}  # a tier that we do not know: its main rates say so
-        if size and not any(known[1] == size for known in ours):
+        if size and not any(rate_key[1] == size for rate_key in ours):
             return part in {"input", "output"}
         if part in _SEARCH:
-            stated = next((ours[tier, size, p] for p in _SEARCH if (tier, size, p) in ours), None)
-        if stated is None:
-            return part not in _FACTS
-    return not _alike(stated, theirs[key])
+            our_rate = next(
+                (
+                    ours[tier, size, search_part]
+                    for search_part in _SEARCH
+                    if (tier, size, search_part) in ours
+                ),
+                None,
+            )
+        if our_rate is None:
+            return part not in _OFTEN_UNBILLED
+    return not _alike(our_rate, theirs[key])
 
 
-_FACTS: Final = frozenset({"output", "containers", "images", "characters", "audio_seconds"})
+_OFTEN_UNBILLED: Final = frozenset({"output", "containers", "images", "characters", "audio_seconds"})
 """Parts that tables state for models that do not bill them: output of embeddings, estimates by the minute."""
 
 
@@ -295,10 +303,10 @@ def _paid(key: _Key, ours: Mapping[_Key, Rate]) -> Rate | None:
     return rate
 
 
-def _alike(one: Rate, other: Rate) -> bool:
-    """Whether two rates are the same but for the digits that a table cut off."""
-    larger = max(one.nanos * other.units, other.nanos * one.units)
-    return abs(one.nanos * other.units - other.nanos * one.units) * 1_000 <= larger
+def _alike(ours: Rate, theirs: Rate) -> bool:
+    """Whether two rates are the same except for digits that a table cut off."""
+    larger = max(ours.nanos * theirs.units, theirs.nanos * ours.units)
+    return abs(ours.nanos * theirs.units - theirs.nanos * ours.units) * 1_000 <= larger
 
 
 def _shown(keys: Sequence[_Key], rates: Mapping[_Key, Rate]) -> str:
@@ -315,16 +323,16 @@ def _rate_in_words(key: _Key, rate: Rate | None) -> str:
 def stale(
     catalogue: Catalogue, now: datetime, after_days: int = STALE_AFTER_DAYS
 ) -> Iterator[CatalogueFinding]:
-    """Yield the price files whose sources were last looked at more than ``after_days`` days ago."""
+    """Yield the price files whose sources were last checked more than ``after_days`` days ago."""
     books = [(book, "the project's catalogue") for book in (catalogue.own,)]
     books += [(book, "prices.yaml") for book in (catalogue.overrides,) if book is not None]
-    for book, what in books:
+    for book, name in books:
         checked = book.checked
         age = (now.date() - checked).days if checked else 0
         if checked and age > after_days:
             yield CatalogueFinding(
                 "stale",
-                what,
+                name,
                 f"its sources were last looked at on {checked}, {age} days ago",
                 "compare it with the providers' pages and set `checked`, or run cost-dashboard prices update",
             )

@@ -1,6 +1,6 @@
 """Put a price together: what a source says, what it leaves to the list, a tier's rule, uplifts, a discount.
 
-Pure, and the one place that does so: a charge is recomputed by the same steps that made it.
+Pure, and the only place that does so: a charge is recomputed by the same steps that made it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ _TOOLS: Final = frozenset(
 
 
 class ComposedPrice(NamedTuple):
-    """A price, and which books had a part in it beside the source itself."""
+    """A price, and which books contributed to it besides the source itself.
+
+    ``by_own`` is the project's book, ``by_user`` the user's, ``by_list`` a list price behind the user's own.
+    """
 
     price: Price
     by_own: bool = False
@@ -45,12 +48,12 @@ class ComposedPrice(NamedTuple):
 
 
 class PriceSources(NamedTuple):
-    """All that a price is put together from.
+    """Everything that a price is put together from.
 
     ``prices`` is what the source says. ``base`` is the list price of the same model that fills in what the
     user's own price does not name. ``own`` is the project's book, for tiers and uplifts; ``user`` the
-    user's book, for uplifts and discounts; ``service`` the one that the call names. ``features`` are asked
-    for on top of the model.
+    user's book, for uplifts and discounts; ``service`` is the one that the call names. ``is_users`` says that
+    the source is the user's book. ``features`` are requested on top of the model.
     """
 
     prices: PriceList
@@ -58,150 +61,172 @@ class PriceSources(NamedTuple):
     own: PriceBook | None = None
     user: PriceBook | None = None
     base: PriceList | None = None
-    users: bool = False
+    is_users: bool = False
     features: tuple[str, ...] = ()
 
 
-def compose(of: PriceSources, at: datetime, tier: str | None, region: str | None) -> ComposedPrice | None:
+def compose(
+    sources: PriceSources, at: datetime, tier: str | None, region: str | None
+) -> ComposedPrice | None:
     """Return the price that holds at the instant ``at`` under a tier, in a region; ``None`` without one."""
-    found = _users(of, at, tier) if of.users else _listed(of, of.prices, at, tier)
-    if found is None:
+    composed = (
+        _user_price(sources, at, tier) if sources.is_users else _list_price(sources, sources.prices, at, tier)
+    )
+    if composed is None:
         return None
-    price, by_own, by_user, by_list = found
-    for book, ours in ((of.own, True), (of.user, False)):
-        if book is None or (ours and of.users):
+    price, by_own, by_user, by_list = composed
+    for book, ours in ((sources.own, True), (sources.user, False)):
+        if book is None or (ours and sources.is_users):
             continue  # the user's own price says what is paid
-        for rule in _about(book.surcharges, of):
+        for rule in _rules_for(book.surcharges, sources):
             if rule.holds(at, tier, region):
-                price = rule.applied(price, region)
+                price = rule.apply_to(price, region)
                 by_own, by_user = by_own or ours, by_user or not ours
-    if of.user is not None and not of.users and (rule_ := _agreed(of, at)) is not None:
-        price, by_user = rule_.applied(price), True
+    if (
+        sources.user is not None
+        and not sources.is_users
+        and (discount := _agreed_discount(sources, at)) is not None
+    ):
+        price, by_user = discount.apply_to(price), True
     return ComposedPrice(price, by_own, by_user, by_list)
 
 
-def rules_of(of: PriceSources, tier: str | None) -> list[Discount | Surcharge | Fee | Addon]:
-    """Return every rule that may bear on the price at some date: for telling when it changes."""
-    provider = of.prices.name.partition("/")[0]
+def rules_of(sources: PriceSources, tier: str | None) -> list[Discount | Surcharge | Fee | Addon]:
+    """Return every rule that may affect the price at some date, to know when it can change."""
+    provider = sources.prices.name.partition("/")[0]
     rules: list[Discount | Surcharge | Fee | Addon] = []
-    rules += [addon for feature in of.features for addon, _ in _addons(of, of.prices, feature)]
-    for book in (of.own, of.user):
+    rules += [addon for feature in sources.features for addon, _ in _addons(sources, sources.prices, feature)]
+    for book in (sources.own, sources.user):
         if book is not None:
-            rules += [*_about(book.surcharges, of), *_about(book.fees, of)]
-            rules += [rule for rule in map(book.discount, (of.service, provider)) if rule is not None]
-    if of.own is not None and tier is not None and (rule := of.own.tier(provider, tier)) is not None:
+            rules += [*_rules_for(book.surcharges, sources), *_rules_for(book.fees, sources)]
+            rules += [rule for rule in map(book.discount, (sources.service, provider)) if rule is not None]
+    if (
+        sources.own is not None
+        and tier is not None
+        and (rule := sources.own.tier(provider, tier)) is not None
+    ):
         rules.append(rule)
     return rules
 
 
-def _listed(of: PriceSources, prices: PriceList, at: datetime, tier: str | None) -> ComposedPrice | None:
+def _list_price(
+    sources: PriceSources, prices: PriceList, at: datetime, tier: str | None
+) -> ComposedPrice | None:
     """Return the list price: the model's own for the tier, or the standard one by the provider's rule."""
     price, rule = prices.at(at, tier), None
-    if price is None and tier is not None and of.own is not None:
-        rule, standard = of.own.tier(prices.name.partition("/")[0], tier), prices.at(at)
+    if price is None and tier is not None and sources.own is not None:
+        rule, standard = sources.own.tier(prices.name.partition("/")[0], tier), prices.at(at)
         if rule is not None and standard is not None and rule.active(at, prices.name):
-            price = rule.applied(standard)
+            price = rule.apply_to(standard)
     if price is None:
         return None
-    price, by_own, by_user = _with_features(of, prices, price, at, tier)
-    if of.service != prices.name.partition("/")[0]:
+    price, by_own, by_user = _with_features(sources, prices, price, at, tier)
+    if sources.service != prices.name.partition("/")[0]:
         # Another seller's hosted tools are not those of the maker.
         price = price.without(_TOOLS)
-    price, fee_of_user = _with_fees(of, of.user, price, at)
-    price, fee_of_own = _with_fees(of, of.own, price, at)
+    price, fee_of_user = _with_fees(sources, sources.user, price, at)
+    price, fee_of_own = _with_fees(sources, sources.own, price, at)
     return ComposedPrice(price, by_own or rule is not None or fee_of_own, by_user or fee_of_user)
 
 
-def _with_fees(of: PriceSources, book: PriceBook | None, price: Price, at: datetime) -> tuple[Price, bool]:
+def _with_fees(
+    sources: PriceSources, book: PriceBook | None, price: Price, at: datetime
+) -> tuple[Price, bool]:
     """Return the price with a book's fees for what it does not name itself, and whether there are any."""
-    fees = [] if book is None or price.free else [fee for fee in _about(book.fees, of) if fee.holds(at)]
+    fees = (
+        [] if book is None or price.free else [fee for fee in _rules_for(book.fees, sources) if fee.holds(at)]
+    )
     for fee in fees:
-        price = fee.added(price)
+        price = fee.add_to(price)
     return price, bool(fees)
 
 
 def _with_features(
-    of: PriceSources, prices: PriceList, price: Price, at: datetime, tier: str | None
+    sources: PriceSources, prices: PriceList, price: Price, at: datetime, tier: str | None
 ) -> tuple[Price, bool, bool]:
-    """Return the price with what was asked for on top, and whether our book and the user's had a part in it.
+    """Return the price with the requested features, and whether the project's and the user's book have rates.
 
-    A feature that nobody prices is named in it.
+    A feature that nobody prices is named in the price.
     """
     by_own = by_user = False
-    for feature in () if prices.local else of.features:
-        holding = ((addon, ours) for addon, ours in _addons(of, prices, feature) if addon.holds(at))
+    for feature in () if prices.local else sources.features:
+        holding = ((addon, ours) for addon, ours in _addons(sources, prices, feature) if addon.holds(at))
         addon, ours = next(holding, (None, False))
-        price = addon.added(price, tier) if addon is not None else price.with_feature(feature, None)
+        price = addon.add_to(price, tier) if addon is not None else price.with_feature(feature, None)
         by_own, by_user = by_own or ours, by_user or (addon is not None and not ours)
     return price, by_own, by_user
 
 
-def _addons(of: PriceSources, prices: PriceList, feature: str) -> Iterator[tuple[Addon, bool]]:
-    """Yield what prices a feature, and whether that is of the project's own book: the user's comes first."""
-    names = (prices.name, f"{of.service}/{prices.name.partition('/')[2]}")
-    for book, ours in ((of.user, False), (of.own, True)):
+def _addons(sources: PriceSources, prices: PriceList, feature: str) -> Iterator[tuple[Addon, bool]]:
+    """Yield the rules that price a feature, the user's first, and whether each is from the project's book."""
+    names = (prices.name, f"{sources.service}/{prices.name.partition('/')[2]}")
+    for book, ours in ((sources.user, False), (sources.own, True)):
         for addon in book.addons if book is not None else ():
             if addon.covers(names, feature):
                 yield addon, ours
 
 
-def _users(of: PriceSources, at: datetime, tier: str | None) -> ComposedPrice | None:
+def _user_price(sources: PriceSources, at: datetime, tier: str | None) -> ComposedPrice | None:
     """Return the user's own price, with the list's rates for what it does not name."""
-    mine = of.prices.at(at, tier)
-    standard = of.prices.at(at)
+    users_price = sources.prices.at(at, tier)
+    standard = sources.prices.at(at)
     if standard is None:
         return None
-    if mine is None:
-        listed = _listed(of, of.base, at, tier) if of.base is not None and fills(standard) else None
+    if users_price is None:
+        listed = (
+            _list_price(sources, sources.base, at, tier)
+            if sources.base is not None and fills(standard)
+            else None
+        )
         return listed and listed._replace(by_list=True)
-    mine, _ = _with_fees(of, of.user, mine, at)
-    filled, by_own = mine, False
-    if of.base is not None and fills(mine):
-        listed = _listed(of._replace(features=()), of.base, at, tier)
-        if listed is not None and (filled := _filled(mine, listed.price)) is not mine:
+    users_price, _ = _with_fees(sources, sources.user, users_price, at)
+    filled, by_own = users_price, False
+    if sources.base is not None and fills(users_price):
+        listed = _list_price(sources._replace(features=()), sources.base, at, tier)
+        if listed is not None and (filled := _filled_in(users_price, listed.price)) is not users_price:
             by_own = listed.by_own
-    price, by_ours, by_user = _with_features(of, of.prices, filled, at, tier)
-    return ComposedPrice(price, by_own or by_ours, by_user, filled is not mine)
+    price, by_ours, by_user = _with_features(sources, sources.prices, filled, at, tier)
+    return ComposedPrice(price, by_own or by_ours, by_user, filled is not users_price)
 
 
 def fills(price: Price) -> bool:
-    """Whether a price leaves to the list what it does not name: one for tokens, in part."""
+    """Whether the list price fills in what a price does not name: only where it is one for tokens."""
     return not price.free and not _NOT_TOKENS & price.rates.keys()
 
 
-def _filled(mine: Price, listed: Price) -> Price:
-    if not listed.parts - mine.parts or listed.free or _NOT_TOKENS & listed.rates.keys():
-        return mine
-    sizes = sorted({size for size, _ in (*mine.above, *listed.above)})
-    return mine._replace(
-        rates=_merged(mine.rates, listed.rates),
-        above=tuple((n, _merged(_at(mine, n), _at(listed, n))) for n in sizes),
-        included=mine.included | listed.included,
-        unknown=(mine.unknown | listed.unknown) - mine.rates.keys(),
-        unverified=mine.unverified or listed.unverified,
+def _filled_in(users_price: Price, listed: Price) -> Price:
+    if not listed.parts - users_price.parts or listed.free or _NOT_TOKENS & listed.rates.keys():
+        return users_price
+    sizes = sorted({size for size, _ in (*users_price.above, *listed.above)})
+    return users_price._replace(
+        rates=_merged(users_price.rates, listed.rates),
+        above=tuple((n, _merged(_rates_above(users_price, n), _rates_above(listed, n))) for n in sizes),
+        included=users_price.included | listed.included,
+        unknown=(users_price.unknown | listed.unknown) - users_price.rates.keys(),
+        unverified=users_price.unverified or listed.unverified,
     )
 
 
-def _at(price: Price, threshold: int) -> Rates:
+def _rates_above(price: Price, threshold: int) -> Rates:
     return price.rates_for(threshold + 1)
 
 
-def _merged(mine: Rates, listed: Rates) -> Rates:
-    return {**listed, **mine}
+def _merged(users_rates: Rates, listed: Rates) -> Rates:
+    return {**listed, **users_rates}
 
 
-def _about(rules: Iterable[_Rule], of: PriceSources) -> list[_Rule]:
-    """Return the rules that are about the model, as the service that is called sells it."""
-    name = f"{of.service}/{of.prices.name.partition('/')[2]}"
+def _rules_for(rules: Iterable[_Rule], sources: PriceSources) -> list[_Rule]:
+    """Return the rules that cover the model, as sold by the service that is called."""
+    name = f"{sources.service}/{sources.prices.name.partition('/')[2]}"
     return [rule for rule in rules if rule.covers(name)]
 
 
-def _agreed(of: PriceSources, at: datetime) -> Discount | None:
+def _agreed_discount(sources: PriceSources, at: datetime) -> Discount | None:
     """Return the discount that the user agreed with the service that was called, or with the model's own."""
-    if of.user is None:
+    if sources.user is None:
         return None
-    for service in dict.fromkeys((of.service, of.prices.name.partition("/")[0])):
-        rule = of.user.discount(service)
+    for service in dict.fromkeys((sources.service, sources.prices.name.partition("/")[0])):
+        rule = sources.user.discount(service)
         if rule is not None:
-            return rule if rule.active(at, of.prices.name) else None
+            return rule if rule.active(at, sources.prices.name) else None
     return None

@@ -1,7 +1,7 @@
-"""How far prices reach: of which models every billed unit has a price, some have, or none has. Pure.
+"""How complete prices are: for which models all billed units have a price, some of them, or none. Pure.
 
-A model of the ledgers is asked with the units that its calls used. A model that nobody used yet is asked
-with the units that any price table on this machine says it bills.
+A model in the ledgers is checked for the units that its calls used. A model that nobody used yet is checked
+for the units that any price table on this machine says it bills.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MAIN: Final = frozenset(
 
 
 class UsedUnits(NamedTuple):
-    """A model of the ledgers: how many calls it has, and which counts of ``Usage`` any of them used."""
+    """A model in the ledgers: how many calls it has, and which counts of ``Usage`` any of them used."""
 
     service: str
     model: str
@@ -54,18 +54,18 @@ class Coverage(NamedTuple):
 
 
 def of_used(catalogue: Catalogue, used: Iterable[UsedUnits], now: datetime) -> list[Coverage]:
-    """Return how far today's prices cover what the calls of the ledgers used, the least covered first."""
-    found = []
-    for one in used:
-        name = catalogue.name(one.service, one.model)
-        charge = catalogue.charge(one.service, one.model, _usage(one.counts), now, one.service_tier)
+    """Return how much of what the ledgers' calls used has a price today, the least covered models first."""
+    coverage = []
+    for units in used:
+        name = catalogue.name(units.service, units.model)
+        charge = catalogue.charge(units.service, units.model, _usage(units.counts), now, units.service_tier)
         if isinstance(charge, Unpriced):
-            found.append(Coverage(name, "unknown", tuple(sorted(one.counts)), one.calls))
+            coverage.append(Coverage(name, "unknown", tuple(sorted(units.counts)), units.calls))
         else:
             state: CostState = "partial" if charge.missing else "whole"
-            found.append(Coverage(name, state, tuple(sorted(charge.missing)), one.calls))
+            coverage.append(Coverage(name, state, tuple(sorted(charge.missing)), units.calls))
     order: Mapping[CostState, int] = {"unknown": 0, "partial": 1, "whole": 2}
-    return sorted(found, key=lambda one: (order[one.state], -one.calls, one.name))
+    return sorted(coverage, key=lambda units: (order[units.state], -units.calls, units.name))
 
 
 def _usage(counts: frozenset[str]) -> Usage:
@@ -78,24 +78,26 @@ def _usage(counts: frozenset[str]) -> Usage:
 
 
 def of_known(catalogue: Catalogue, now: datetime, peers: Sequence[Peer] = ()) -> list[Coverage]:
-    """Return how far today's prices cover every model that a source on this machine knows, by name.
+    """Return how complete today's prices are for every model that a source on this machine knows, by name.
 
-    Imports ``genai-prices`` and takes some seconds. Nothing of what is asked here is remembered.
+    Imports ``genai-prices`` and takes some seconds. Nothing that is looked up here is remembered.
     """
-    asking = catalogue.forgetful()
-    listed = {prices.name: prices for prices in asking.genai.everything()} if asking.genai else {}
+    fresh = catalogue.forgetful()
+    listed = {prices.name: prices for prices in fresh.genai.everything()} if fresh.genai else {}
     names = dict.fromkeys([*catalogue.models(), *listed])
     for peer in peers:
         names |= dict.fromkeys(name for name in peer.names() if _has_price(peer, name))
     return [
         Coverage(name, "whole")
-        if (prices := listed.get(name)) is not None and prices.at(now) is not None and not _told(peers, name)
-        else of_name(asking, name, now, peers)
+        if (prices := listed.get(name)) is not None
+        and prices.at(now) is not None
+        and not _is_listed(peers, name)
+        else of_name(fresh, name, now, peers)
         for name in sorted(names)
     ]
 
 
-def _told(peers: Sequence[Peer], name: str) -> bool:
+def _is_listed(peers: Sequence[Peer], name: str) -> bool:
     """Whether any other table has a row for a model."""
     return any(name in peer.known for peer in peers)
 
@@ -131,7 +133,7 @@ def _lacks(price: Price, part: str) -> bool:
 
 def counted(coverage: Iterable[Coverage]) -> dict[str, Counter[CostState]]:
     """Return how many models of each service are in each state, the services with most models first."""
-    found: dict[str, Counter[CostState]] = {}
-    for one in coverage:
-        found.setdefault(one.name.partition("/")[0], Counter())[one.state] += 1
-    return dict(sorted(found.items(), key=lambda item: (-item[1].total(), item[0])))
+    counts: dict[str, Counter[CostState]] = {}
+    for model in coverage:
+        counts.setdefault(model.name.partition("/")[0], Counter())[model.state] += 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1].total(), item[0])))

@@ -37,7 +37,7 @@ _EXAMPLES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RateLine:
-    """One rate: ``$2.50 per million input tokens``, in requests ``above`` so many input tokens."""
+    """One rate: ``$2.50 per million input tokens``, for requests of more than ``above`` input tokens."""
 
     part: str
     usd: str
@@ -51,9 +51,9 @@ class RateLine:
 
 @dataclass(frozen=True, slots=True)
 class DatedPrice:
-    """A price of a model with its rates: since when, for which service tier, hours and days, and who says so.
+    """A price of a model with its rates: since when, for which service tier, hours and days, and its source.
 
-    ``current`` marks the one that holds at the instant that was asked for.
+    ``current`` marks the one that holds at the instant of the description.
     """
 
     model: str
@@ -83,7 +83,7 @@ class PricedModel:
 
     @property
     def current(self) -> DatedPrice | None:
-        """The standard price that holds at the instant that was asked for."""
+        """The standard price that holds at the instant of the description."""
         return next((price for price in self.prices if price.current and price.tier is None), None)
 
 
@@ -99,12 +99,12 @@ class CheaperModel:
 
 
 def describe(catalogue: Catalogue, service: str, model: str, at: datetime) -> PricedModel | None:
-    """Return what :meth:`Catalogue.describe` promises."""
+    """Return all prices of a model, as :meth:`Catalogue.describe` says; ``None`` when it has none."""
     offers = list(catalogue.offers(service, model))
     if not offers:
         return None
 
-    def standing(tier: str | None) -> Quote | None:
+    def quote_for(tier: str | None) -> Quote | None:
         quote = catalogue.quote(service, model, at, tier)
         return None if isinstance(quote, Unpriced) else quote
 
@@ -113,7 +113,7 @@ def describe(catalogue: Catalogue, service: str, model: str, at: datetime) -> Pr
         name=offers[0].name,
         local=offers[0].prices.local,
         kind=catalogue.class_of(offers[0].name),
-        prices=tuple(line for offer in offers for line in _dated(offer, at, standing)),
+        prices=tuple(price for offer in offers for price in _dated_prices(offer, at, quote_for)),
         example=(quote.reason,) if isinstance(quote, Unpriced) else _example(quote.price),
     )
 
@@ -121,52 +121,52 @@ def describe(catalogue: Catalogue, service: str, model: str, at: datetime) -> Pr
 def listing(
     catalogue: Catalogue, at: datetime, wanted: str = "", *, everything: bool = False
 ) -> list[PricedModel]:
-    """Return the models with a price whose names have ``wanted`` in them, in any case, by name.
+    """Return the models with a price whose names contain ``wanted``, in any case, by name.
 
-    With ``everything`` also those that nobody asked for yet: it imports ``genai-prices``, which takes about a
-    second.
+    With ``everything``, also those that were never looked up: this imports ``genai-prices``, which takes
+    about a second.
     """
-    found: dict[str, PricedModel] = {}
-    asking, wanted = catalogue.forgetful(), wanted.lower()
+    models: dict[str, PricedModel] = {}
+    fresh, wanted = catalogue.forgetful(), wanted.lower()
     for name in catalogue.models():
         service, _, model = name.partition("/")
-        if wanted in name.lower() and (priced := describe(asking, service, model, at)) is not None:
-            found.setdefault(priced.name, priced)
+        if wanted in name.lower() and (described := describe(fresh, service, model, at)) is not None:
+            models.setdefault(described.name, described)
     if everything and catalogue.genai is not None:
         for prices in catalogue.genai.everything():
             if wanted not in prices.name.lower():
                 continue
             offer = Offer(GENAI, catalogue.genai.version, prices, prices.name.partition("/")[0], prices.name)
-            if offer.name not in found:
-                found[offer.name] = _described_alone(catalogue, offer, at)
-    return [found[name] for name in sorted(found)]
+            if offer.name not in models:
+                models[offer.name] = _describe_offer(catalogue, offer, at)
+    return [models[name] for name in sorted(models)]
 
 
-def _described_alone(catalogue: Catalogue, offer: Offer, at: datetime) -> PricedModel:
-    """Describe what one source says, where no other has a price."""
+def _describe_offer(catalogue: Catalogue, offer: Offer, at: datetime) -> PricedModel:
+    """Describe the prices of the only source that has any for a model."""
 
-    def standing(tier: str | None) -> Quote | None:
+    def quote_for(tier: str | None) -> Quote | None:
         price = offer.prices.at(at, tier)
-        by = PricedBy(offer.source, offer.version, offer.name)
-        return Quote(price, by) if price is not None else None
+        priced_by = PricedBy(offer.source, offer.version, offer.name)
+        return Quote(price, priced_by) if price is not None else None
 
     price = offer.prices.at(at)
     return PricedModel(
         name=offer.name,
         local=False,
         kind=catalogue.class_of(offer.name),
-        prices=tuple(_dated(offer, at, standing)),
+        prices=tuple(_dated_prices(offer, at, quote_for)),
         example=_example(price) if price is not None else (),
     )
 
 
-def _dated(
-    offer: Offer, at: datetime, standing: Callable[[str | None], Quote | None]
+def _dated_prices(
+    offer: Offer, at: datetime, quote_for: Callable[[str | None], Quote | None]
 ) -> Iterable[DatedPrice]:
     tiers: list[tuple[str | None, tuple[Price, ...]]] = [(None, offer.prices.prices)]
     tiers += offer.prices.tiers.items()
     for tier, prices in tiers:
-        quote, active = standing(tier), offer.prices.at(at, tier)
+        quote, active = quote_for(tier), offer.prices.at(at, tier)
         for price in prices:
             holds = price is active and quote is not None and quote.priced_by.source == offer.source
             yield DatedPrice(
@@ -200,15 +200,15 @@ def rate_lines(price: Price) -> tuple[RateLine, ...]:
 def _example(price: Price) -> tuple[str, ...]:
     if price.free:
         return explain(price, _EXAMPLES[0])
-    in_part: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()
     for usage in _EXAMPLES:
         amounts = arithmetic.amounts(price, usage)
         if isinstance(amounts, arithmetic.Shortfall):
             continue
         if not amounts.missing:
             return explain(price, usage)
-        in_part = in_part or explain(price, usage)
-    return in_part
+        partial = partial or explain(price, usage)
+    return partial
 
 
 def explain(price: Price, usage: Usage) -> tuple[str, ...]:
@@ -230,22 +230,22 @@ def explain(price: Price, usage: Usage) -> tuple[str, ...]:
     if isinstance(amounts, arithmetic.Shortfall):
         return (f"this price {amounts.fault}",)
     rates = price.rates if price.is_sum(usage) else price.rates_for(usage.tokens_input)
-    lines = [_line(part, quantity_of[part], rates, amount) for part, amount in amounts.parts.items()]
+    lines = [_part_line(part, quantity_of[part], rates, amount) for part, amount in amounts.parts.items()]
     lines += [f"{count:,} {unit}: no price is known" for unit, count in amounts.missing.items()]
     total = f"total ${json_number(Nanos(sum(amounts.parts.values())))}"
     return (*lines, f"{total}, and what has no price" if amounts.missing else total)
 
 
-def _line(part: str, quantity: int, rates: Rates, amount: Nanos) -> str:
+def _part_line(part: str, quantity: int, rates: Rates, amount: Nanos) -> str:
     unit = UNITS[part]
     usd = rates[part].usd_per(unit.per)
     if part in _FRACTIONAL:
-        what, rest = _FRACTIONAL[part]
-        shown = f"{quantity / 1_000_000:,.6f}".rstrip("0").rstrip(".") + f" {what}"
+        noun, rate_unit = _FRACTIONAL[part]
+        counted = f"{quantity / 1_000_000:,.6f}".rstrip("0").rstrip(".") + f" {noun}"
     else:
         scale, _, words = unit.words.partition(" ") if unit.per > 1 else ("", "", unit.words)
-        shown, rest = f"{quantity:,} {words}", scale or words
-    return f"{shown} x ${usd} per {rest} = ${json_number(amount)}"
+        counted, rate_unit = f"{quantity:,} {words}", scale or words
+    return f"{counted} x ${usd} per {rate_unit} = ${json_number(amount)}"
 
 
 _FRACTIONAL: Final = {
@@ -259,27 +259,29 @@ _FRACTIONAL: Final = {
 
 
 def alternatives(catalogue: Catalogue, service: str, model: str, at: datetime) -> list[CheaperModel]:
-    """Return what :meth:`Catalogue.alternatives` promises."""
+    """Return cheaper models of the same class, as :meth:`Catalogue.alternatives` says."""
     name = catalogue.name(service, model)
     kind = catalogue.class_of(name)
     if kind is None:
         return []
     usage = Usage(**_counts(catalogue, kind))
-    own = catalogue.charge(service, model, usage, at)
-    if isinstance(own, Unpriced) or own.missing or not own.total:
+    current = catalogue.charge(service, model, usage, at)
+    if isinstance(current, Unpriced) or current.missing or not current.total:
         return []
-    found = []
+    cheaper = []
     for member in catalogue.members(kind):
-        other_service, _, other = member.partition("/")
-        charge = catalogue.charge(other_service, other, usage, at)
+        other_service, _, other_model = member.partition("/")
+        charge = catalogue.charge(other_service, other_model, usage, at)
         if (
             isinstance(charge, Charge)
             and not charge.missing
             and charge.priced_by.model != name
-            and charge.total < own.total
+            and charge.total < current.total
         ):
-            found.append(CheaperModel(other_service, other, member, kind, charge.total / own.total))
-    return sorted(found, key=lambda alternative: (alternative.ratio, alternative.name))
+            cheaper.append(
+                CheaperModel(other_service, other_model, member, kind, charge.total / current.total)
+            )
+    return sorted(cheaper, key=lambda alternative: (alternative.ratio, alternative.name))
 
 
 def _counts(catalogue: Catalogue, kind: str) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Prices from the ``genai-prices`` package, in our own types, remembered per version of the package.
 
-The package is imported (200 ms) only for a model that nobody asked for yet. All that it says about
+The package is imported (200 ms) only for a model that was not looked up before. All that it says about
 the model is converted: dated prices, prices by time of day, sizes of requests, service tiers. Its
-model matching is not used, because it matches by beginning: ``claude-sonnet-4-5-my-finetune`` would
-get the price of ``claude-sonnet-4-5``. A name counts only if it is one that the package lists, give
-or take a version mark such as a date.
+model matching is not used, because it matches by prefix: ``claude-sonnet-4-5-my-finetune`` would
+get the price of ``claude-sonnet-4-5``. A name matches only if the package lists it, apart from a
+version mark such as a date.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .rates import PriceList, from_plain, to_plain
 
 SOURCE: Final = "genai-prices"
 _MATCHING: Final = 3
-"""Raised when names are matched otherwise: what names were matched with before is then asked anew."""
+"""Version of the name matching: raised with each change to it, so that remembered matches are made again."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,39 +52,39 @@ class GenaiPrices:
     def find(self, service: str, name: str, *, ask: bool = True) -> PriceList | None:
         """Return the prices of a model by one of its names, or ``None`` when the package has none.
 
-        With ``ask=False`` only what is remembered counts, and the package is never imported.
+        With ``ask=False`` only remembered prices are used, and the package is never imported.
         """
         known, key = self._remembered(), f"{service}/{name}"
         if key not in known["names"] and ask and self.version:
-            self._ask(service, name)
+            self._learn(service, name)
         canonical = known["names"].get(key)
         return self._build(canonical) if canonical is not None else None
 
     def answer(self, service: str, name: str) -> PriceList | None:
-        """Return what the package itself answers for a model: see :func:`look_up`. Imports it."""
+        """Return the price by the package's own matching of models: see :func:`look_up`. Imports it."""
         return look_up(service, name, makers=True) if self.version else None
 
     def named(self, name: str) -> PriceList | None:
         """Return the prices of the model that the package itself calls ``provider/model``.
 
-        For a version that is not the installed one, only what is remembered of it can be found.
+        Of a version that is not the installed one, only remembered models are available.
         """
         if name in self._remembered()["models"]:
             return self._build(name)
         if self.version != installed_version():
             return None
         provider, _, model = name.partition("/")
-        found = self.find(provider, model)
-        return found if found is not None and found.name == name else None
+        prices = self.find(provider, model)
+        return prices if prices is not None and prices.name == name else None
 
     def _build(self, name: str) -> PriceList:
-        found = self._built.get(name)
-        if found is None:
-            found = self._built[name] = from_plain(self._remembered()["models"][name])
-        return found
+        prices = self._built.get(name)
+        if prices is None:
+            prices = self._built[name] = from_plain(self._remembered()["models"][name])
+        return prices
 
     def remembered_names(self) -> list[str]:
-        """Return the names of the models that were asked for so far."""
+        """Return the names of the models that were looked up so far."""
         return list(self._remembered()["models"])
 
     def everything(self) -> Iterator[PriceList]:
@@ -101,15 +101,15 @@ class GenaiPrices:
         return self._known
 
     def _read(self) -> dict[str, Any]:
-        found = self._memory.read(f"{SOURCE}-{self.version}") if self.version else None
-        if found is None or not found.keys() >= {"names", "models"}:
+        remembered = self._memory.read(f"{SOURCE}-{self.version}") if self.version else None
+        if remembered is None or not remembered.keys() >= {"names", "models"}:
             return {"names": {}, "models": {}, "matching": _MATCHING}
-        if found.get("matching") != _MATCHING:
+        if remembered.get("matching") != _MATCHING:
             # The models' prices stay: they priced calls that are recorded.
-            return {"names": {}, "models": found["models"], "matching": _MATCHING}
-        return found
+            return {"names": {}, "models": remembered["models"], "matching": _MATCHING}
+        return remembered
 
-    def _ask(self, service: str, name: str) -> None:
+    def _learn(self, service: str, name: str) -> None:
         try:
             prices = look_up(service, name)
         except ImportError as fault:
@@ -137,26 +137,26 @@ def installed_version() -> str:
         except OSError:
             continue
         for entry in names:
-            found = re.fullmatch(r"genai_prices-([A-Za-z0-9.+!]+)\.dist-info", entry)
-            if found:
-                return found[1].replace("!", "+")
+            match = re.fullmatch(r"genai_prices-([A-Za-z0-9.+!]+)\.dist-info", entry)
+            if match:
+                return match[1].replace("!", "+")
     return ""
 
 
 def look_up(service: str, name: str, *, makers: bool = False) -> PriceList | None:
-    """Ask the package for a model by its provider and one of its names. Imports the package.
+    """Return the package's prices of a model, by its provider and one of its names. Imports the package.
 
-    With ``makers`` the answer is the package's own: it looks among the models of other makers too, and
-    would give Azure's DeepSeek the maker's price.
+    With ``makers`` the models of other makers are searched too, as the package itself does: it gives Azure's
+    DeepSeek the price of its maker.
     """
     from .genai_types import convert  # only with the package at hand
 
     providers = _providers()
-    provider = next((p for p in providers if p.id == service), None)
+    provider = next((candidate for candidate in providers if candidate.id == service), None)
     if provider is None:
         return None
     others = (provider.fallback_model_providers or ()) if makers else ()
-    sellers = [provider, *(p for p in providers if p.id in others)]
+    sellers = [provider, *(candidate for candidate in providers if candidate.id in others)]
     for spelling in _spellings(name):
         for seller in sellers:
             for model in seller.models:
@@ -166,7 +166,7 @@ def look_up(service: str, name: str, *, makers: bool = False) -> PriceList | Non
 
 
 def _providers() -> Any:
-    # Untyped on purpose: importing the package's types for annotations would import the package.
+    # Any, because importing the package's types for annotations would import the package.
     undisturbed("genai_prices.data")
     from genai_prices.data import providers
 
@@ -181,17 +181,17 @@ def _spellings(name: str) -> Iterable[str]:
 
 
 def _is_name_of(model: Any, name: str) -> bool:
-    """Whether the package lists ``name`` for a model, give or take a version mark."""
+    """Whether the package lists ``name`` for a model, apart from a version mark."""
     own = model.id.lower()
     if own == name:
         return True
     return bool(model.is_match(name)) and (
-        _base(name) == own or any(_fits(clause, name, own) for clause in _clauses(model.match))
+        _base(name) == own or any(_matches(clause, name, own) for clause in _clauses(model.match))
     )
 
 
 def _base(name: str) -> str:
-    """Return a name without its version marks; OpenAI's fine-tunes also without whose they are."""
+    """Return a name without its version marks; OpenAI's fine-tunes also without their owner."""
     if name.startswith("ft:"):
         # ft:gpt-4o-mini-2024-07-18:acme::abc123 is priced as every fine-tune of gpt-4o-mini.
         name = re.sub(r"-\d{4}$", "", "ft:" + name[3:].partition(":")[0])
@@ -210,14 +210,14 @@ def _clauses(clause: Any) -> Iterator[tuple[str, str]]:
             yield kind, getattr(clause, kind).lower() if kind != "regex" else clause.regex
 
 
-def _fits(clause: tuple[str, str], name: str, model: str) -> bool:
+def _matches(clause: tuple[str, str], name: str, model: str) -> bool:
     kind, text = clause
     if kind == "regex":
         return text.startswith("^") and text.endswith("$") and re.search(text, name) is not None
     if kind == "equals":
         return name == text
-    before, found, _ = name.partition(text)
-    if not found or not _SELLER.fullmatch(before) or not _is_sold_in(before, model):
+    before, separator, _ = name.partition(text)
+    if not separator or not _SELLER.fullmatch(before) or not _is_sold_in(before, model):
         return False
     own = name[len(before) :]
     # The package's text may end within a version mark: `claude-sonnet-4-2025`.
@@ -225,10 +225,10 @@ def _fits(clause: tuple[str, str], name: str, model: str) -> bool:
 
 
 def _is_sold_in(seller: str, model: str) -> bool:
-    """Whether the package's price of a model holds in the region that stands before its name, if one does.
+    """Whether the package's price of a model holds in the region before its name, if there is one.
 
-    Azure's ``eu/o4-mini`` and Bedrock's ``eu.amazon.nova-lite-v1:0`` are dearer than the models without
-    a region. Bedrock's own prices are those of the United States, which ``us.`` keeps.
+    Azure's ``eu/o4-mini`` and Bedrock's ``eu.amazon.nova-lite-v1:0`` cost more than the models without
+    a region. Bedrock's own prices are those of the United States, which also hold for ``us.``.
     """
     regions = _REGIONS.intersection(re.split("[./]", seller))
     if model.startswith("regional."):

@@ -1,6 +1,6 @@
 """Converts the types of ``genai-prices`` into ours: dated prices, sizes of requests, hours, service tiers.
 
-The package's objects are taken as they are, untyped: importing its types would import the package.
+The package's objects are typed as ``Any``: importing their types would import the package.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def convert(provider: Any, model: Any) -> PriceList:
         "source": (provider.pricing_urls or [""])[0],
         "steps": {"audio_seconds": Step(10_000_000)} if name in _GROQ_MINIMUM else {},
         "context": model.context_window or 0,
-        # A model without rates has no price; only a name that says so makes it one for nothing.
+        # A model without rates has no price; only a name that says so makes it free.
         "free": name.endswith(":free"),
     }
     conditions = model.prices if isinstance(model.prices, list) else [_Always(model.prices)]
@@ -71,20 +71,20 @@ def convert(provider: Any, model: Any) -> PriceList:
 
 
 def _tier(model: Any, tier: str, common: Mapping[str, Any]) -> tuple[Price, ...]:
-    """Return the dated prices of a tier: at each date on which something changes, what the package says."""
+    """Return the dated prices of a tier: the package's price at each date on which something changes."""
     contexts = _CONTEXTS[tier]
-    variants = [v for v in model.price_variants or () if v.when in contexts]
+    variants = [variant for variant in model.price_variants or () if variant.when in contexts]
     conditions = [*(model.prices if isinstance(model.prices, list) else ()), *variants]
-    if not variants or any(hasattr(c.constraint, "start_time") for c in conditions):
+    if not variants or any(hasattr(condition.constraint, "start_time") for condition in conditions):
         return ()
-    starts = sorted({_start(c.constraint) for c in conditions}, reverse=True)
-    found = []
+    starts = sorted({_start(condition.constraint) for condition in conditions}, reverse=True)
+    prices = []
     for start in starts:
-        active = [v for v in variants if _start(v.constraint) <= start]
+        active = [variant for variant in variants if _start(variant.constraint) <= start]
         if active:
             price = model.get_prices(start, active[0].when)
-            found.append(_price(price, None, {**common, "since": start if start != _EVER else None}))
-    return tuple(found)
+            prices.append(_price(price, None, {**common, "since": start if start != _EVER else None}))
+    return tuple(prices)
 
 
 _EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -95,24 +95,28 @@ def _start(constraint: Any) -> datetime:
 
 
 def _price(price: Any, constraint: Any, common: Mapping[str, Any]) -> Price:
-    values = {part: v for key, part in _PARTS.items() if (v := price.__dict__.get(key)) is not None}
-    pers = {part: _per(key, part) for key, part in _PARTS.items() if price.__dict__.get(key) is not None}
+    values = {part: value for key, part in _PARTS.items() if (value := price.__dict__.get(key)) is not None}
+    units = {
+        part: _units_per_rate(key, part)
+        for key, part in _PARTS.items()
+        if price.__dict__.get(key) is not None
+    }
     starts = sorted({tier.start for value in values.values() for tier in getattr(value, "tiers", ())})
     fields: dict[str, Any] = dict(common)
     if hasattr(constraint, "start_date"):
         fields["since"] = _start(constraint)
     elif constraint is not None:
         fields["hours"] = (_minute(constraint.start_time), _minute(constraint.end_time))
-    fields["free"] = common["free"] and not any(map(_costs, values.values()))
+    fields["free"] = common["free"] and not any(map(_is_charged, values.values()))
     return Price(
-        rates=_rates(values, pers, 0),
-        above=tuple((start, _rates(values, pers, start)) for start in starts),
+        rates=_rates(values, units, 0),
+        above=tuple((start, _rates(values, units, start)) for start in starts),
         included=_included(values),
         **fields,
     )
 
 
-def _costs(value: Any) -> bool:
+def _is_charged(value: Any) -> bool:
     return bool(getattr(value, "base", value))
 
 
@@ -122,12 +126,12 @@ def _included(values: Mapping[str, Any]) -> frozenset[str]:
     return frozenset({"audio_seconds"} if billed_by_token else ())
 
 
-def _per(key: str, part: str) -> int:
+def _units_per_rate(key: str, part: str) -> int:
     return _HOUR if key.endswith("_hours") else UNITS[part].per
 
 
-def _rates(values: Mapping[str, Any], pers: Mapping[str, int], start: int) -> Rates:
-    return {part: Rate.of(_amount(value, start), pers[part]) for part, value in values.items()}
+def _rates(values: Mapping[str, Any], units: Mapping[str, int], start: int) -> Rates:
+    return {part: Rate.of(_amount(value, start), units[part]) for part, value in values.items()}
 
 
 def _amount(value: Any, start: int) -> Decimal:

@@ -1,6 +1,6 @@
 """Recompute charges with the very prices that made them.
 
-Pure but for the prices that are remembered of earlier editions: entries in, verdicts out.
+Pure except that it reads remembered prices of earlier editions: entries in, verdicts out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Outcome = Literal["agrees", "differs", "unknown", "unpriced"]
 
 
 class Verdict(NamedTuple):
-    """What recomputing a charge showed. ``unknown``: the prices that made it are no longer remembered."""
+    """The result of recomputing a charge. ``unknown``: the prices that made it are no longer remembered."""
 
     entry_id: str
     outcome: Outcome
@@ -47,65 +47,65 @@ class PriceHistory:
 
     def amounts(
         self,
-        by: PricedBy,
+        priced_by: PricedBy,
         service: str,
         usage: Usage,
         at: datetime,
         tier: str | None = None,
         region: str | None = None,
     ) -> Mapping[str, Nanos] | None:
-        """Return the parts of a charge by the prices named in ``by``; ``None`` when they are not known."""
-        edition = self._edition(by)
+        """Return the parts of a charge at the prices that ``priced_by`` names; ``None`` if unknown."""
+        edition = self._edition(priced_by)
         if edition is None:
             return None
-        of = edition._replace(service=normalize_service(service))
-        composed = compose(of, at, normal_tier(tier), normal_region(region))
+        sources = edition._replace(service=normalize_service(service))
+        composed = compose(sources, at, normal_tier(tier), normal_region(region))
         if composed is None:
             return None
-        found = arithmetic.amounts(composed.price, usage)
-        return None if isinstance(found, arithmetic.Shortfall) else found.parts
+        amounts = arithmetic.amounts(composed.price, usage)
+        return None if isinstance(amounts, arithmetic.Shortfall) else amounts.parts
 
-    def charge(self, by: PricedBy, call: Entry) -> Mapping[str, Nanos] | None:
-        """Return the parts of a recorded call by the prices named in ``by``; ``None`` when not known."""
-        service, named = self._catalogue.stated(call.service, call.model)
-        region = call.region or named
-        return self.amounts(by, service, call.usage, call.timestamp, call.service_tier, region)
+    def charge(self, priced_by: PricedBy, call: Entry) -> Mapping[str, Nanos] | None:
+        """Return the parts of a recorded call at the prices that ``priced_by`` names; ``None`` if unknown."""
+        service, named_region = self._catalogue.service_and_region(call.service, call.model)
+        region = call.region or named_region
+        return self.amounts(priced_by, service, call.usage, call.timestamp, call.service_tier, region)
 
-    def _edition(self, by: PricedBy) -> PriceSources | None:
-        key = (by.source, by.version, by.model)
+    def _edition(self, priced_by: PricedBy) -> PriceSources | None:
+        key = (priced_by.source, priced_by.version, priced_by.model)
         if key not in self._editions:
-            self._editions[key] = self._find(by)
+            self._editions[key] = self._sources_of(priced_by)
         return self._editions[key]
 
-    def _find(self, by: PricedBy) -> PriceSources | None:
-        """Return what the price was put together from, as the version of the source tells."""
-        version, *extras = by.version.split("+")
+    def _sources_of(self, priced_by: PricedBy) -> PriceSources | None:
+        """Return what the price was put together from, according to the version of its source."""
+        version, *extras = priced_by.version.split("+")
         others = dict(extra.split(":", 1) for extra in extras if ":" in extra)
-        users = by.source == PROFILE
-        own = self._book(CATALOGUE, version if by.source == CATALOGUE else others.get(CATALOGUE, ""))
-        user = self._book(PROFILE, version if users else others.get(PROFILE, ""))
-        if (PROFILE in others or users) and user is None:
+        is_users = priced_by.source == PROFILE
+        own = self._book(CATALOGUE, version if priced_by.source == CATALOGUE else others.get(CATALOGUE, ""))
+        user = self._book(PROFILE, version if is_users else others.get(PROFILE, ""))
+        if (PROFILE in others or is_users) and user is None:
             return None
-        model, features = by.model, tuple[str, ...]()
-        prices = self._prices(by.source, version, model)
+        model, features = priced_by.model, tuple[str, ...]()
+        prices = self._prices(priced_by.source, version, model)
         while prices is None and (parts := last_feature(model)) is not None:
             model, features = parts.model, tuple(dict.fromkeys((parts.feature, *features)))
-            prices = self._prices(by.source, version, model)
+            prices = self._prices(priced_by.source, version, model)
         if prices is None:
             return None
         base, listed = None, GENAI if GENAI in others else CATALOGUE if CATALOGUE in others else ""
-        if users and listed:
+        if is_users and listed:
             base = self._base(listed, others[listed], model)
             if base is None and not features:  # a feature alone may be of the list
                 return None
-        return PriceSources(prices, "", own, user, base, users, features)
+        return PriceSources(prices, "", own, user, base, is_users, features)
 
     def _base(self, source: str, version: str, name: str) -> PriceList | None:
-        """Return the list price that filled in what the user's own left out, whatever its source calls it."""
+        """Return the list price that filled in what the user's own price left out, under any of its names."""
         provider, _, model = name.partition("/")
-        offers = (each for each in self._catalogue.offers(provider, model) if each.source == source)
-        names = dict.fromkeys((name, *(each.prices.name for each in offers)))
-        return next((p for each in names if (p := self._prices(source, version, each))), None)
+        offers = (offer for offer in self._catalogue.offers(provider, model) if offer.source == source)
+        names = dict.fromkeys((name, *(offer.prices.name for offer in offers)))
+        return next((prices for n in names if (prices := self._prices(source, version, n))), None)
 
     def _prices(self, source: str, version: str, name: str) -> PriceList | None:
         if source == GENAI:
@@ -115,7 +115,7 @@ class PriceHistory:
             return None
         provider = name.partition("/")[0]
         return book.find(name) or next(
-            (p for wild in ("*:free", "*") if (p := book.find(f"{provider}/{wild}"))), None
+            (prices for pattern in ("*:free", "*") if (prices := book.find(f"{provider}/{pattern}"))), None
         )
 
     def _book(self, source: str, version: str) -> PriceBook | None:
@@ -143,19 +143,19 @@ class PriceHistory:
 def with_corrections(read: Callable[[], Iterable[Entry]]) -> Iterator[tuple[Entry, list[Entry]]]:
     """Yield each call of a ledger with the entries that correct it, in the order they were written.
 
-    ``read`` is called twice, since corrections stand after what they correct: the first time only
-    corrections are kept, so the calls of a ledger need not fit into memory. Corrections of an entry
-    that is not there are yielded with nothing to correct, as themselves.
+    ``read`` is called twice, since corrections come after what they correct: the first time only
+    corrections are kept, so that a ledger's calls need not fit into memory. Corrections of an entry that
+    is not in the ledger are yielded by themselves, as if they were calls.
     """
-    made: dict[str, list[Entry]] = {}
+    corrections: dict[str, list[Entry]] = {}
     for entry in read():
         if entry.corrects is not None:
-            made.setdefault(entry.corrects, []).append(entry)
+            corrections.setdefault(entry.corrects, []).append(entry)
     for entry in read():
         if entry.corrects is None:
-            yield entry, made.pop(entry.id, [])
-    for orphans in made.values():
-        for orphan in orphans:
+            yield entry, corrections.pop(entry.id, [])
+    for remaining in corrections.values():
+        for orphan in remaining:
             yield orphan, []
 
 
@@ -167,38 +167,43 @@ def recompute(entry: Entry, history: PriceHistory, corrections: Sequence[Entry] 
 
     ``corrections`` are the adjustments that name this entry, in the order they were written.
     """
-    if entry.kind != "usage" and entry.corrects is None:  # of an imported history, where it stands by itself
-        return [_verdict(entry, entry.charge, summed({}, parts_of(entry), entry.sign or 1), entry, history)]
+    if entry.kind != "usage" and entry.corrects is None:  # from an imported history, without what it corrects
+        return [_compare(entry, entry.charge, summed({}, parts_of(entry), entry.sign or 1), entry, history)]
     if entry.kind != "usage":
         return [Verdict(entry.id, "unknown", f"the entry {entry.corrects} that it corrects is not there")]
-    verdicts = [_verdict(entry, entry.charge, parts_of(entry), entry, history)]
+    verdicts = [_compare(entry, entry.charge, parts_of(entry), entry, history)]
     total = parts_of(entry)
     for correction in corrections:
         if correction.kind == "adjustment" and correction.charge is not None:
             total = summed(total, correction.charge.parts, 1)
-            verdicts.append(_verdict(correction, correction.charge, total, entry, history))
+            verdicts.append(_compare(correction, correction.charge, total, entry, history))
     return verdicts
 
 
-def _verdict(
-    of: Entry, charge: Charge | None, parts: Mapping[str, Nanos], call: Entry, history: PriceHistory
+def _compare(
+    entry: Entry, charge: Charge | None, parts: Mapping[str, Nanos], call: Entry, history: PriceHistory
 ) -> Verdict:
     if charge is None:
-        return Verdict(of.id, "unpriced")
-    by = charge.priced_by
-    if by.source == STATED:
-        return Verdict(of.id, "agrees", "the provider stated this cost")
-    expected = history.charge(by, call)
+        return Verdict(entry.id, "unpriced")
+    priced_by = charge.priced_by
+    if priced_by.source == STATED:
+        return Verdict(entry.id, "agrees", "the provider stated this cost")
+    expected = history.charge(priced_by, call)
     if expected is None:
         return Verdict(
-            of.id, "unknown", f"the prices of {by.source} {by.version} for {by.model} are not remembered"
+            entry.id,
+            "unknown",
+            f"the prices of {priced_by.source} {priced_by.version} for {priced_by.model} are not remembered",
         )
     if summed(parts, expected, -1):
-        stated, right = (json_number(Nanos(sum(amounts.values()))) for amounts in (parts, expected))
+        stated, computed = (json_number(Nanos(sum(amounts.values()))) for amounts in (parts, expected))
         return Verdict(
-            of.id, "differs", f"{by.model} by {by.source} {by.version}: ${right}, but it says ${stated}"
+            entry.id,
+            "differs",
+            f"{priced_by.model} by {priced_by.source} {priced_by.version}: ${computed}, but it says"
+            f" ${stated}",
         )
-    return Verdict(of.id, "agrees")
+    return Verdict(entry.id, "agrees")
 
 
 def parts_of(entry: Entry) -> dict[str, Nanos]:

@@ -1,7 +1,7 @@
-"""The many names of services and models, brought to the one the catalogue knows.
+"""Normalizes the many names of services and models to those of the catalogue.
 
-Only spellings are handled here (case, prefixes, short names, version suffixes). Nothing is matched
-by its beginning: ``claude-sonnet-4-5-my-finetune`` is another model than ``claude-sonnet-4-5`` and has
+Only spellings are handled here (case, prefixes, short names, version suffixes). Models are not matched
+by prefix: ``claude-sonnet-4-5-my-finetune`` is another model than ``claude-sonnet-4-5`` and has
 another price.
 """
 
@@ -193,9 +193,9 @@ _GENERATIONS: Final = {
     ),
     "haiku": ("claude-haiku-5-5", "claude-haiku-4-5", "claude-3-5-haiku", "claude-3-haiku"),
 }
-"""The generations of each family, the newest first; the price files say from when on each was sold."""
+"""The generations of each family, the newest first; the price files say since when each was sold."""
 
-_BY_BEGINNING: Final = (
+_SERVICE_OF_PREFIX: Final = (
     ("claude", "anthropic"),
     ("gemini", "google"),
     ("gpt-", "openai"),
@@ -281,7 +281,7 @@ def normalize_service(service: str) -> str:
 
 
 def states_bills(service: str) -> bool:
-    """Tell whether the answers of a service state what it bills, so that this is what a call costs.
+    """Return whether a service states in its responses what it bills; that is then the cost of the call.
 
     >>> states_bills("xai"), states_bills("openai")
     (True, False)
@@ -312,9 +312,9 @@ def _without_path(text: str) -> str:
 
 
 class ModelSpellings(NamedTuple):
-    """What a model's name in a call can stand for: names, the best first, and a region, if it states one.
+    """The names that a model's name in a call can stand for, the best first, and the region in it, if any.
 
-    ``routed`` tells that a router picked the host by a mark in the name, so that its price may be another.
+    ``routed`` says that a router picked the host by a suffix of the name, so that the price may differ.
     """
 
     names: tuple[str, ...]
@@ -339,7 +339,7 @@ _DEEPGRAM: Final = re.compile(r"(?:(\d)-)?([a-z]+)-(nova|enhanced|base|whisper)(
 
 
 def spellings(service: str, name: str) -> ModelSpellings:
-    """Return the names under which a service's model may be listed, by the name that a call gives it.
+    """Return the names under which a service's model may be listed, from its name in a call.
 
     >>> spellings("aws", "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0")
     ModelSpellings(names=('amazon.nova-lite-v1:0',), region='eu-west-1', routed=False)
@@ -347,9 +347,9 @@ def spellings(service: str, name: str) -> ModelSpellings:
     ('claude-opus-4-8[1m]', 'claude-opus-4-8', 'claude-4-8-opus')
     """
     text = name.strip().lower()
-    names, text, region = _addressed(text)
+    names, text, region = _without_address(text)
     if service == "aws":
-        text, region = _routed_in_bedrock(text, region)
+        text, region = _without_route(text, region)
     if service == "azure" and (match := _DATA_ZONE.fullmatch(text)):
         names.append(text)
         region, text = (match[1] if match[1] in {"eu", "us"} else "global"), match[2]
@@ -365,12 +365,12 @@ def spellings(service: str, name: str) -> ModelSpellings:
         names.append(text := match[1])
     if match := _FINE_TUNED.fullmatch(text):
         names += [text := match[1], *_undated(text)]
-    names += _others(service, text)
+    names += _equivalents(service, text)
     return ModelSpellings(tuple(dict.fromkeys(names)), region, bool(routed))
 
 
-def _addressed(text: str) -> tuple[list[str], str, str | None]:
-    """Return names without an ARN or a path around them, the last one, and the region that those state."""
+def _without_address(text: str) -> tuple[list[str], str, str | None]:
+    """Return the names without an ARN or a path around them, the last of them, and the region in the path."""
     if match := _LOCATION.fullmatch(text):
         region, publisher, model = match[1], match[2], match[3]
         return [model] if publisher in {None, "google"} else [model, f"{publisher}/{model}"], model, region
@@ -380,8 +380,8 @@ def _addressed(text: str) -> tuple[list[str], str, str | None]:
     return [text, plain], plain, None
 
 
-def _routed_in_bedrock(text: str, region: str | None) -> tuple[str, str | None]:
-    """Return a name without the marks of an API and a region before it, as routers write them."""
+def _without_route(text: str, region: str | None) -> tuple[str, str | None]:
+    """Return a name without the API and the region that routers write before it, and the region."""
     for _ in range(2):
         if match := _ROUTE.fullmatch(text):
             text = match[1]
@@ -391,7 +391,7 @@ def _routed_in_bedrock(text: str, region: str | None) -> tuple[str, str | None]:
 
 
 _GOVERNMENT: Final = "us-gov."
-"""What a profile of Bedrock in AWS GovCloud begins with."""
+"""The prefix of Bedrock's profiles in AWS GovCloud."""
 
 
 _VOICES: Final = {
@@ -403,7 +403,7 @@ _VOICES: Final = {
     "deepgram": re.compile(r"^aura-2(?=-[a-z]+-[a-z]{2}$)|^aura(?=-[a-z]+-[a-z]{2}$)"),
 }
 _PROCESSORS: Final = re.compile(r"pretrained-(ocr|form-parser|layout-parser|invoice)-v")
-"""Versions of processors that tell what they are: https://cloud.google.com/document-ai/docs/processors-list
+"""Processor versions that name their kind: https://cloud.google.com/document-ai/docs/processors-list
 (2026-11-30)."""
 _VOICE_CLASSES: Final = {"dragonhd": "hd"}
 
@@ -413,8 +413,8 @@ def _undated(name: str) -> list[str]:
     return [shorter] if shorter else []
 
 
-def _others(service: str, text: str) -> list[str]:
-    """Return short forms and orders of words that mean the same model."""
+def _equivalents(service: str, text: str) -> list[str]:
+    """Return the other short forms and word orders that mean the same model."""
     names = [_MODELS[text]] if text in _MODELS else []
     if match := _CLAUDE.fullmatch(text):
         family, number = match[2] or match[4], match[3].replace(".", "-")
@@ -445,7 +445,7 @@ def generations(name: str) -> tuple[str, ...]:
 
 
 def service_in_name(name: str) -> str | None:
-    """Return the service that a name such as ``openai/gpt-4o`` states, or ``None``."""
+    """Return the service in a name such as ``openai/gpt-4o``, or ``None``."""
     head, slash, _ = name.strip().lower().partition("/")
     service = normalize_service(head)
     return service if slash and service in KNOWN_SERVICES else None
@@ -460,35 +460,38 @@ def infer_service(model: str) -> str | None:
     'deepgram'
     """
     name = normalize_model_name(without_features(model))
-    stated = service_in_name(model) or ("aws" if _OF_BEDROCK.match(model.lower()) else rule_of_service(name))
-    return stated or (_sole_sellers().get(name) if name else None)
+    service = service_in_name(model) or (
+        "aws" if _BEDROCK_MODEL.match(model.lower()) else rule_of_service(name)
+    )
+    return service or (_sole_sellers().get(name) if name else None)
 
 
-_OF_BEDROCK: Final = re.compile(
+_BEDROCK_MODEL: Final = re.compile(
     r"arn:aws[a-z-]*:bedrock:"
     r"|(?!meta\.llama-|cohere\.command-(?:a-|latest|plus-|r-(?:plus-)?\d)|cohere\.embed-\S*v\d\.\d|openai\.gpt-5(?:-|$))"
     r"(?:(?:us|eu|apac|global|jp|au|ca|us-gov)\.)?"
     r"(?:amazon|anthropic|meta|mistral|cohere|ai21|deepseek|qwen|openai|minimax|moonshot|nvidia|writer|zai)"
     r"\.[a-z][a-z0-9.-]*-"
 )
-"""How Bedrock writes its models, whoever made them: a region, the maker and a dot before the name.
+"""Names of models on Bedrock, whoever made them: a region, the maker and a dot before the model's name.
 
-Those that are left out are Oracle's names of models of Meta, Cohere and OpenAI (``oci`` in litellm 1.110.2,
+The excluded ones are Oracle's names of models of Meta, Cohere and OpenAI (``oci`` in litellm 1.110.2,
 2026-11-30).
 """
 
 
 def rule_of_service(name: str) -> str | None:
-    """Return the maker whose models' names begin like this one, or whose voice it names; else ``None``."""
-    found = (service for start, service in _BY_BEGINNING if name.startswith(start))
-    return next(found, None) or next((each for each, voice in _VOICES.items() if voice.search(name)), None)
+    """Return the service whose names have this prefix or whose voices this form, or ``None``."""
+    by_prefix = (service for prefix, service in _SERVICE_OF_PREFIX if name.startswith(prefix))
+    by_voice = (service for service, voice in _VOICES.items() if voice.search(name))
+    return next(by_prefix, None) or next(by_voice, None)
 
 
 @cache
 def _sole_sellers() -> dict[str, str]:
-    """Return the service of each model that one service alone sells, by name: read where no rule knows it."""
-    found: dict[str, str] = json.loads((DATA / "sellers.json").read_bytes())
-    return found
+    """Return the service of each model that only one service sells, by name: needed where no rule applies."""
+    sellers: dict[str, str] = json.loads((DATA / "sellers.json").read_bytes())
+    return sellers
 
 
 def without_version(name: str) -> str | None:
@@ -497,14 +500,14 @@ def without_version(name: str) -> str | None:
     >>> without_version("claude-3-5-sonnet-20241022"), without_version("claude-sonnet-4-5-my-finetune")
     ('claude-3-5-sonnet', None)
     """
-    found = _VERSION.fullmatch(name)
-    return found[1] if found else None
+    match = _VERSION.fullmatch(name)
+    return match[1] if match else None
 
 
 KNOWN_SERVICES: Final = frozenset(
     {
         *_SERVICES.values(),
-        *(service for _, service in _BY_BEGINNING),
+        *(service for _, service in _SERVICE_OF_PREFIX),
         "local",
         "groq",
         "openrouter",
@@ -539,4 +542,4 @@ KNOWN_SERVICES: Final = frozenset(
         "runpod",
     }
 )
-"""Services whose name before a slash is taken as the service and not as part of the model's name."""
+"""Services whose name before a slash is read as the service and not as part of the model's name."""

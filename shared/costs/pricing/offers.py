@@ -22,21 +22,21 @@ from .names import (
 from .rates import Price, PriceList
 
 _ROUTERS: Final = frozenset({"", "litellm", "langchain", "llm", "unknown"})
-"""Services that pass a call on: who serves it is seen from the model's name."""
+"""Services that pass a call on: the model's name says who serves it."""
 
 
 class Quote(NamedTuple):
-    """A price that holds for one model, one service tier and one instant, and who says so."""
+    """A price that holds for one model, one service tier and one instant, and its source."""
 
     price: Price
     priced_by: PricedBy
 
 
 class Offer(NamedTuple):
-    """What one source says about a model. ``service`` is the one that was asked, ``name`` the model's.
+    """The prices of one source for a model. ``service`` is the one that is called, ``name`` the model's name.
 
-    ``vague`` tells that the model was named by its family alone, or that a router chose who runs it;
-    ``region`` is the one that the name states, ``features`` what it asks for on top of the model.
+    ``vague`` says that the call named only the model's family, or that a router chose who runs it;
+    ``region`` is the one in the name, ``features`` are those that the name requests on top of the model.
     """
 
     source: str
@@ -50,7 +50,7 @@ class Offer(NamedTuple):
 
 
 class _PriceRequest(NamedTuple):
-    """What a call asks for: the service, the names (service, model) to look for, and what its name says."""
+    """The model of a call: its service, the names (service, model) to look for, the region in its name."""
 
     service: str
     names: list[tuple[str, str]]
@@ -59,7 +59,7 @@ class _PriceRequest(NamedTuple):
 
 
 class Offers:
-    """Finds what each source says about a model. What it has found, it keeps."""
+    """Finds the prices of each source for a model, and keeps those from the books."""
 
     def __init__(
         self,
@@ -77,118 +77,126 @@ class Offers:
             **(overrides.aliases if overrides else {}),
             **{name.strip().lower(): target.strip().lower() for name, target in aliases.items()},
         }
-        """Names that stand for others: of the price files, and the user's own."""
-        self._found: dict[tuple[str, str], tuple[Offer, ...]] = {}
+        """Names that stand for others: from the price files, and the user's own."""
+        self._from_books: dict[tuple[str, str], tuple[Offer, ...]] = {}
 
-    def of(self, service: str, model: str) -> Iterator[Offer]:
-        """Yield what each source says about a model, in order of precedence.
+    def for_model(self, service: str, model: str) -> Iterator[Offer]:
+        """Yield the offers of each source for a model, in order of precedence.
 
         ``model+feature`` is a model with a feature that is billed on top, where no source has it as a model
-        of its own. ``genai-prices`` is asked only when the one who reads has found nothing before.
+        of its own. ``genai-prices`` is searched only if the caller goes on past the books' offers.
         """
         key = (service, model)
-        found = self._found.get(key)
-        if found is None:
-            found = self._found[key] = tuple(self._in_books(service, model))
-        yield from found
+        offers = self._from_books.get(key)
+        if offers is None:
+            offers = self._from_books[key] = tuple(self._search_books(service, model))
+        yield from offers
         seller, parts = service, last_feature(model)
-        if not found and parts is None:  # an alias may stand for a model with a feature
-            seller, named = self._wanted(service, model).names[0]
-            parts = last_feature(named)
-        if not found and parts is not None:
-            for offer in self.of(seller, parts.model):
+        if not offers and parts is None:  # an alias may stand for a model with a feature
+            seller, alias_target = self._request(service, model).names[0]
+            parts = last_feature(alias_target)
+        if not offers and parts is not None:
+            for offer in self.for_model(seller, parts.model):
                 features = dict.fromkeys((*offer.features, parts.feature))  # each is billed once
                 yield offer._replace(name=f"{offer.name}+{parts.feature}", features=tuple(features))
-        if self._genai is not None and not (found and found[0].prices.local):
-            wanted = self._wanted(service, model)
-            if any(f"{of}/{name}" in self._own.notices for of, name in wanted.names):
-                return  # it is known why it has no price there
-            for at in dict.fromkeys(of for of, _ in wanted.names):
-                mine = [name for of, name in wanted.names if of == at]
-                prices = next((p for name in mine if (p := self._genai.find(at, name))), None)
-                if prices is not None:
-                    version, vague = (
-                        self._genai.version,
-                        wanted.routed or self._names_no_profile(wanted, prices),
-                    )
-                    yield Offer(GENAI, version, prices, wanted.service, prices.name, vague, wanted.region)
-                    return
+        if self._genai is not None and not (offers and offers[0].prices.local):
+            request = self._request(service, model)
+            if any(f"{provider}/{name}" in self._own.notices for provider, name in request.names):
+                return  # the notice says why there is no price
+            if (prices := _search_genai(self._genai, request)) is not None:
+                vague = request.routed or self._names_no_profile(request, prices)
+                yield Offer(
+                    GENAI, self._genai.version, prices, request.service, prices.name, vague, request.region
+                )
 
     def name(self, service: str, model: str) -> str:
-        """Return how a model without a price is called: ``provider/model``."""
-        wanted = self._wanted(service, model)
-        return f"{wanted.service or UNKNOWN}/{normalize_model_name(wanted.names[0][1])}"
+        """Return the name of a model without a price: ``provider/model``."""
+        request = self._request(service, model)
+        return f"{request.service or UNKNOWN}/{normalize_model_name(request.names[0][1])}"
 
-    def stated(self, service: str, model: str) -> tuple[str, str | None]:
-        """Return the service that is asked for a model, and the region that the model's name states."""
-        wanted = self._wanted(service, model)
-        return wanted.service, wanted.region
+    def service_and_region(self, service: str, model: str) -> tuple[str, str | None]:
+        """Return the service that prices a model, and the region in the model's name, if it has one."""
+        request = self._request(service, model)
+        return request.service, request.region
 
-    def _in_books(self, service: str, model: str) -> Iterator[Offer]:
-        wanted = self._wanted(service, model)
-        names = list(wanted.names)
+    def _search_books(self, service: str, model: str) -> Iterator[Offer]:
+        request = self._request(service, model)
+        names = list(request.names)
         first = names[0][1]
-        exact = f"{wanted.service}/{first}"
+        exact = f"{request.service}/{first}"
         family = generations(first.rpartition("/")[2])
-        names += [(wanted.service, name) for name in family]
-        if wanted.service in self._own.local_services and not model.strip().lower().endswith("-cloud"):
+        names += [(request.service, name) for name in family]
+        if request.service in self._own.local_services and not model.strip().lower().endswith("-cloud"):
             names.append(("local", "*"))
         if first.endswith(":free"):
-            names.append((wanted.service, "*:free"))
+            names.append((request.service, "*:free"))
         for book in self._books:
-            found = [p for of, name in dict.fromkeys(names) if (p := book.find(f"{of}/{name}"))]
-            for prices in found if family else found[:1]:
+            listed = [
+                prices
+                for provider, name in dict.fromkeys(names)
+                if (prices := book.find(f"{provider}/{name}"))
+            ]
+            for prices in listed if family else listed[:1]:
                 name = prices.name.replace("*:free" if "*:free" in prices.name else "*", first)
-                vague = wanted.routed or (bool(family) and prices.name != exact)
-                yield Offer(book.source, book.version, prices, wanted.service, name, vague, wanted.region)
+                vague = request.routed or (bool(family) and prices.name != exact)
+                yield Offer(book.source, book.version, prices, request.service, name, vague, request.region)
 
-    def _wanted(self, service: str, model: str) -> _PriceRequest:
+    def _request(self, service: str, model: str) -> _PriceRequest:
         """Return the service, and the names (service, model) to look for, the best first."""
-        given = model.strip().lower()
-        wanted = normalize_service(service)
-        target = self.aliases.get(f"{wanted}/{given}") or self.aliases.get(given)
-        base, plus, features = given.partition("+")
+        name = model.strip().lower()
+        provider = normalize_service(service)
+        target = self.aliases.get(f"{provider}/{name}") or self.aliases.get(name)
+        base, plus, features = name.partition("+")
         if target is None and plus:
-            target = self.aliases.get(f"{wanted}/{base}") or self.aliases.get(base)
+            target = self.aliases.get(f"{provider}/{base}") or self.aliases.get(base)
             target = f"{target}+{features}" if target is not None else None
         if target is not None:
-            wanted, given = self._split(target, wanted)
-        if wanted in _ROUTERS:
-            wanted, given = self._split(given, infer_service(given) or wanted)
-        if wanted in _GOOGLES and given.startswith("projects/"):
-            wanted = "vertex"  # only its names are paths
+            provider, name = self._split(target, provider)
+        if provider in _ROUTERS:
+            provider, name = self._split(name, infer_service(name) or provider)
+        if provider in _GOOGLE_SERVICES and name.startswith("projects/"):
+            provider = "vertex"  # only its names are paths
         # The name as it is comes first: OpenRouter's and Together's models have a slash in theirs.
-        spelled = spellings(wanted, given)
-        names = [(wanted, name) for name in spelled.names]
-        # A name that is spelled otherwise may be an alias too, such as a response's own name for a model.
-        others = (self.aliases.get(f"{wanted}/{name}") for name in spelled.names)
-        names += [self._split(target, wanted) for target in others if target is not None]
-        for same in self._own.same_as.get(wanted, ()):
+        spelled = spellings(provider, name)
+        names = [(provider, name) for name in spelled.names]
+        # Another spelling of the name may be an alias too, such as a response's own name for a model.
+        others = (self.aliases.get(f"{provider}/{name}") for name in spelled.names)
+        names += [self._split(target, provider) for target in others if target is not None]
+        for same in self._own.same_as.get(provider, ()):
             names += [(same.service, name) for name in spelled.names if same.covers(name)]
-        return _PriceRequest(wanted, list(dict.fromkeys(names)), spelled.region, spelled.routed)
+        return _PriceRequest(provider, list(dict.fromkeys(names)), spelled.region, spelled.routed)
 
-    def _names_no_profile(self, wanted: _PriceRequest, prices: PriceList) -> bool:
-        """Whether Bedrock may bill less than this: a regional profile's price, and no profile is named."""
+    def _names_no_profile(self, request: _PriceRequest, prices: PriceList) -> bool:
+        """Whether Bedrock may bill less: the price is a regional profile's, and the call names no profile."""
         _, regional, model = prices.name.partition("aws/regional.")
-        if not regional or self._genai is None or _PROFILE.match(wanted.names[0][1]) or wanted.region:
+        if not regional or self._genai is None or _PROFILE.match(request.names[0][1]) or request.region:
             return False
         return self._genai.find("aws", f"global.{model}") is not None
 
     def _split(self, name: str, service: str) -> tuple[str, str]:
-        """Return service and model of a name; ``service`` where the name states none."""
+        """Return service and model of a name; ``service`` where the name has none."""
         head, slash, model = name.partition("/")
-        stated = normalize_service(head)
-        return (stated, model) if slash and stated in self._services else (service, name)
+        provider = normalize_service(head)
+        return (provider, model) if slash and provider in self._services else (service, name)
 
 
-_GOOGLES: Final = frozenset({"google", "vertex"})
+def _search_genai(genai: GenaiPrices, request: _PriceRequest) -> PriceList | None:
+    """Return the first prices that the package has, trying all names of one provider before the next."""
+    for provider in dict.fromkeys(provider for provider, _ in request.names):
+        for seller, name in request.names:
+            if seller == provider and (prices := genai.find(provider, name)) is not None:
+                return prices
+    return None
+
+
+_GOOGLE_SERVICES: Final = frozenset({"google", "vertex"})
 
 
 def is_of_another_region(offer: Offer, region: str | None) -> bool:
-    """Whether a call of Bedrock ran where its price may be another: ours are those of the United States.
+    """Whether a call of Bedrock ran where it may cost something else than in the United States.
 
-    Anthropic's models have the same price everywhere, or one of their own for regional profiles; only not in
-    AWS GovCloud.
+    Our prices are those of the United States. Anthropic's models have the same price everywhere, or one of
+    their own for regional profiles, except in AWS GovCloud.
     """
     if region is None or offer.service != "aws":
         return False

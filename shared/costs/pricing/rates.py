@@ -1,4 +1,4 @@
-"""What a price is: rates per unit, dated, by request size, time of day and service tier. Pure data.
+"""Prices: rates per unit, dated, by request size, time of day and service tier. Pure data.
 
 A *rate* is an exact fraction of nano-dollars per unit, so no price is rounded: $0.006 per audio
 minute is 1 nano-dollar per 10 microseconds. Rounding happens once per part of a charge, in
@@ -24,8 +24,8 @@ from ..money import NANOS_PER_USD
 class Unit(NamedTuple):
     """How the rate of a part is written and counted.
 
-    ``field`` is the field of ``Usage`` behind it; ``per`` is how many of those (millionths for what
-    may have a fraction) one written price pays for; ``words`` is how people read that.
+    ``field`` is the field of ``Usage`` that counts it; ``per`` is how many of them (of millionths, for counts
+    with fractions) a written price pays for; ``words`` says that for people.
     """
 
     field: str
@@ -71,7 +71,7 @@ UNITS: Final[Mapping[str, Unit]] = {
 
 
 SINCE_ESTIMATED: Final = "Since when it holds is an estimate: the source does not say."
-"""The note of a price whose ``since`` is a guess: an early one, so that no call of today is unpriced."""
+"""The note of a price whose ``since`` is a guess: an early date, so that calls of today have a price."""
 
 WEEK: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -133,7 +133,7 @@ class Step(NamedTuple):
     size: int = 0
 
     def billed(self, quantity: int, requests: int = 1) -> int:
-        """Return what is billed of a quantity that ``requests`` requests used together.
+        """Return how much is billed for a quantity that ``requests`` requests used together.
 
         >>> Step(least=10, size=15).billed(1), Step(least=10, size=15).billed(16), Step(least=10).billed(7, 2)
         (15, 30, 20)
@@ -149,15 +149,15 @@ class Price(NamedTuple):
     ``above`` holds the rates of larger requests: for each threshold, in ascending order, the rates
     of a request with more input tokens than that. They apply to the whole request. ``context`` is how
     many tokens one request can have, input and output together; 0 where that is not known.
-    ``hours`` limits the price to a stretch of the UTC day, in minutes (over midnight, it is of the day on
-    which it begins); ``days`` to some days of the week (Monday is 0) and ``holidays`` excepts single days, in
-    UTC too.
-    ``included`` names the counts that describe a call of this model but are not billed, input tokens with a
-    rate where no other count is; ``unknown``
-    the parts that are billed at a rate nobody states (cached tokens in a batch).
+    ``hours`` limits the price to a part of the UTC day, in minutes (hours over midnight belong to the
+    day on which they begin); ``days`` limits it to some days of the week (Monday is 0), and ``holidays`` are
+    single days on which it does not hold, in UTC too.
+    ``included`` names the counts that describe a call of this model but are not billed; input tokens that
+    also have a rate are billed where the call has no other count. ``unknown`` are the parts that are billed
+    at a rate nobody states (cached tokens in a batch).
     ``free`` is an explicit zero for everything. ``steps`` are the increments and minimums by part.
-    ``per_channel`` says that each channel of a recording is billed. ``features`` are those that were asked
-    for on top of the model, each with the parts it is billed by; one that nobody prices has none.
+    ``per_channel`` says that each channel of a recording is billed. ``features`` are those requested
+    on top of the model, each with the parts it is billed by; one that nobody prices has no parts.
     """
 
     rates: Rates = MappingProxyType({})
@@ -183,14 +183,14 @@ class Price(NamedTuple):
             return False
         if self.hours is None and not self.days:
             return True
-        moment = at.astimezone(UTC)
-        minute = moment.hour * 60 + moment.minute
+        instant = at.astimezone(UTC)
+        minute = instant.hour * 60 + instant.minute
         start, end = self.hours or (0, 0)
         if minute < end < start:
-            moment -= timedelta(days=1)  # a stretch over midnight is of the day on which it begins
-        if self.days and moment.weekday() not in self.days:
+            instant -= timedelta(days=1)  # hours over midnight belong to the day on which they begin
+        if self.days and instant.weekday() not in self.days:
             return False
-        if self.holidays and moment.date().isoformat() in self.holidays:
+        if self.holidays and instant.date().isoformat() in self.holidays:
             return False
         if self.hours is None:
             return True
@@ -198,7 +198,7 @@ class Price(NamedTuple):
 
     @property
     def when(self) -> str:
-        """At which hours and on which days this price holds, in words; empty where it always does.
+        """The hours and days at which this price holds, in words; empty where it always does.
 
         >>> Price(hours=(60, 240), days=frozenset({0, 1})).when
         '01:00-04:00 UTC, Monday, Tuesday'
@@ -206,12 +206,12 @@ class Price(NamedTuple):
         start, end = self.hours or (0, 0)
         clock = f"{start // 60:02d}:{start % 60:02d}-{end // 60:02d}:{end % 60:02d} UTC" if self.hours else ""
         days = ", ".join(WEEK[day] for day in sorted(self.days))
-        left_out = f"except {', '.join(sorted(self.holidays))}" if self.holidays else ""
-        return ", ".join(filter(None, (clock, days, left_out)))
+        exceptions = f"except {', '.join(sorted(self.holidays))}" if self.holidays else ""
+        return ", ".join(filter(None, (clock, days, exceptions)))
 
     @property
     def timed(self) -> bool:
-        """Whether this price holds at certain hours or on certain days alone."""
+        """Whether this price holds only at certain hours or on certain days."""
         return self.hours is not None or bool(self.days)
 
     @property
@@ -221,16 +221,17 @@ class Price(NamedTuple):
 
     def rates_for(self, tokens_input: int) -> Rates:
         """Return the rates of a request with that many input tokens."""
-        found = self.rates
+        applicable = self.rates
         for threshold, rates in self.above:
             if tokens_input > threshold:
-                found = rates
-        return found
+                applicable = rates
+        return applicable
 
     def is_sum(self, usage: Usage) -> bool:
         """Whether a usage is of several requests: it says so, or is more than one request can have.
 
-        What they were priced by, each alone, is not known then; a request above a threshold is rare.
+        How large each request was is then not known; they are priced as if none was above a threshold, since
+        such requests are rare.
         """
         return usage.requests > 1 or 0 < self.context < usage.tokens_input + usage.tokens_output
 
@@ -284,12 +285,12 @@ def _times(rates: Rates, factors: Mapping[str, Factor]) -> Rates:
 
 
 class PriceList(NamedTuple):
-    """All that one source says about a model's price.
+    """All prices of a model from one source.
 
     ``name`` is ``provider/model`` as the source calls it. ``prices`` and each of ``tiers`` are in
     order of precedence: the first active one holds. ``local`` models run on the user's own machine.
-    ``complete`` says that the list begins with the model's launch, so that an earlier date has no price
-    anywhere else either.
+    ``complete`` says that the list begins with the model's launch, so that no source can have a price for an
+    earlier date.
     """
 
     name: str
@@ -313,7 +314,7 @@ def to_plain(prices: PriceList) -> dict[str, Any]:
     return {
         "name": prices.name,
         "prices": [_price_to_plain(price) for price in prices.prices],
-        "tiers": {tier: [_price_to_plain(p) for p in several] for tier, several in prices.tiers.items()},
+        "tiers": {tier: [_price_to_plain(p) for p in dated] for tier, dated in prices.tiers.items()},
         "aliases": list(prices.aliases),
         "local": prices.local,
         "complete": prices.complete,
@@ -325,7 +326,7 @@ def from_plain(data: Mapping[str, Any]) -> PriceList:
     return PriceList(
         name=data["name"],
         prices=tuple(_price_from_plain(price) for price in data["prices"]),
-        tiers={tier: tuple(_price_from_plain(p) for p in several) for tier, several in data["tiers"].items()},
+        tiers={tier: tuple(_price_from_plain(p) for p in dated) for tier, dated in data["tiers"].items()},
         aliases=tuple(data["aliases"]),
         local=data["local"],
         complete=data["complete"],
@@ -374,7 +375,7 @@ def _price_from_plain(plain: Mapping[str, Any]) -> Price:
 
 def _steps_from_plain(plain: Mapping[str, Any]) -> Mapping[str, Step]:
     steps = {part: Step(int(least), int(size)) for part, (least, size) in plain.get("steps", {}).items()}
-    if least := plain.get("minimum_audio"):  # what was remembered before steps had a form of their own
+    if least := plain.get("minimum_audio"):  # the form in which earlier versions remembered this step
         steps["audio_seconds"] = Step(int(least))
     return steps
 

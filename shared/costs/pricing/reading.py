@@ -1,6 +1,6 @@
-"""Reads price files (YAML) into the plain form of a book. Everything that is not the format is refused.
+"""Reads price files (YAML) into the plain form of a book, and refuses everything outside the format.
 
-Kept apart from ``book`` because a process only needs it when a price file has changed.
+Separate from ``book``, because a process needs it only when a price file has changed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PER_UNIT: Final = {
     "per_billable_unit": "billable_units",
 }
 _PER_OTHER: Final = {"per_audio_hour": ("audio_seconds", 3_600_000_000)}
-"""Other ways to write the rate of a unit, for services whose own price list does."""
+"""Other ways to write the rate of a unit, for services whose own price list uses them."""
 _RATE_KEYS: Final = frozenset({"per_million_tokens", *_PER_UNIT, *_PER_OTHER})
 _PRICE_KEYS: Final = _RATE_KEYS | {
     "since",
@@ -66,7 +66,7 @@ def read_book(files: Iterable[Node]) -> dict[str, Any]:
     """Return the plain form of price files.
 
     Raises:
-        FileRefused: (the subclass the files were loaded with) for anything that is not the format.
+        FileRefused: (the subclass that the files were parsed with) for anything outside the format.
     """
     plain: dict[str, Any] = {
         "checked": "",
@@ -105,7 +105,7 @@ def read_book(files: Iterable[Node]) -> dict[str, Any]:
 
 
 def _read_checked(node: Node, plain: dict[str, Any]) -> None:
-    """Keep the earliest day: one file that nobody looked at makes the whole of them old."""
+    """Keep the earliest day: one file that was not checked makes all of them old."""
     day = node.day().isoformat()
     plain["checked"] = min(plain["checked"] or day, day)
 
@@ -119,9 +119,9 @@ def _read_models(node: Node, plain: dict[str, Any]) -> None:
         plain["models"][name] = to_plain(prices)
         if kind := model.get("class"):
             plain["classes"][name] = kind.text()
-        for known_as in (name, *prices.aliases):
-            if plain["names"].setdefault(known_as, name) != name:
-                raise model.refused(f"{known_as} is already a name of {plain['names'][known_as]}", "keep one")
+        for alias in (name, *prices.aliases):
+            if plain["names"].setdefault(alias, name) != name:
+                raise model.refused(f"{alias} is already a name of {plain['names'][alias]}", "keep one")
 
 
 def _model_name(key: str, node: Node) -> str:
@@ -132,12 +132,12 @@ def _model_name(key: str, node: Node) -> str:
 
 
 def _price_list(name: str, node: Node) -> PriceList:
-    several = "prices" in node
-    fields = node.only(_MODEL_KEYS if several else (_MODEL_KEYS - {"prices"}) | _PRICE_KEYS)
+    is_list = "prices" in node
+    fields = node.only(_MODEL_KEYS if is_list else (_MODEL_KEYS - {"prices"}) | _PRICE_KEYS)
     service = name.partition("/")[0]
     aliases = fields["aliases"].items() if "aliases" in fields else ()
     tiers = fields["tiers"].only(TIERS) if "tiers" in fields else {}
-    listed = _prices(fields["prices"]) if several else (_price(node, also=_MODEL_KEYS),)
+    listed = _prices(fields["prices"]) if is_list else (_price(node, also=_MODEL_KEYS),)
     return PriceList(
         name=name,
         prices=listed,
@@ -154,7 +154,7 @@ def _is_standard(node: Node) -> bool:
 
 
 def _prices(node: Node) -> tuple[Price, ...]:
-    """Return dated prices, the newest first; those of a stretch of the day before the others of its date."""
+    """Return dated prices, the newest first; of one date, those of certain hours or days come first."""
     prices = [_price(item) for item in (node.items() if node.is_list else (node,))]
     if not prices:
         raise node.refused("there is no price here", "write at least one, or remove the key")
@@ -164,7 +164,9 @@ def _prices(node: Node) -> tuple[Price, ...]:
         if when in seen:
             raise node.refused("two prices begin on the same date", "give each its own `since`")
         seen.add(when)
-    return tuple(sorted(prices, key=lambda p: (p.since is not None, p.since, p.timed), reverse=True))
+    return tuple(
+        sorted(prices, key=lambda price: (price.since is not None, price.since, price.timed), reverse=True)
+    )
 
 
 def _price(node: Node, also: frozenset[str] = frozenset()) -> Price:
@@ -198,7 +200,7 @@ def _price(node: Node, also: frozenset[str] = frozenset()) -> Price:
 
 
 def _note(fields: Mapping[str, Node]) -> str:
-    """Return what a price's entry says about it, and that nobody states since when it holds."""
+    """Return the note of a price, with the remark that its ``since`` is an estimate where it is one."""
     note = fields["note"].text() if "note" in fields else ""
     estimated = "since_estimated" in fields and fields["since_estimated"].boolean()
     return f"{note} {SINCE_ESTIMATED}".lstrip() if estimated else note
@@ -212,17 +214,17 @@ def _days(node: Node) -> frozenset[int]:
 
 
 def _steps(fields: Mapping[str, Node], rates: Rates) -> dict[str, Step]:
-    """Return the least that is billed and the increments, in the unit of each part."""
-    least = _quantities(fields.get("minimums"))
+    """Return the minimums and increments of billing, in the unit of each part."""
+    minimums = _quantities(fields.get("minimums"))
     if "minimum_audio_seconds" in fields:
-        least["audio_seconds"] = _microseconds(fields["minimum_audio_seconds"])
-    size = _quantities(fields.get("steps"))
-    for key, parts in (("minimums", least), ("steps", size)):
+        minimums["audio_seconds"] = _microseconds(fields["minimum_audio_seconds"])
+    sizes = _quantities(fields.get("steps"))
+    for key, parts in (("minimums", minimums), ("steps", sizes)):
         for part in sorted(parts.keys() - rates.keys()):
-            place = fields.get(key, fields.get("minimum_audio_seconds"))
-            if place is not None:
-                raise place.refused(f"{part} has no rate here", "add its rate, or leave it out")
-    return {part: Step(least.get(part, 0), size.get(part, 0)) for part in sorted({*least, *size})}
+            node = fields.get(key, fields.get("minimum_audio_seconds"))
+            if node is not None:
+                raise node.refused(f"{part} has no rate here", "add its rate, or leave it out")
+    return {part: Step(minimums.get(part, 0), sizes.get(part, 0)) for part in sorted({*minimums, *sizes})}
 
 
 def _quantities(node: Node | None) -> dict[str, int]:
@@ -254,19 +256,19 @@ def _rates(fields: Mapping[str, Node]) -> Rates:
 
 
 def _above(node: Node, base: Rates) -> tuple[tuple[int, Rates], ...]:
-    """Return the rates of larger requests; a part that is not given there keeps its rate."""
-    found = []
+    """Return the rates of larger requests; a part without a rate there keeps its ordinary one."""
+    sizes = []
     for key, rates in node.map().items():
         if not key.isascii() or not key.isdigit() or not int(key):
-            raise rates.refused(f"{key!r} is no number of tokens", "write it as in 128000")
+            raise rates.refused(f"{key!r} is not a number of tokens", "write it as in 128000")
         parts = rates.only(_PER_TOKENS)
         if unknown := sorted(parts.keys() - base.keys()):
             raise rates.refused(
                 f"{unknown[0]} has no rate below {key} tokens", "add it to per_million_tokens"
             )
         larger = {part: Rate.of(_usd(value), UNITS[part].per) for part, value in parts.items()}
-        found.append((int(key), {**base, **larger}))
-    return tuple(sorted(found, key=lambda item: item[0]))
+        sizes.append((int(key), {**base, **larger}))
+    return tuple(sorted(sizes, key=lambda item: item[0]))
 
 
 def _hours(node: Node) -> tuple[int, int]:
@@ -278,7 +280,7 @@ def _hours(node: Node) -> tuple[int, int]:
         hours = None
     if hours and hours[0] != hours[1]:
         return hours
-    raise node.wrong("a stretch of the day in UTC", 'write it in quotes, as "00:30-16:30"')
+    raise node.wrong("a part of the day in UTC", 'write it in quotes, as "00:30-16:30"')
 
 
 def _minute(text: str) -> int:
@@ -336,35 +338,35 @@ def _read_services(node: Node, plain: dict[str, Any]) -> None:
 
 
 def _same_as(node: Node) -> list[dict[str, Any]]:
-    """Read at whose prices a service sells what it has no prices of its own for: all of it, or some."""
-    found: list[dict[str, Any]] = []
-    for one in node.items() if node.is_list else (node,):
-        if one.is_map:
-            one.only({"service", "only", "except"})
-        service = one.required("service") if one.is_map else one
-        only, left_out = (one.get("only"), one.get("except")) if one.is_map else (None, None)
-        found.append(
-            {"service": normalize_service(service.text()), "only": _texts(only), "except": _texts(left_out)}
+    """Read at whose prices a service sells models that it has no prices for: all of them, or some."""
+    rules: list[dict[str, Any]] = []
+    for item in node.items() if node.is_list else (node,):
+        if item.is_map:
+            item.only({"service", "only", "except"})
+        service = item.required("service") if item.is_map else item
+        only, excluded = (item.get("only"), item.get("except")) if item.is_map else (None, None)
+        rules.append(
+            {"service": normalize_service(service.text()), "only": _texts(only), "except": _texts(excluded)}
         )
-    return found
+    return rules
 
 
 def _texts(node: Node | None) -> list[str]:
-    """Return the texts of a list, or the one text, in lower case."""
+    """Return the texts of a list, or a single text as a list, in lower case."""
     if node is None:
         return []
     return [item.text().strip().lower() for item in (node.items() if node.is_list else (node,))]
 
 
 def _read_surcharges(node: Node, plain: dict[str, Any]) -> None:
-    """Read the uplifts: which models, under what conditions, what of the price is multiplied by how much."""
+    """Read the uplifts: for which models and under what conditions which rates are multiplied by how much."""
     for rule in node.items():
         rule.only({"models", "except", "multiply", "of", "when", "since", "until", "source", "note"})
-        when, of, until = rule.get("when"), rule.get("of"), rule.get("until")
+        when, parts, until = rule.get("when"), rule.get("of"), rule.get("until")
         plain["surcharges"].append(
             {
                 "factor": list(rule.required("multiply").number(0, 100).as_integer_ratio()),
-                "parts": sorted(_parts(of) if of else _PER_TOKENS),
+                "parts": sorted(_parts(parts) if parts else _PER_TOKENS),
                 "models": [_pattern(text, rule) for text in _texts(rule.required("models"))],
                 "except": [_pattern(text, rule) for text in _texts(rule.get("except"))],
                 "since": rule.required("since").instant().isoformat(),
@@ -395,7 +397,7 @@ def _read_fees(node: Node, plain: dict[str, Any]) -> None:
 
 
 def _read_addons(node: Node, plain: dict[str, Any]) -> None:
-    """Read what is billed on top where a feature was asked for: MODEL+FEATURE costs both."""
+    """Read what is billed on top for a requested feature: MODEL+FEATURE costs both."""
     for rule in node.items():
         fields = rule.only({"models", "feature", "tiers", "since", "until", "source", "note"} | _RATE_KEYS)
         rates, since, until = _rates(fields), rule.get("since"), rule.get("until")
@@ -416,7 +418,7 @@ def _read_addons(node: Node, plain: dict[str, Any]) -> None:
 
 
 def _tier_of_addon(node: Node) -> Rates:
-    """Return what a feature costs under a service tier: nothing, where it is free there."""
+    """Return what a feature costs under a service tier: no rates where it is free."""
     if node.is_map:
         return _rates(node.only(_RATE_KEYS))
     node.choice(("free",))
@@ -430,7 +432,7 @@ def _pattern(text: str, node: Node) -> str:
     return f"{normalize_service(service)}/{name}"
 
 
-_WHERE: Final = ("surcharged", "ordinary")
+_REGION_UNKNOWN: Final = ("surcharged", "ordinary")
 
 
 def _conditions(node: Node | None) -> dict[str, Any]:
@@ -446,7 +448,8 @@ def _conditions(node: Node | None) -> dict[str, Any]:
         "regions": _texts(fields.get("region")),
         "regions_except": _texts(fields.get("region_except")),
         "tiers": tiers,
-        "undecided": "region_unknown" in fields and fields["region_unknown"].choice(_WHERE) == _WHERE[0],
+        "undecided": "region_unknown" in fields
+        and fields["region_unknown"].choice(_REGION_UNKNOWN) == _REGION_UNKNOWN[0],
     }
 
 
@@ -469,7 +472,9 @@ def _read_rule(node: Node, known: frozenset[str]) -> dict[str, Any]:
         "unchanged": sorted(_parts(fields.get("unchanged"))),
         "since": node.required("since").instant().isoformat(),
         "until": until.instant().isoformat() if until else None,
-        "except": [_model_name(n.text(), n) for n in fields["except"].items()] if "except" in fields else [],
+        "except": [_model_name(model.text(), model) for model in fields["except"].items()]
+        if "except" in fields
+        else [],
         "beginnings": _texts(fields.get("models_beginning")) or [""],
         "unverified": "unverified" in fields and fields["unverified"].boolean(),
         "source": node.required("source").text(),
@@ -477,7 +482,7 @@ def _read_rule(node: Node, known: frozenset[str]) -> dict[str, Any]:
 
 
 def _read_notices(node: Node, plain: dict[str, Any]) -> None:
-    """Read what is said once of a service's prices, such as of a name that means two things."""
+    """Read the notices to show once about a service's prices, such as on a name that means two things."""
     for service, text in node.map().items():
         plain["notices"][normalize_service(service)] = text.text()
 

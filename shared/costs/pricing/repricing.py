@@ -1,6 +1,6 @@
-"""Price calls again: corrections are new entries, and nothing here edits one. Entries in, entries out.
+"""Prices calls again: corrections are new entries, no entry is edited. Entries in, entries out.
 
-Of many calls: which get a correction, and how sums change by model.
+For many calls: which of them get a correction, and how the sums change by model.
 
 >>> from datetime import UTC, datetime
 >>> from ..ledger.counted import id_for_request
@@ -9,7 +9,7 @@ Of many calls: which get a correction, and how sums change by model.
 >>> call = Entry(id="1", timestamp=at, job_id="j", user_id="u", service="openai", model="gpt-4o",
 ...              usage=Usage(tokens_input=1_000, tokens_output=200))
 >>> repricing = Repricing(Catalogue.load(), at, id_for_request)
->>> [made.cost for made in repricing.corrections([(call, [])])]
+>>> [correction.cost for correction in repricing.corrections([(call, [])])]
 [4500000]
 >>> repricing.repriced, repricing.difference, list(repricing.changes)[0].name
 (1, 4500000, 'openai/gpt-4o')
@@ -45,10 +45,10 @@ def adjustment(
 ) -> Entry | None:
     """Return the entry that corrects a call's charge to the catalogue's price of the call's own date.
 
-    ``None`` when there is nothing to correct: the call has a whole price (unless ``wrong_too`` asks
-    for wrong ones as well), the provider stated its cost, it was undone, or what has no price has none
-    yet. ``corrections`` are the entries that name this one. The same call and prices always give the
-    same id, so that a run that is repeated adds nothing.
+    ``None`` when there is nothing to correct: the call has a complete price (and is not a wrong one under
+    ``wrong_too``), the provider stated its cost, it was reversed, or there is still no price for it.
+    ``corrections`` are the earlier ones of this entry. The same call and prices always give the same id, so
+    that repeating a run adds nothing.
     """
     call = Corrected.of(entry, corrections)
     if entry.kind != "usage" or call.reversal is not None:
@@ -57,21 +57,25 @@ def adjustment(
     is_whole = not call.unpriced and not call.missing
     if is_whole and (not wrong_too or before is None or before.source == STATED):
         return None
-    found = priced_again(catalogue, entry, entry.unpriced_units if call.unpriced else call.missing)
-    if isinstance(found, Unpriced):
+    charge = priced_again(catalogue, entry, entry.unpriced_units if call.unpriced else call.missing)
+    if isinstance(charge, Unpriced):
         return None
-    completed = bool(call.missing) and dict(found.missing) != dict(call.missing)
+    completed = bool(call.missing) and dict(charge.missing) != dict(call.missing)
     if call.missing and not completed and not wrong_too:
         return None
-    change = summed(found.parts, call.parts, -1)
+    change = summed(charge.parts, call.parts, -1)
     if not change and not call.unpriced and not completed:
         return None
-    by = found.priced_by
-    was = "it had no price" if before is None else f"it was priced by {before.source} {before.version}"
+    priced_by = charge.priced_by
+    earlier = "it had no price" if before is None else f"it was priced by {before.source} {before.version}"
     return call.adjustment(
-        identify(entry.job_id, "reprice", f"{entry.id} {by.source} {by.version} {by.model} {call.count}"),
-        Charge(change, by, found.missing),
-        f"priced by {by.source} {by.version}; {was}",
+        identify(
+            entry.job_id,
+            "reprice",
+            f"{entry.id} {priced_by.source} {priced_by.version} {priced_by.model} {call.count}",
+        ),
+        Charge(change, priced_by, charge.missing),
+        f"priced by {priced_by.source} {priced_by.version}; {earlier}",
         now,
         whole=completed,
     )
@@ -80,18 +84,18 @@ def adjustment(
 def priced_again(catalogue: Catalogue, entry: Entry, missing: Units = NO_UNITS) -> Charge | Unpriced:
     """Return what a call costs at the catalogue's price of the call's own date.
 
-    Of the units in ``missing``, those stay so that no price list can price: the call has no count of them.
+    Units in ``missing`` that the call has no count of stay missing: no price list can price them.
     """
     at, tier, region = entry.timestamp, entry.service_tier, entry.region
     is_free = bool(missing) and catalogue.is_free(entry.service, entry.model, at)
     if entry.states_no_usage and not is_free:
         return Unpriced(f"{UNSTATED}: {_UNSTATED_REMEDY}")
-    found = catalogue.charge(entry.service, entry.model, entry.usage, at, tier, region)
-    if isinstance(found, Unpriced) or is_free:
-        return found
-    told = {*entry.usage.counts(), *_features(entry.model)} - {"requests"}
-    beyond = {unit: count for unit, count in missing.items() if unit not in told}
-    return found._replace(missing={**found.missing, **beyond})
+    charge = catalogue.charge(entry.service, entry.model, entry.usage, at, tier, region)
+    if isinstance(charge, Unpriced) or is_free:
+        return charge
+    stated_units = {*entry.usage.counts(), *_features(entry.model)} - {"requests"}
+    uncounted = {unit: count for unit, count in missing.items() if unit not in stated_units}
+    return charge._replace(missing={**charge.missing, **uncounted})
 
 
 _UNSTATED_REMEDY: Final = "its line says why (metadata.incomplete); log the counts where they are known"
@@ -104,7 +108,7 @@ def _features(model: str) -> Iterator[str]:
 
 
 class NewPrice(NamedTuple):
-    """Calls to one model that get the same price: what they are called, and who prices them now."""
+    """The new price that calls of one model get: the model's name, the source and its version."""
 
     name: str
     source: str
@@ -113,7 +117,10 @@ class NewPrice(NamedTuple):
 
 @dataclass(slots=True)
 class RepricingSums:
-    """How many calls are corrected, how many of them had no price, and what they cost: nano-dollars."""
+    """How many calls are corrected, how many of them had no price, and their cost before and after.
+
+    Costs are in nano-dollars.
+    """
 
     calls: int = 0
     resolved: int = 0
@@ -123,10 +130,10 @@ class RepricingSums:
 
 @dataclass(slots=True)
 class Repricing:
-    """Prices calls again, one after the other, and adds up what that changes.
+    """Prices calls again, one after the other, and adds up the changes.
 
-    ``wrong_too`` also corrects calls that have a price which is not the catalogue's of their day.
-    ``unpriced`` counts, by model, the calls that have no price even now.
+    ``wrong_too`` also corrects calls whose price is not the catalogue's of their day.
+    ``unpriced`` counts, by model, the calls that still have no price.
     """
 
     catalogue: Catalogue
@@ -153,25 +160,26 @@ class Repricing:
         return Nanos(sum(sums.after - sums.before for sums in self.changes.values()))
 
     def corrections(self, calls: Iterable[tuple[Entry, Sequence[Entry]]]) -> Iterator[Entry]:
-        """Yield an adjustment for each call that needs one; calls come with what corrects them so far."""
-        for call, made in calls:
-            if call.kind != "usage" or any(each.kind == "reversal" for each in made):
-                continue  # no call, or one that was taken back
+        """Yield an adjustment for each call that needs one; ``calls`` have their corrections so far."""
+        for call, earlier in calls:
+            if call.kind != "usage" or any(correction.kind == "reversal" for correction in earlier):
+                continue  # not a call, or one that was reversed
             self.examined += 1
             correction = adjustment(
-                call, made, self.catalogue, self.now, self.identify, wrong_too=self.wrong_too
+                call, earlier, self.catalogue, self.now, self.identify, wrong_too=self.wrong_too
             )
             if correction is not None:
-                self._count(call, made, correction)
+                self._count(call, earlier, correction)
                 yield correction
-            elif call.charge is None and not any(each.resolves_unpriced for each in made):
+            elif call.charge is None and not any(made.resolves_unpriced for made in earlier):
                 self.unpriced[f"{call.service}/{call.model}"] += 1
 
-    def _count(self, call: Entry, made: Sequence[Entry], correction: Entry) -> None:
-        assert correction.charge is not None  # an adjustment always carries the price it was made by
-        by = correction.charge.priced_by
-        sums = self.changes.setdefault(NewPrice(by.model, by.source, by.version), RepricingSums())
-        before = call.cost + sum(each.cost for each in made)
+    def _count(self, call: Entry, earlier: Sequence[Entry], correction: Entry) -> None:
+        assert correction.charge is not None  # an adjustment always has the price that it was made with
+        priced_by = correction.charge.priced_by
+        new_price = NewPrice(priced_by.model, priced_by.source, priced_by.version)
+        sums = self.changes.setdefault(new_price, RepricingSums())
+        before = call.cost + sum(made.cost for made in earlier)
         sums.calls += 1
         sums.resolved += correction.resolves_unpriced
         sums.before = Nanos(sums.before + before)

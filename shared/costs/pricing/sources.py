@@ -1,4 +1,4 @@
-"""Opens the price files: the project's own and the user's, from memory when they were read before."""
+"""Opens the price files, the project's own and the user's: from memory where they were read before."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ PRICES: Final = DATA / "prices"
 """The price lists that come with this version."""
 
 TABLE: Final = PRICES / "agreed.json"
-"""What is taken from other tables that agree: the last resort of the project's own catalogue."""
+"""Prices on which other tables agree: the last resort of the project's own catalogue."""
 
 
 def own_book(memory: Memory, *, table: bool = True) -> PriceBook:
     """Return the project's own catalogue; without ``table`` only what its price files say."""
-    lists = {Path(str(file)): file.read_bytes() for file in PRICES.iterdir() if file.name.endswith(".yaml")}
-    paths = sorted(lists)
-    rest = TABLE.read_bytes() if table else b""
-    return _book(CATALOGUE, paths, [lists[path] for path in paths], memory, rest)
+    contents = {
+        Path(str(file)): file.read_bytes() for file in PRICES.iterdir() if file.name.endswith(".yaml")
+    }
+    paths = sorted(contents)
+    table_content = TABLE.read_bytes() if table else b""
+    return _book(CATALOGUE, paths, [contents[path] for path in paths], memory, table_content)
 
 
 def user_book(path: Path, memory: Memory) -> PriceBook | None:
@@ -51,12 +53,12 @@ def user_book(path: Path, memory: Memory) -> PriceBook | None:
 
 
 def _log_change(path: Path, content: bytes, memory: Memory) -> None:
-    """Remember when the user's prices are others than they were, for the audit trail."""
+    """Log a change of the user's prices in the audit trail."""
     name = f"latest-{crc32(os.fsencode(os.path.abspath(path))):08x}"
     known, text = memory.read(name), content.decode("utf-8", "replace")
     if known is not None and known["text"] == text:
         return
-    from ..trail import TRAIL, change_of  # only prices that changed pay for it
+    from ..trail import TRAIL, change_of  # imported only when prices have changed
 
     memory.log(
         TRAIL,
@@ -68,17 +70,17 @@ def _log_change(path: Path, content: bytes, memory: Memory) -> None:
 def remembered_book(source: str, version: str, memory: Memory) -> PriceBook | None:
     """Return an earlier edition of a source, as long as it is remembered."""
     name = f"{source}-{version.rpartition('.')[2]}"
-    found = memory.read(name)
-    if found is None:
+    plain = memory.read(name)
+    if plain is None:
         return None
-    return PriceBook(found, source, version, lambda: memory.read(f"{name}{_FURTHER}") or {})
+    return PriceBook(plain, source, version, lambda: memory.read(f"{name}{_TABLE_SUFFIX}") or {})
 
 
-_FURTHER: Final = "-further"
-"""Ends the name under which the models of the table are remembered, apart: few processes need them."""
+_TABLE_SUFFIX: Final = "-further"
+"""Suffix of the name under which the table's models are remembered separately, as few processes need them."""
 
-_own: Final[dict[str, dict[str, Any]]] = {}
-"""What this process has read of the project's own files: with many storages it reads them once."""
+_own_books: Final[dict[str, dict[str, Any]]] = {}
+"""The project's own files as this process has read them: once, also with many storages."""
 
 
 def _book(
@@ -86,20 +88,20 @@ def _book(
 ) -> PriceBook:
     version = edition([*contents, table] if table else contents)
     name = f"{source}-{version}"
-    plain, remembered = _own.get(name), name in memory
+    plain, remembered = _own_books.get(name), name in memory
     if plain is None and (plain := memory.read(name)) is None:
         plain, remembered = _parse(paths, contents, table), False
     if not remembered:
         _remember(name, plain, memory, table)
     if source == CATALOGUE:
-        _own[name] = plain
+        _own_books[name] = plain
 
-    def further() -> Mapping[str, Any]:
+    def table_models() -> Mapping[str, Any]:
         from .table import models_of
 
         return models_of(table) if table else {}
 
-    return PriceBook(plain, source, version, further)
+    return PriceBook(plain, source, version, table_models)
 
 
 def _remember(name: str, plain: dict[str, Any], memory: Memory, table: bytes) -> None:
@@ -107,7 +109,7 @@ def _remember(name: str, plain: dict[str, Any], memory: Memory, table: bytes) ->
     if table and memory.remembers:
         from .table import models_of
 
-        memory.write(f"{name}{_FURTHER}", models_of(table))
+        memory.write(f"{name}{_TABLE_SUFFIX}", models_of(table))
 
 
 def _parse(paths: list[Path], contents: list[bytes], table: bytes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The machine-made part of the catalogue: prices on which two independent tables agree, and dated spellings.
 
-``data/prices/agreed.json`` is made by ``scripts/price_tables.py`` from other tools' tables and read by eye
-before it is taken. A row counts only where no price file of the project has the model.
+``data/prices/agreed.json`` is made by ``scripts/price_tables.py`` from other tools' tables and reviewed
+before it is committed. A row counts only where no price file of the project has the model.
 
 .. code-block:: json
 
@@ -11,7 +11,7 @@ before it is taken. A row counts only where no price file of the project has the
                                                 "usd": {"input": "0.1"}}},
      "aliases": {"openai/gpt-4o-mini-tts-2025-12-15": "openai/gpt-4o-mini-tts"}}
 
-Amounts are USD for as many units as the part's rate is written for (a million tokens, a minute of audio).
+Amounts are USD for the units in which the part's rate is written (a million tokens, a minute of audio).
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 A file's prices are added to the user's ``prices.yaml``: nothing there is overwritten, nothing left out.
 
-A release that was installed by other means is in force at once; what it changes can still be seen.
+A release that was installed by other means holds at once; its differences can still be shown.
 
-Nothing is changed by computing a difference. What was priced stays as priced: a newer source holds
-for later calls, and ``reprice`` is the way to correct earlier ones.
+Computing a difference changes nothing. Calls keep their prices: a newer source holds for later calls, and
+``reprice`` corrects earlier ones.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .rates import UNITS, Price, PriceList, from_plain
 from .reading import read_book
 
 SUPPORTED: Final = ">=0.2,<0.3"
-"""The releases of ``genai-prices`` whose types are understood."""
+"""The supported releases of ``genai-prices``."""
 
 _WHEEL: Final = re.compile(r"genai_prices-(0\.2\.[0-9][A-Za-z0-9.]*)-.*\.whl")
 _EXPORT: Final = """
@@ -49,7 +49,7 @@ json.dump([to_plain(prices) for prices in GenaiPrices(Memory(None)).everything()
 
 
 class UpdateFailed(CostError):
-    """A newer source of prices could not be taken; the prices in use are unchanged."""
+    """A newer source of prices could not be read or installed; the prices in use are unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +71,25 @@ class PriceChange:
 
 
 def read_release(wheel: Path) -> Release:
-    """Return the prices in a wheel of ``genai-prices``, read by a process of its own; nothing is installed.
+    """Return the prices in a wheel of ``genai-prices``, read by a separate process; nothing is installed.
 
     Raises:
-        UpdateFailed: this is no such wheel, or of a release that is not supported.
+        UpdateFailed: the file is not such a wheel, or its release is not supported.
     """
-    found = _WHEEL.fullmatch(wheel.name)
-    if not found or not wheel.is_file():
+    match = _WHEEL.fullmatch(wheel.name)
+    if not match or not wheel.is_file():
         raise UpdateFailed(
-            f"{wheel} is no wheel of genai-prices {SUPPORTED}: get one with "
+            f"{wheel} is not a wheel of genai-prices {SUPPORTED}: get one with "
             f"`pip download --no-deps 'genai-prices{SUPPORTED}'`"
         )
     root = str(Path(__file__).resolve().parents[3])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)])}
     command = [sys.executable, "-c", _EXPORT, str(wheel.resolve())]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        fault = done.stderr.strip().splitlines()[-1:] or ["no message"]
+    reader = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if reader.returncode:
+        fault = reader.stderr.strip().splitlines()[-1:] or ["no message"]
         raise UpdateFailed(f"{wheel} cannot be read ({fault[0]}): download it again")
-    return Release(found[1], _by_name(json.loads(done.stdout)))
+    return Release(match[1], _by_name(json.loads(reader.stdout)))
 
 
 def installed_release(catalogue: Catalogue) -> Release:
@@ -101,7 +101,7 @@ def installed_release(catalogue: Catalogue) -> Release:
 
 
 def earlier_release(catalogue: Catalogue) -> Release | None:
-    """Return what is remembered of the newest release before the installed one that priced calls here."""
+    """Return the remembered prices of the newest release before the installed one that priced calls here."""
     present = _order(installed_version())
     versions = [name.removeprefix(f"{GENAI}-") for name in catalogue.memory.names() if name.startswith(GENAI)]
     earlier = [version for version in versions if _order(version) < present]
@@ -122,22 +122,22 @@ def _by_name(plain: Iterable[Mapping[str, Any]]) -> dict[str, PriceList]:
 
 def changes(old: Mapping[str, PriceList], new: Mapping[str, PriceList]) -> list[PriceChange]:
     """Return how prices differ between two sets of them, by name."""
-    found = []
+    differences = []
     for name in sorted({*old, *new}):
         before, after = (in_words(prices.get(name)) for prices in (old, new))
         if before != after:
             kind: Literal["added", "removed", "changed"]
             kind = "added" if name not in old else "removed" if name not in new else "changed"
-            found.append(PriceChange(kind, name, before, after))
-    return found
+            differences.append(PriceChange(kind, name, before, after))
+    return differences
 
 
 def in_words(prices: PriceList | None) -> tuple[str, ...]:
     """Return each price of each tier in words, such as ``batch since 2026-06-01: input $0.5``."""
     if prices is None:
         return ()
-    several = [(None, prices.prices), *sorted(prices.tiers.items())]
-    return tuple(_sentence(tier, price) for tier, dated in several for price in dated)
+    tiers = [(None, prices.prices), *sorted(prices.tiers.items())]
+    return tuple(_sentence(tier, price) for tier, dated in tiers for price in dated)
 
 
 def _sentence(tier: str | None, price: Price) -> str:
@@ -165,9 +165,9 @@ def install_release(wheel: Path) -> None:
         UpdateFailed: pip could not do it.
     """
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", str(wheel)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        fault = done.stderr.strip().splitlines()[-1:] or ["no message"]
+    pip = subprocess.run(command, capture_output=True, text=True, check=False)
+    if pip.returncode:
+        fault = pip.stderr.strip().splitlines()[-1:] or ["no message"]
         raise UpdateFailed(f"pip could not install {wheel} ({fault[0]}): install it by hand")
 
 
@@ -182,9 +182,9 @@ def file_prices(path: Path) -> dict[str, PriceList]:
 
 
 def merged_file(path: Path, target: Path) -> str:
-    """Return the text of ``target`` (a ``prices.yaml``, or nothing yet) with the models of ``path`` added.
+    """Return the text of ``target`` (a ``prices.yaml`` that may not exist) with the models of ``path`` added.
 
-    Comments and all that is in ``target`` stay. A model that is in both keeps its earlier prices:
+    Everything in ``target`` stays, comments too. A model that is in both keeps its earlier prices, and
     newer ones are added to it.
 
     Raises:
@@ -194,60 +194,60 @@ def merged_file(path: Path, target: Path) -> str:
     new = file_prices(path)
     old = file_prices(target) if target.exists() else {}
     text = target.read_text("utf-8") if target.exists() else ""
-    source = _loaded(path.read_text("utf-8"))
-    _refuse_others(path, source)
+    source = _load_texts(path.read_text("utf-8"))
+    _refuse_other_keys(path, source)
     for key, model in (source.get("models") or {}).items():
         name = key.strip().lower()
         if name in old:
             _refuse_conflict(path, name, old[name], new[name])
-        text = _added(text, key, model, old.get(name))
+        text = _add_model(text, key, model, old.get(name))
     _refuse_left_out(path, new, _book(target, text.encode()))
     return text
 
 
-def _loaded(text: str) -> dict[str, Any]:
-    """Return YAML as maps, lists and texts: a rate stays as it is written."""
+def _load_texts(text: str) -> dict[str, Any]:
+    """Return YAML as maps, lists and texts, so that a rate stays as it is written."""
     import yaml
 
     return yaml.load(text, yaml.BaseLoader) or {}  # noqa: S506  # texts alone
 
 
-def _added(text: str, key: str, model: Any, old: PriceList | None) -> str:
-    """Return the text with a model added; to one that is there, the prices of new dates."""
+def _add_model(text: str, key: str, model: Any, old: PriceList | None) -> str:
+    """Return the text with a model added, or only the prices of new dates if it has the model already."""
     if old is None:
         return put(text, ("models", key), flow(model))
     known = {price.since for price in old.prices}
-    added = [price for price in _listed(model) if _since(price) not in known]
-    if not added:
+    new_prices = [price for price in _price_items(model) if _since(price) not in known]
+    if not new_prices:
         return text
-    models = _loaded(text)["models"]
-    current = next(each for each in models if each.strip().lower() == key.strip().lower())
+    models = _load_texts(text)["models"]
+    current = next(name for name in models if name.strip().lower() == key.strip().lower())
     if "prices" in models[current]:
-        return prepend(text, ("models", current, "prices"), map(flow, added))
-    return put(text, ("models", current), flow(_as_list(models[current], added)))
+        return prepend(text, ("models", current, "prices"), map(flow, new_prices))
+    return put(text, ("models", current), flow(_as_list(models[current], new_prices)))
 
 
 def _book(path: Path, content: bytes) -> PriceBook:
     return PriceBook(read_book([parse(content, path, PriceFileError)]), "profile", "")
 
 
-def _refuse_others(path: Path, source: Mapping[str, Any]) -> None:
+def _refuse_other_keys(path: Path, source: Mapping[str, Any]) -> None:
     for key in sorted(source.keys() - {"models", "checked"}):
         raise PriceFileError(Place(path, key=key), "only models are added by an update", _BY_HAND)
 
 
 def _refuse_left_out(path: Path, new: Mapping[str, PriceList], merged: PriceBook) -> None:
-    """Refuse a file of which something would be left out in silence, such as a new tier of a known model."""
+    """Refuse a file if some of it would be left out silently, such as a new tier of a known model."""
     for name, prices in new.items():
-        result = merged.find(name)
-        known = _contents(result) if result else set()
-        if missing := sorted(_contents(prices) - known):
-            what = f"{name} is in your prices.yaml already, and this of it cannot be added: {missing[0]}"
-            raise PriceFileError(Place(path, key=f"models.{name}"), what, _BY_HAND)
+        merged_prices = merged.find(name)
+        known = _statements(merged_prices) if merged_prices else set()
+        if missing := sorted(_statements(prices) - known):
+            fault = f"{name} is in your prices.yaml already, but this cannot be added: {missing[0]}"
+            raise PriceFileError(Place(path, key=f"models.{name}"), fault, _BY_HAND)
 
 
-def _contents(prices: PriceList) -> set[str]:
-    """Return in words all that a model's prices say: each price of each tier, and each further name."""
+def _statements(prices: PriceList) -> set[str]:
+    """Return each price of each tier of a model and each of its other names, in words."""
     return {*in_words(prices), *(f"the name {alias}" for alias in prices.aliases)}
 
 
@@ -266,14 +266,14 @@ def _refuse_conflict(path: Path, name: str, old: PriceList, new: PriceList) -> N
             )
 
 
-_OF_THE_MODEL: Final = ("aliases", "class", "complete", "tiers")
-"""What a model says beside its prices."""
+_MODEL_KEYS: Final = ("aliases", "class", "complete", "tiers")
+"""The keys of a model besides those of its prices."""
 
 
-def _listed(model: Any) -> list[Any]:
+def _price_items(model: Any) -> list[Any]:
     if "prices" in model:
         return list(model["prices"])
-    return [{key: value for key, value in model.items() if key not in _OF_THE_MODEL}]
+    return [{key: value for key, value in model.items() if key not in _MODEL_KEYS}]
 
 
 def _since(price: Any) -> datetime | None:
@@ -281,7 +281,7 @@ def _since(price: Any) -> datetime | None:
     return datetime.fromisoformat(since).replace(tzinfo=UTC) if since else None
 
 
-def _as_list(model: Any, added: list[Any]) -> Any:
-    outer = {key: model[key] for key in _OF_THE_MODEL if key in model}
+def _as_list(model: Any, new_prices: list[Any]) -> Any:
+    outer = {key: model[key] for key in _MODEL_KEYS if key in model}
     inner = {key: value for key, value in model.items() if key not in outer}
-    return {**outer, "prices": [*added, inner]}
+    return {**outer, "prices": [*new_prices, inner]}

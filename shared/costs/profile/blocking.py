@@ -1,9 +1,11 @@
-"""Which limits of a profile block, and which of them a later profile lets go. Pure.
+"""Which limits of a profile block, and which of them a later profile loosens. Pure.
+
+The functions return a sentence for each change that may let calls pass which a limit would have blocked.
 
 >>> before = Profile(budget=Budget(block_at_limit=True))
 >>> blocking_limits(before)
 {'everyone': {'monthly_limit': 50000000000}}
->>> loosened(blocking_limits(before), Profile())
+>>> loosened_limits(blocking_limits(before), Profile())
 ['the monthly limit of everyone, $50.00, does not block any more']
 """
 
@@ -19,8 +21,8 @@ from .tag_rules import rules_for
 from .types import COUNT_FIELDS, Budget, Profile, SharedBudget
 
 Blocking = Mapping[str, Mapping[str, int]]
-"""Limits by whom they are for and which they are (``stage_limits/13_asr``), JSON-ready: in nano-dollars, or
-in calls or tokens."""
+"""Limits by scope (everyone, the organization, a user) and name (``stage_limits/13_asr``), JSON-ready: in
+nano-dollars, calls or tokens."""
 
 EVERYONE = "everyone"
 ORGANIZATION = "the organization"
@@ -28,30 +30,30 @@ USER = "user "
 
 
 def blocking_limits(profile: Profile, users: Iterable[str] = ()) -> dict[str, dict[str, int]]:
-    """Return the limits that block: those of the defaults, of the organization and of each user named.
+    """Return the limits that block: those of the defaults, of the organization and of each user.
 
-    ``users`` are others whose limits are asked for; those of the defaults hold for them.
+    ``users`` are further users, for whom the defaults hold.
     """
     scopes = {EVERYONE: profile.budget, ORGANIZATION: profile.organization}
     scopes |= {f"{USER}{user}": profile.for_user(user).budget for user in (*profile.users, *users)}
-    found = {scope: dict(_blocking(budget)) for scope, budget in scopes.items()}
-    return {scope: limits for scope, limits in found.items() if limits}
+    limits_by_scope = {scope: dict(_blocking(budget)) for scope, budget in scopes.items()}
+    return {scope: limits for scope, limits in limits_by_scope.items() if limits}
 
 
-def loosened(before: Blocking, profile: Profile) -> list[str]:
-    """Return what is to be said about each limit that blocked and is higher now, or does not block."""
+def loosened_limits(before: Blocking, profile: Profile) -> list[str]:
+    """Return a sentence for each limit that blocked and is now higher or does not block."""
     return [
-        _text(scope, name, nanos, now)
+        _change(scope, name, amount, current)
         for scope, limits in before.items()
-        for name, nanos in limits.items()
-        if (now := _now(profile, scope, name)) is None or now > nanos
+        for name, amount in limits.items()
+        if (current := _current_limit(profile, scope, name)) is None or current > amount
     ]
 
 
-def spared(before: Mapping[str, Plan], profile: Profile) -> list[str]:
-    """Return what is to be said about flat rates that take more calls out of limits than ``before``.
+def exempted_calls(before: Mapping[str, Plan], profile: Profile) -> list[str]:
+    """Return a sentence for each flat rate that exempts more calls from limits than before.
 
-    >>> spared({}, Profile(plans={"max": Plan(("anthropic/*",))}))
+    >>> exempted_calls({}, Profile(plans={"max": Plan(("anthropic/*",))}))
     ['the plan max takes calls to anthropic/* out of the limits that block']
     """
     return [
@@ -61,45 +63,45 @@ def spared(before: Mapping[str, Plan], profile: Profile) -> list[str]:
     ]
 
 
-def moved(before: Profile, profile: Profile) -> list[str]:
-    """Return what is to be said where the periods of limits that block begin anew, or hosts no longer share.
+def restarted_limits(before: Profile, profile: Profile) -> list[str]:
+    """Return sentences where periods of limits that block begin anew, or hosts no longer share limits.
 
     >>> limit = Profile(budget=Budget(block_at_limit=True))
-    >>> moved(limit, limit._replace(billing_day=25))
+    >>> restarted_limits(limit, limit._replace(billing_day=25))
     ['months begin on day 25 now, not on day 1: limits that block may have begun anew']
     """
-    both, anew, found = (before, profile), "limits that block may have begun anew", []
-    blocking = [user for user in _owners(both) if all(_blocks(each, user) for each in both)]
+    both, anew, sentences = (before, profile), "limits that block may have begun anew", []
+    blocking = [user for user in _owners(both) if all(_blocks(version, user) for version in both)]
     if blocking and before.billing_day != profile.billing_day:
         days = f"day {profile.billing_day} now, not on day {before.billing_day}"
-        found.append(f"months begin on {days}: {anew}")
-    zones = {user: [_zone(each, user) for each in both] for user in blocking}
-    for user, (was, now) in zones.items():
-        if was != now and (not user or zones.get("") != [was, now]):
-            whose = f"days of user {user}" if user else "days"
-            found.append(f"{whose} begin by the clock of {now} now, not of {was}: {anew}")
+        sentences.append(f"months begin on {days}: {anew}")
+    zones = {user: [_zone(version, user) for version in both] for user in blocking}
+    for user, (old_zone, zone) in zones.items():
+        if old_zone != zone and (not user or zones.get("") != [old_zone, zone]):
+            subject = f"days of user {user}" if user else "days"
+            sentences.append(f"{subject} begin by the clock of {zone} now, not of {old_zone}: {anew}")
     if blocking and before.shared is not None and profile.shared != before.shared:
-        found += _shared_elsewhere(before.shared, profile.shared)
-    return found
+        sentences += _changed_sharing(before.shared, profile.shared)
+    return sentences
 
 
-def _shared_elsewhere(was: SharedBudget, now: SharedBudget | None) -> Iterator[str]:
-    if now is None:
+def _changed_sharing(before: SharedBudget, current: SharedBudget | None) -> Iterator[str]:
+    if current is None:
         yield "limits that block are not shared with other hosts any more: each host may spend them"
-    elif now.url != was.url:
+    elif current.url != before.url:
         yield (
-            f"limits that block are shared through the database of {now.url} now, not of {was.url}: "
+            f"limits that block are shared through the database of {current.url} now, not of {before.url}: "
             f"what hosts have spent there may not count here"
         )
 
 
 def _owners(profiles: Iterable[Profile]) -> Iterable[str]:
-    """Return the users that profiles name, after an empty name for everyone and the organization."""
+    """Return the users in profiles, after an empty name for everyone and the organization."""
     return dict.fromkeys(["", *(user for profile in profiles for user in profile.users)])
 
 
 def _blocks(profile: Profile, user: str) -> bool:
-    """Tell whether limits with periods block; a guard has none."""
+    """Return whether limits with periods block; a guard has no period."""
     budgets = [profile.for_user(user).budget] if user else [profile.budget, profile.organization]
     return any(budget.block_at_limit for budget in budgets)
 
@@ -108,33 +110,35 @@ def _zone(profile: Profile, user: str) -> str:
     return (profile.for_user(user) if user else profile).timezone.key
 
 
-def renamed(before: Profile, profile: Profile) -> list[str]:
-    """Return what is to be said about names of models that mean others now, where such limits block.
+def changed_aliases(before: Profile, profile: Profile) -> list[str]:
+    """Return a sentence for each alias that now means another model, where limits that block depend on it.
 
-    A new name is told of where a limit is on that model, however it is spelled; of a model that is local now,
-    wherever anything blocks.
+    A new alias is reported where a limit is on that model, in any spelling; one that makes a model local,
+    wherever any limit blocks.
 
     >>> limits = Budget(block_at_limit=True, model_limits={"prod": Nanos(1)})
-    >>> renamed(Profile(budget=limits, aliases={"prod": "openai/gpt-4"}), Profile(budget=limits))
+    >>> changed_aliases(Profile(budget=limits, aliases={"prod": "openai/gpt-4"}), Profile(budget=limits))
     ['aliases: prod does not mean openai/gpt-4 any more: limits that block may hold other calls']
     """
     blocking = blocking_limits(before)
     names = {name for limits in blocking.values() for name in limits}
-    on = {of.partition("/")[2] for of in names if of.startswith(_OF_MODELS)}
-    limited = {_plain(each) for each in on}
-    found = []
+    limited_names = {name.partition("/")[2] for name in names if name.startswith(_OF_MODELS)}
+    limited_models = {_plain(name) for name in limited_names}
+    sentences = []
     for alias in dict.fromkeys((*before.aliases, *profile.aliases)):
-        was, now = before.aliases.get(alias), profile.aliases.get(alias)
-        is_limited = bool(on) if was else _plain(alias) in limited
-        if was == now or not (is_limited or (names and str(now).startswith(_LOCAL))):
+        old, new = before.aliases.get(alias), profile.aliases.get(alias)
+        is_limited = bool(limited_names) if old else _plain(alias) in limited_models
+        if old == new or not (is_limited or (names and str(new).startswith(_LOCAL))):
             continue
-        how = f"means {now} now" + (f", not {was}" if was else "") if now else f"does not mean {was} any more"
-        found.append(f"aliases: {alias} {how}: limits that block may hold other calls")
-    return found
+        change = (
+            f"means {new} now" + (f", not {old}" if old else "") if new else f"does not mean {old} any more"
+        )
+        sentences.append(f"aliases: {alias} {change}: limits that block may hold other calls")
+    return sentences
 
 
 def _plain(name: str) -> str:
-    """Return a model's name without its service and its version, in small letters.
+    """Return a model's name without its service and its version, in lower case.
 
     >>> _plain("openai/GPT-4o-2024-08-06"), _plain("anthropic.claude-sonnet-4-v1:0")
     ('gpt-4o', 'anthropic.claude-sonnet-4')
@@ -147,15 +151,15 @@ _OF_MODELS: Final = ("model_limits/", "service_limits/")
 _LOCAL: Final = "local/"
 
 
-def retagged(before: Profile, profile: Profile) -> list[str]:
-    """Return what is to be said about tags with a limit that blocks, which rules give to fewer calls, maybe.
+def changed_tags(before: Profile, profile: Profile) -> list[str]:
+    """Return a sentence for each tag with a limit that blocks whose rules now may match fewer calls.
 
-    A rule that comes after the earlier ones takes none of their calls.
+    A rule added after the earlier ones takes none of their calls.
 
     >>> from shared.costs.profile.tag_rules import TagRule
     >>> acme = TagRule("customer:acme", (("project", "acme-*"),))
     >>> limits = Budget(block_at_limit=True, tag_limits={"customer:acme": Nanos(1)})
-    >>> retagged(Profile(budget=limits, tag_rules=(acme,)), Profile(budget=limits))
+    >>> changed_tags(Profile(budget=limits, tag_rules=(acme,)), Profile(budget=limits))
     ['tag_rules give customer:acme to other calls now: the limit on it that blocks may hold fewer']
     """
     tags = {
@@ -174,35 +178,35 @@ def retagged(before: Profile, profile: Profile) -> list[str]:
 _TAG: Final = "tag_limits/"
 
 
-def _includes(wide: Plan, plan: Plan) -> bool:
-    """Tell whether a flat rate of before covered all that one covers now."""
+def _includes(earlier: Plan, plan: Plan) -> bool:
+    """Return whether an earlier flat rate covered all calls that ``plan`` covers now."""
     return (
-        wide.is_flat
-        and set(wide.models).issuperset(plan.models)
-        and (not wide.users or (bool(plan.users) and set(wide.users).issuperset(plan.users)))
-        and (wide.since is None or (plan.since is not None and wide.since <= plan.since))
-        and (wide.until is None or (plan.until is not None and plan.until <= wide.until))
+        earlier.is_flat
+        and set(earlier.models).issuperset(plan.models)
+        and (not earlier.users or (bool(plan.users) and set(earlier.users).issuperset(plan.users)))
+        and (earlier.since is None or (plan.since is not None and earlier.since <= plan.since))
+        and (earlier.until is None or (plan.until is not None and plan.until <= earlier.until))
     )
 
 
-def described(before: Blocking) -> str:
+def in_words(before: Blocking) -> str:
     """Return the limits in words, three of them at most."""
     texts = [
-        f"the {_name(name)} of {scope}, {_amount(name, nanos)}"
+        f"the {_name(name)} of {scope}, {_amount(name, amount)}"
         for scope, limits in before.items()
-        for name, nanos in limits.items()
+        for name, amount in limits.items()
     ]
     more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
     return "; ".join(texts[:3]) + more
 
 
 def _blocking(budget: Budget) -> Iterator[tuple[str, int]]:
-    """Give the limits that block; the guard denies by itself."""
+    """Yield the limits that block, and the guard, which always denies."""
     if budget.block_at_limit:
         yield from _limits(budget)
-    for name, most in budget.guard._asdict().items():
-        if most is not None:
-            yield f"guard/{name}", most
+    for name, limit in budget.guard._asdict().items():
+        if limit is not None:
+            yield f"guard/{name}", limit
 
 
 def _limits(budget: Budget) -> Iterator[tuple[str, int]]:
@@ -219,7 +223,7 @@ def _limits(budget: Budget) -> Iterator[tuple[str, int]]:
             yield from ((f"{name}/{key}", amount) for key, amount in value.items())
 
 
-def _now(profile: Profile, scope: str, name: str) -> int | None:
+def _current_limit(profile: Profile, scope: str, name: str) -> int | None:
     if scope == ORGANIZATION:
         budget = profile.organization
     elif scope == EVERYONE:
@@ -229,9 +233,11 @@ def _now(profile: Profile, scope: str, name: str) -> int | None:
     return dict(_blocking(budget)).get(name)
 
 
-def _text(scope: str, name: str, before: int, now: int | None) -> str:
+def _change(scope: str, name: str, before: int, current: int | None) -> str:
     limit = f"the {_name(name)} of {scope}, {_amount(name, before)},"
-    return f"{limit} does not block any more" if now is None else f"{limit} is {_amount(name, now)} now"
+    return (
+        f"{limit} does not block any more" if current is None else f"{limit} is {_amount(name, current)} now"
+    )
 
 
 def _amount(name: str, amount: int) -> str:
@@ -245,16 +251,16 @@ def _amount(name: str, amount: int) -> str:
 
 
 def _name(name: str) -> str:
-    """Return a limit as people call it.
+    """Return a limit's name in words.
 
     >>> _name("monthly_limit"), _name("stage_limits/13_asr"), _name("daily_calls"), _name("rolling/5h")
     ('monthly limit', 'limit of stage 13_asr', 'daily call limit', 'rolling 5h limit')
     """
-    kind, _, of = name.partition("/")
+    kind, _, item = name.partition("/")
     if kind == "guard":
         return kind
     if kind == "rolling":
-        return f"rolling {of} limit"
+        return f"rolling {item} limit"
     if kind in COUNT_FIELDS:
         return f"{kind.removesuffix('s').replace('_', ' ')} limit"
-    return f"limit of {kind.removesuffix('_limits')} {of}" if of else kind.replace("_", " ")
+    return f"limit of {kind.removesuffix('_limits')} {item}" if item else kind.replace("_", " ")

@@ -1,4 +1,4 @@
-"""The currency in which reports show amounts, by a table of dated rates. Ledgers stay in US dollars.
+"""The currency in which reports show amounts, with a table of dated rates. Ledgers stay in US dollars.
 
 >>> euro = Currency("EUR", (("2026-10-01", 850_000_000), ("2026-11-01", 860_000_000)))
 >>> euro.rate_on(date(2026, 10, 31)), euro.rate_on(date(2026, 9, 30))
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CODE: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 _SYMBOLS: Final = {"EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩", "PLN": "zł "}
 _WHOLE: Final = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF"})
-"""Currencies without a smaller unit (ISO 4217): thousands of them are written without decimals."""
+"""Currencies without a smaller unit (ISO 4217): amounts from 1,000 are written without decimals."""
 _THOUSAND: Final = 1_000 * NANOS_PER_USD
 _IN_TEXT: Final = re.compile(r"(-?)\$([0-9][0-9,]*)(?:\.([0-9]+))?")
 _LEAST: Final = 0.000001
@@ -29,7 +29,7 @@ _MOST: Final = 1_000_000
 
 
 class CurrencyRate(NamedTuple):
-    """What a US dollar is worth from a day on (ISO 8601), in billionths of the other currency's unit."""
+    """The value of a US dollar from a day on (ISO 8601), in billionths of the other currency's unit."""
 
     since: str
     billionths: int
@@ -79,8 +79,8 @@ class Conversion(NamedTuple):
     def text(self, text: str, exact: Sequence[int] = ()) -> str:
         """Return a text with the amounts in it converted, with as many decimals as they had.
 
-        ``exact`` are amounts in nano-dollars, ascending, of which those in the text may be the rounded ones:
-        an amount that only they can be is converted from there, so that it is not rounded twice.
+        ``exact`` are amounts in nano-dollars, ascending, that the text may show rounded: where only one of
+        them can be meant, it is converted instead of the rounded amount, so that nothing is rounded twice.
 
         >>> euro = Conversion("EUR", CurrencyRate("2026-11-01", 860_000_000))
         >>> euro.text("$515.94", [515_935_627_748]), euro.text("$515.94")
@@ -93,7 +93,7 @@ class Conversion(NamedTuple):
         shown, places = from_usd(f"{sign}{whole}.{fraction or 0}"), min(len(fraction), 9)
         half = NANOS_PER_USD // 10**places // 2
         near = exact[bisect_left(exact, shown - half) : bisect_right(exact, shown + half)]
-        meant = {self.amount(each, places) for each in near if format_usd(Nanos(each), places) == match[0]}
+        meant = {self.amount(nanos, places) for nanos in near if format_usd(Nanos(nanos), places) == match[0]}
         return meant.pop() if len(meant) == 1 else self.amount(shown, places)
 
 
@@ -110,7 +110,7 @@ class Currency(NamedTuple):
 
 
 def conversion_on(currency: Currency | None, day: date) -> Conversion | None:
-    """Return what writes amounts in a currency at a day's rate; ``None`` without a currency or a rate."""
+    """Return the conversion into a currency at a day's rate; ``None`` without a currency or a rate."""
     rate = currency.rate_on(day) if currency else None
     return Conversion(currency.show, rate) if currency and rate else None
 
@@ -119,7 +119,7 @@ def read_currency(top: Node) -> Currency | None:
     """Return the currency under ``currency:``; ``None`` where reports show US dollars.
 
     Raises:
-        FileRefused: it has no code, or no rate; or a date or a rate makes no sense.
+        FileRefused: it has no code or no rate, or a date or a rate is not valid.
     """
     node = top.get("currency")
     if node is None:
@@ -131,12 +131,12 @@ def read_currency(top: Node) -> Currency | None:
     if code.text() == "USD":
         raise code.refused("amounts are in USD without a rate", "write currency: null, or another currency")
     rates = node.required("rates")
-    found = {
-        _day(key, each): int(each.number(_LEAST, _MOST) * NANOS_PER_USD) for key, each in rates.map().items()
+    billionths = {
+        _day(key, rate): int(rate.number(_LEAST, _MOST) * NANOS_PER_USD) for key, rate in rates.map().items()
     }
-    if not found:
+    if not billionths:
         raise rates.refused("a currency without a rate", "write dated rates, such as {2026-11-01: 0.86}")
-    return Currency(code.text(), tuple(sorted(found.items())))
+    return Currency(code.text(), tuple(sorted(billionths.items())))
 
 
 def _day(text: str, node: Node) -> str:

@@ -1,7 +1,7 @@
-r"""Changes a profile and keeps everything else in it, character by character.
+r"""Changes values in a profile and keeps everything else in it, character by character.
 
-The result is read strictly before it replaces the file. Two processes that edit at once take turns,
-so neither loses the other's change.
+The result is parsed strictly before it replaces the file. Two processes that edit at the same time take
+turns, so that neither loses the other's change.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
@@ -41,10 +41,10 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What to change. ``budget`` has fields of :class:`Budget` with their values.
+    """A change to a profile. ``budget`` has fields of :class:`Budget` with their new values.
 
-    In maps of limits only the keys given change; ``None`` writes ``null``. Without ``user_id`` the
-    defaults of every user change, or with ``organization`` the limits over all users.
+    In maps of limits only the given keys change; ``None`` writes ``null``. Without ``user_id`` the
+    defaults of all users change, or with ``organization`` the limits over all users.
     """
 
     budget: BudgetChanges
@@ -60,25 +60,25 @@ class Edit:
         return ("budget",) if self.user_id is None else ("users", self.user_id, "budget")
 
     def values(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Give each value that changes as YAML writes it, by the keys that lead to it."""
+        """Yield each new value, written in YAML, with the keys that lead to it."""
         if self.timezone is not None:
             yield (*self.section[:-1], "timezone"), scalar(self.timezone)
         for field, value in self.budget.items():
             place = (*self.section, BUDGET_KEYS[field])
             if isinstance(value, Guard):
-                yield (*place, "usd_per_minute"), _written(value.usd_per_minute)
-                yield (*place, "same_request"), _written(value.same_request, "daily_calls")
+                yield (*place, "usd_per_minute"), _yaml_value(value.usd_per_minute)
+                yield (*place, "same_request"), _yaml_value(value.same_request, "daily_calls")
             elif field == "rolling":
                 yield place, _windows(value)
             elif isinstance(value, Mapping):
                 for name, amount in value.items():
-                    yield (*place, name), _written(amount)
+                    yield (*place, name), _yaml_value(amount)
             else:
-                yield place, _percentages(value) if field == "thresholds" else _written(value, field)
+                yield place, _percentages(value) if field == "thresholds" else _yaml_value(value, field)
 
 
 class ProfileChanged(CostError):
-    """The profile is not what an edit was made for: somebody else changed it meanwhile."""
+    """The profile changed after the edit was prepared: somebody else changed it meanwhile."""
 
     @classmethod
     def of(cls, path: Path) -> ProfileChanged:
@@ -87,26 +87,26 @@ class ProfileChanged(CostError):
 
 
 def digest_of(data: bytes | None) -> str:
-    """Return what tells one content of a profile from another; ``None`` is no file."""
+    """Return a digest of a profile's content; ``None`` stands for a missing file."""
     return "none" if data is None else sha256(data).hexdigest()
 
 
 def edit_profile(path: Path, edit: Edit, expected: str | None = None) -> Profile:
-    """Change the profile at ``path`` and return what it says now.
+    """Change the profile at ``path`` and return it.
 
     Where there is no file, the commented example is written first. A link is followed, and the
-    file it leads to is replaced as a whole, with mode 0600. ``expected`` is the digest of the content
-    that the edit was made for, where it was made for one.
+    file that it points to is replaced as a whole, with mode 0600. ``expected`` is the digest of the content
+    that the edit was prepared for, if it matters.
 
     Raises:
-        ProfileChanged: the file's digest is another one; it is unchanged.
-        ProfileError: the file does not follow the contract, or would no longer; it is unchanged.
-        StorageUnavailable: the file cannot be written, or another process edits it for too long.
+        ProfileChanged: the file's digest differs from ``expected``; the file is unchanged.
+        ProfileError: the file does not follow the contract, or the edited one would not; it is unchanged.
+        StorageUnavailable: the file cannot be written, or another process is editing it for too long.
     """
     path = Path(os.path.realpath(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _turn(path):
+        with _edit_lock(path):
             before = _bytes(path)
             if expected is not None and digest_of(before) != expected:
                 raise ProfileChanged.of(path)
@@ -121,7 +121,7 @@ def edit_profile(path: Path, edit: Edit, expected: str | None = None) -> Profile
 
 
 def preview(path: Path, edit: Edit) -> tuple[bytes | None, bytes]:
-    """Return the content of a profile, and what an edit would make of it; nothing is written.
+    """Return the content of a profile before and after an edit; nothing is written.
 
     Raises:
         ProfileError: as :func:`edit_profile`.
@@ -136,10 +136,10 @@ def preview(path: Path, edit: Edit) -> tuple[bytes | None, bytes]:
 
 
 def edited(data: bytes, path: Path, edit: Edit) -> bytes:
-    """Return the YAML in ``data`` with the edit made; ``path`` is for messages.
+    """Return the YAML in ``data`` with the edit applied; ``path`` is for messages.
 
     Raises:
-        ProfileError: ``data`` is no profile, the edit does not follow the contract, or the file is
+        ProfileError: ``data`` is not a profile, the edit does not follow the contract, or the file is
             written in a way in which the value cannot be set without changing something else.
     """
     parse_profile(data, path)
@@ -153,10 +153,10 @@ def edited(data: bytes, path: Path, edit: Edit) -> bytes:
     return after
 
 
-# --- values as YAML writes them
+# --- values written in YAML
 
 
-def _written(value: object, field: str = "") -> str:
+def _yaml_value(value: object, field: str = "") -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -169,15 +169,17 @@ def _written(value: object, field: str = "") -> str:
 
 
 def _amount(amount: Nanos) -> str:
-    """Write an amount with at least two decimals."""
+    """Return an amount in dollars with at least two decimals."""
     dollars, _, decimals = json_number(amount).partition(".")
     return f"{dollars}.{decimals:0<2}"
 
 
 def _windows(value: object) -> str:
-    """Write windows; one that is no whole number of hours has a fraction of one."""
-    windows: Sequence[RollingLimit] = value  # type: ignore[assignment]  # what the field holds
-    written = [f"{{hours: {each.seconds / 3600:.9g}, limit_usd: {_amount(each.limit)}}}" for each in windows]
+    """Return windows as YAML; hours may have a fraction."""
+    windows: Sequence[RollingLimit] = value  # type: ignore[assignment]  # the type of the field
+    written = [
+        f"{{hours: {window.seconds / 3600:.9g}, limit_usd: {_amount(window.limit)}}}" for window in windows
+    ]
     return f"[{', '.join(written)}]"
 
 
@@ -191,7 +193,7 @@ def _percentages(value: object) -> str:
 
 
 def _require_rest_unchanged(before: bytes, after: bytes, path: Path, places: list[tuple[str, ...]]) -> None:
-    """Refuse an edit that would change a value it was not asked to."""
+    """Refuse an edit that would change any other value."""
     old, new = (dict(_leaves(parse(data, path, ProfileError))) for data in (before, after))
     for place in old.keys() | new.keys():
         if old.get(place) != new.get(place) and not any(_on_one_path(place, edited) for edited in places):
@@ -226,7 +228,7 @@ def _bytes(path: Path) -> bytes | None:
 
 
 @contextmanager
-def _turn(path: Path) -> Iterator[None]:
+def _edit_lock(path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout  # 50 ms that only editing needs
 
     lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_WAIT_S, mode=0o600)
@@ -241,7 +243,7 @@ def _turn(path: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Put ``data`` in the file's place at once: a reader sees the old file or the new one."""
+    """Replace the file by ``data`` atomically: a reader sees the old file or the new one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         with create_file(draft) as file:
@@ -260,7 +262,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def template() -> bytes:
-    """Return a profile that says every default and explains each key.
+    """Return a profile with every default and an explanation of each key.
 
     >>> template().splitlines()[0]
     b'# Who may spend how much. Amounts are in US dollars; null means no limit.'

@@ -1,8 +1,8 @@
-"""Finds the profile in force and loads it: from memory, where its file has not changed since it was read.
+"""Finds the profile in force and loads it: from memory if its file has not changed since it was read.
 
-The memory also tells what an empty or missing file cannot: whether the last profile read from that path
-had limits that block. An editor that saves in place and a full disk leave empty files, and no limit
-must end with one.
+The memory also knows what an empty or missing file does not show: whether the last profile read from that
+path had limits that block. An editor that saves in place and a full disk leave empty files, which must not
+end a limit.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def find_profile(
     """Return the absolute path of the profile in force, or ``None`` for the defaults.
 
     In this order: the argument, ``COST_TRACKER_PROFILE``, ``config/profile.yaml`` in ``cwd``,
-    ``profile.yaml`` in the cost storage. A file that was asked for by name is returned even when
-    it is not there, so that loading it says so: a limit that silently does not hold is worse. So is
-    one of the other places that is empty and for which ``is_missed`` says that a file should be there.
+    ``profile.yaml`` in the cost storage. A file that was given by name is returned even if it does not
+    exist, so that loading it reports that: a limit that silently does not hold is worse. One of the other
+    places is also returned without a file if ``is_missed`` says that there should be one.
 
     >>> find_profile(None, {"COST_TRACKER_PROFILE": "/etc/costs.yaml"}, Path("/tmp"), Path("/tmp"))
     PosixPath('/etc/costs.yaml')
@@ -60,14 +60,14 @@ def find_profile(
     if named:
         return cwd / with_home(named)
     for path in (cwd / "config" / PROFILE_NAME, storage_root / PROFILE_NAME):
-        # A dangling link was meant to be a profile: loading it says so.
+        # A dangling link was meant to be a profile: loading it reports that.
         if os.path.lexists(path) or is_missed(path):
             return path.absolute()
     return None
 
 
 def place_for_new(environ: Mapping[str, str], cwd: Path, storage_root: Path) -> Path:
-    """Return where a first profile should lie, so that :func:`find_profile` finds it again.
+    """Return the path for a first profile, where :func:`find_profile` finds it.
 
     At ``COST_TRACKER_PROFILE``, else in ``config`` where the project has such a folder, else in
     the cost storage.
@@ -80,9 +80,9 @@ def place_for_new(environ: Mapping[str, str], cwd: Path, storage_root: Path) -> 
 
 
 def to_plain(profile: Profile) -> dict[str, Any]:
-    """Return a profile as maps, lists and plain values, to remember it by; its path alone is left out.
+    """Return a profile as JSON-ready maps, lists and values, to remember it, without its path.
 
-    >>> budget = Budget(daily_limit=5, rolling=(Rolling(3600, 7),), guard=Guard(9, 20))
+    >>> budget = Budget(daily_limit=5, rolling=(RollingLimit(3600, 7),), guard=Guard(9, 20))
     >>> users = {"ana": UserSettings("ana", zone("Asia/Kolkata"), budget)}
     >>> machines, currency = {"desk": Machine(45, stages=("asr",))}, Currency("EUR", (("2026-11-01", 86),))
     >>> profile = Profile(Path("profile.yaml"), users=users, extras={"x-team": ["a", "b"]},
@@ -115,7 +115,7 @@ def from_plain(plain: Mapping[str, Any], path: Path) -> Profile:
     """Return the profile of :func:`to_plain`, whose file is at ``path``.
 
     Raises:
-        ValueError: it names a time zone that this machine does not have (any more).
+        ValueError: it names a time zone that this machine does not have.
     """
     return Profile(
         path=path,
@@ -128,7 +128,7 @@ def from_plain(plain: Mapping[str, Any], path: Path) -> Profile:
         },
         aliases=plain["aliases"],
         extras=plain["extras"],
-        billing_day=plain.get("billing_day", 1),  # an earlier version knew of none
+        billing_day=plain.get("billing_day", 1),  # absent in profiles of earlier versions
         shared=SharedBudget(*plain["shared"]) if plain.get("shared") else None,
         machines=_typed(plain, "machines", dict[str, Machine], {}),
         tag_rules=_typed(plain, "tag_rules", tuple[TagRule, ...], ()),
@@ -137,12 +137,12 @@ def from_plain(plain: Mapping[str, Any], path: Path) -> Profile:
     )
 
 
-def _typed(plain: Mapping[str, Any], name: str, kind: Any, nothing: object) -> Any:
-    """Return what the profile has under ``name`` as it was before; ``nothing`` where it has none."""
+def _typed(plain: Mapping[str, Any], name: str, kind: Any, default: object) -> Any:
+    """Return the values under ``name`` as ``kind``, or ``default`` where there are none."""
     values = plain.get(name)
     if not values:
-        return nothing
-    import msgspec  # only for who has any: the others do not pay for it
+        return default
+    import msgspec  # imported only for profiles that have such values
 
     return msgspec.convert(values, kind)
 
@@ -161,121 +161,128 @@ def _budget_from_plain(plain: Mapping[str, Any]) -> Budget:
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
     }
-    if "rolling" in values:  # an earlier version knew of none
+    if "rolling" in values:  # absent in profiles of earlier versions
         values["rolling"] = tuple(RollingLimit(*window) for window in plain["rolling"])
         values["guard"] = Guard(*plain["guard"])
     return Budget(**values)
 
 
-TOLD_FOR_S: Final = 86_400.0
-"""How long after limits were loosened each new process says so, in seconds."""
+REPORT_LOOSENED_S: Final = 86_400.0
+"""How long after limits were loosened each new process reports it, in seconds."""
 
 
 class RememberedProfile(NamedTuple):
-    """A profile, and which limits that blocked before it has loosened lately, in words."""
+    """A profile, and sentences on the blocking limits that were loosened lately."""
 
     profile: Profile
     loosened: tuple[str, ...] = ()
 
 
 def load_profile(path: Path | None) -> Profile:
-    """Return the profile in the file at ``path``; for ``None`` the defaults.
+    """Return the profile in the file at ``path``, or the defaults for ``None``.
 
     Raises:
         ProfileError: the file cannot be read or does not follow the contract. Its text names the
             file, line, key and value, and what would be right.
     """
-    return Profile() if path is None else _parsed(read(path, ProfileError), path)
+    return Profile() if path is None else _parse(read(path, ProfileError), path)
 
 
 def load_remembered(path: Path | None, memory: Memory) -> RememberedProfile:
-    """As :func:`load_profile`; a file that was read before and has the same bytes is not parsed again.
+    """Return the profile as :func:`load_profile` does, from memory where the file has not changed.
 
     Raises:
-        ProfileError: as there; or the file says nothing, or is gone, and the last profile read from
+        ProfileError: as there; or the file is empty or gone, and the last profile read from
             this path had a limit that blocks.
     """
     if path is None:
         return RememberedProfile(Profile())
-    known = _known(path, memory)
+    remembered = _remembered(path, memory)
     try:
         data = read(path, ProfileError)
     except ProfileError:
-        if os.path.lexists(path) or not (lost := _blocking(known)):
+        if os.path.lexists(path) or not (blocking := _blocking(remembered)):
             raise
-        raise _lost(path, "is gone", lost) from None
-    profile = _same(known, data, path)
+        raise _lost_limits(path, "is gone", blocking) from None
+    profile = _unchanged(remembered, data, path)
     if profile is not None:
-        assert known is not None
-        return RememberedProfile(profile, _still_told(known))
-    before = _blocking(known)
-    if before and _says_nothing(data):
-        raise _lost(path, "is empty", before)
-    profile = _parsed(data, path)
-    return RememberedProfile(profile, _remember(path, memory, data, profile, before))
+        assert remembered is not None
+        return RememberedProfile(profile, _recently_loosened(remembered))
+    blocking = _blocking(remembered)
+    if blocking and _is_blank(data):
+        raise _lost_limits(path, "is empty", blocking)
+    profile = _parse(data, path)
+    return RememberedProfile(profile, _remember(path, memory, data, profile, blocking))
 
 
 def blocked_before(path: Path, memory: Memory) -> bool:
-    """Tell whether the last profile read from ``path`` had a limit that blocks."""
-    return bool(_blocking(_known(path, memory)))
+    """Return whether the last profile read from ``path`` had a limit that blocks."""
+    return bool(_blocking(_remembered(path, memory)))
 
 
-# What this process read, for where the memory cannot be written.
-_here: dict[Path, dict[str, Any]] = {}
+# The profiles that this process has read, in case the memory cannot be written.
+_read_here: dict[Path, dict[str, Any]] = {}
 
 
-def _known(path: Path, memory: Memory) -> dict[str, Any] | None:
-    return memory.read(_name(path)) or _here.get(path)
+def _remembered(path: Path, memory: Memory) -> dict[str, Any] | None:
+    return memory.read(_name(path)) or _read_here.get(path)
 
 
 def _name(path: Path) -> str:
     return f"{crc32(os.fsencode(os.path.abspath(path))):08x}"
 
 
-def _same(known: Mapping[str, Any] | None, data: bytes, path: Path) -> Profile | None:
-    """Return the profile that ``data`` was read as before; ``None`` where it has to be read."""
+def _unchanged(remembered: Mapping[str, Any] | None, data: bytes, path: Path) -> Profile | None:
+    """Return the remembered profile if it was read from the same ``data``; ``None`` if it must be parsed."""
     # Another version may read the same file by other rules, or have other defaults.
-    if known is None or known.get("by") != __version__ or known["text"].encode() != data:
+    if remembered is None or remembered.get("by") != __version__ or remembered["text"].encode() != data:
         return None
-    if "blocking" not in known:
+    if "blocking" not in remembered:
         return None
     try:
-        return from_plain(known["profile"], path)
-    except ValueError:  # a time zone that is not known any more: reading the file says where it stands
+        return from_plain(remembered["profile"], path)
+    except ValueError:  # a time zone that is not known any more: parsing the file names its place
         return None
 
 
-def _blocking(known: Mapping[str, Any] | None) -> Blocking:
-    if known is None:
+def _blocking(remembered: Mapping[str, Any] | None) -> Blocking:
+    if remembered is None:
         return {}
-    if "blocking" in known:
-        found: Blocking = known["blocking"]
-        return found
-    return _blocking_of_earlier(known)
+    if "blocking" in remembered:
+        limits: Blocking = remembered["blocking"]
+        return limits
+    return _blocking_of_earlier(remembered)
 
 
-def _blocking_of_earlier(known: Mapping[str, Any]) -> Blocking:
-    """Return the limits that block of a profile as earlier versions remembered it."""
+def _blocking_of_earlier(remembered: Mapping[str, Any]) -> Blocking:
+    """Return the limits that block in a profile that an earlier version remembered."""
     from .blocking import blocking_limits
 
-    before = _profile_before(known)
-    return {} if before is None else blocking_limits(before)
+    profile = _profile_before(remembered)
+    return {} if profile is None else blocking_limits(profile)
 
 
 def _remember(path: Path, memory: Memory, data: bytes, profile: Profile, before: Blocking) -> tuple[str, ...]:
-    """Remember what was read; return what it loosened."""
-    from ..trail import TRAIL, change_of  # only a profile that changed pays for these
-    from .blocking import blocking_limits, loosened, moved, renamed, retagged, spared
+    """Remember a profile, and return sentences on the limits that it loosened."""
+    from ..trail import TRAIL, change_of  # imported only when a profile has changed
+    from .blocking import (
+        blocking_limits,
+        changed_aliases,
+        changed_tags,
+        exempted_calls,
+        loosened_limits,
+        restarted_limits,
+    )
 
-    was = _profile_before(_known(path, memory)) if before else None
-    changes = loosened(before if was is None else blocking_limits(was, profile.users), profile)
-    if was is not None:
-        changes += [*spared(was.plans, profile), *moved(was, profile)]
-        changes += [*retagged(was, profile), *renamed(was, profile)]
+    old = _profile_before(_remembered(path, memory)) if before else None
+    changes = loosened_limits(before if old is None else blocking_limits(old, profile.users), profile)
+    if old is not None:
+        changes += [*exempted_calls(old.plans, profile), *restarted_limits(old, profile)]
+        changes += [*changed_tags(old, profile), *changed_aliases(old, profile)]
     memory.log(
         TRAIL, change_of(os.path.abspath(path), _text_before(path, memory), data.decode(), time.time())
     )
-    known = {
+    record = {
         "by": __version__,
         "text": data.decode(),
         "profile": to_plain(profile),
@@ -283,51 +290,49 @@ def _remember(path: Path, memory: Memory, data: bytes, profile: Profile, before:
         "loosened": changes,
         "loosened_at": time.time(),
     }
-    _here[path] = known
-    memory.write(_name(path), known)
+    _read_here[path] = record
+    memory.write(_name(path), record)
     return tuple(changes)
 
 
-def _profile_before(known: Mapping[str, Any] | None) -> Profile | None:
+def _profile_before(remembered: Mapping[str, Any] | None) -> Profile | None:
     try:
-        return None if known is None else from_plain(known["profile"], Path())
-    except (ValueError, TypeError, KeyError):  # by a version whose profile is another
+        return None if remembered is None else from_plain(remembered["profile"], Path())
+    except (ValueError, TypeError, KeyError):  # remembered by a version with another form of profiles
         return None
 
 
 def _text_before(path: Path, memory: Memory) -> str | None:
-    known = _known(path, memory)
-    return None if known is None else str(known["text"])
+    remembered = _remembered(path, memory)
+    return None if remembered is None else str(remembered["text"])
 
 
-def _still_told(known: Mapping[str, Any]) -> tuple[str, ...]:
-    age = time.time() - known["loosened_at"]
-    return tuple(known["loosened"]) if age < TOLD_FOR_S else ()
+def _recently_loosened(remembered: Mapping[str, Any]) -> tuple[str, ...]:
+    age = time.time() - remembered["loosened_at"]
+    return tuple(remembered["loosened"]) if age < REPORT_LOOSENED_S else ()
 
 
-def _says_nothing(data: bytes) -> bool:
-    """Tell whether a document has no content: nothing but blanks, comments and marks of its ends.
+def _is_blank(data: bytes) -> bool:
+    """Return whether a document has no content: only blanks, comments and document markers.
 
-    >>> _says_nothing(b"# budget"), _says_nothing(b"budget: {}")
+    >>> _is_blank(b"# budget"), _is_blank(b"budget: {}")
     (True, False)
     """
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     return all(line[:1] in (b"", b"#") or line in (b"---", b"...") for line in map(bytes.strip, lines))
 
 
-def _lost(path: Path, fault: str, before: Blocking) -> ProfileError:
-    from .blocking import described
+def _lost_limits(path: Path, fault: str, before: Blocking) -> ProfileError:
+    from .blocking import in_words
 
     return ProfileError(
         Place(path),
-        f"the profile {fault}, and the last one read there had limits that block: {described(before)}",
+        f"the profile {fault}, and the last one read there had limits that block: {in_words(before)}",
         "put it back, or write `budget: {}` into it if no limit is to block",
     )
 
 
-def _parsed(data: bytes, path: Path) -> Profile:
-    from .reading import (
-        parse_profile,  # with the YAML it reads, 40 ms that a known file need not pay
-    )
+def _parse(data: bytes, path: Path) -> Profile:
+    from .reading import parse_profile  # 40 ms with the YAML parser, which a remembered file does not need
 
     return parse_profile(data, path)

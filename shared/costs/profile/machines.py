@@ -1,4 +1,4 @@
-"""Machines of one's own: what an hour of work on them costs, and which calls run on them.
+"""The user's own machines: what an hour of work on them costs, and which calls run on them.
 
 >>> desk = Machine(watts=350, usd_per_kwh=Nanos(320_000_000))
 >>> desk.usd_per_hour, desk.cost(1_800_000_000)
@@ -19,14 +19,15 @@ _HOUR: Final = 3_600_000_000
 _KEYS: Final = ("usd_per_hour", "watts", "usd_per_kwh", "stages", "services")
 _MOST_WATTS: Final = 1_000_000
 TAG: Final = "machine:"
-"""How a tag begins that says on which machine a call ran."""
+"""The prefix of the tag that names the machine a call ran on."""
 
 
 class Machine(NamedTuple):
-    """What a machine costs while it works: ``rent`` by the hour (USD), and ``watts`` at a price per kWh.
+    """The cost of a machine while it works: ``rent`` per hour, and ``watts`` at a price per kWh.
 
-    Calls of local models run on it whose stage or service it names. One that ``takes_rest`` names neither:
-    there all other local calls run. The tag ``machine:NAME`` of a call decides before any of that.
+    Calls of local models run on it if it names their stage or service. One that ``takes_rest`` names neither:
+    all other local calls run on it. The tag ``machine:NAME`` of a call has precedence over both.
+    Amounts are in nano-dollars.
     """
 
     rent: Nanos = ZERO
@@ -38,17 +39,17 @@ class Machine(NamedTuple):
 
     @property
     def usd_per_hour(self) -> Nanos:
-        """What an hour of work costs, in nano-dollars."""
+        """The cost of an hour of work, in nano-dollars."""
         return self.cost(_HOUR)
 
     def cost(self, microseconds: int) -> Nanos:
-        """Return what work of this length costs: exact, rounded once, half to even."""
+        """Return the cost of work of this length in nano-dollars, rounded once, half to even."""
         thousandths = self.rent * 1_000 + self.watts * self.usd_per_kwh  # of a nano-dollar an hour
         return Nanos(divide(microseconds * thousandths, _HOUR * 1_000))
 
     @property
     def terms(self) -> str:
-        """What was stated, in words.
+        """The machine's price, in words.
 
         >>> Machine(rent=Nanos(450_000_000)).terms
         '$0.45 an hour'
@@ -78,8 +79,10 @@ def machine_of(
             return tag.removeprefix(TAG)
     if not is_local:
         return None
-    named = (name for name, one in machines.items() if stage in one.stages or service in one.services)
-    rest = (name for name, one in machines.items() if one.takes_rest)
+    named = (
+        name for name, machine in machines.items() if stage in machine.stages or service in machine.services
+    )
+    rest = (name for name, machine in machines.items() if machine.takes_rest)
     return next(named, None) or next(rest, None)
 
 
@@ -87,22 +90,22 @@ def read_machines(top: Node) -> dict[str, Machine]:
     """Return the machines under ``machines:``.
 
     Raises:
-        FileRefused: one has no price, or two would be where all other local calls run.
+        FileRefused: one has no price, or two of them name neither stages nor services.
     """
     from ..yaml_strict import check_name  # only a profile that is read anew needs it
 
     node = top.get("machines")
-    found: dict[str, Machine] = {}
-    for name, each in node.map().items() if node is not None else ():
-        check_name(name, each)
-        machine = _machine(each)
-        if rest := [other for other, one in found.items() if one.takes_rest and machine.takes_rest]:
-            raise each.refused(
+    machines: dict[str, Machine] = {}
+    for name, entry in node.map().items() if node is not None else ():
+        check_name(name, entry)
+        machine = _machine(entry)
+        if rest := [other for other in machines if machines[other].takes_rest and machine.takes_rest]:
+            raise entry.refused(
                 f"{name!r} and {rest[0]!r} both name neither stages nor services",
-                "add stages: or services: to one of them, so that it is told which calls run on it",
+                "add stages: or services: to one of them, so that each call runs on one machine",
             )
-        found[name] = machine
-    return found
+        machines[name] = machine
+    return machines
 
 
 def _machine(node: Node) -> Machine:

@@ -1,4 +1,4 @@
-"""Plans: what is paid by the month instead of by the call, and what is free or cheaper within it.
+"""Plans: what is paid per month instead of per call, and which units are free or cheaper within them.
 
 >>> plan = Plan(("anthropic/claude-*",), price=Nanos(100_000_000_000))
 >>> plan.is_flat, plan.covers_model("anthropic/claude-sonnet-4-5"), plan.covers_model("openai/gpt-4o")
@@ -30,25 +30,25 @@ _KEYS: Final = (
     "monthly_limit_usd",
 )
 _UNITS: Final = ("calls", "tokens", *(name for name in USAGE_FIELDS if name != "channels"))
-"""What may be free: channels are what audio has, and not used up."""
+"""The units that may be free; channels are a property of audio and not used up."""
 _MOST_UNITS: Final = 10**15
 _MILLION: Final = 1_000_000
 
 
 class VolumeDiscount(NamedTuple):
-    """How many millionths less is paid for what a month's calls cost at list price above an amount."""
+    """A discount in millionths on the part of a month's list price that is above an amount."""
 
     above: Nanos
     millionths: int
 
 
 class Plan(NamedTuple):
-    """What somebody pays a provider by the month (``price``), and which calls it covers.
+    """A monthly payment to a provider (``price``), and the calls that it covers.
 
     ``models`` are patterns of ``service/model``. With ``free`` units of a kind (``unit``, a field of
-    ``Usage``) or ``discounts`` calls are paid for at list price beyond those; a plan without both is a *flat
-    rate*, whose calls cost no more. ``users`` are whose it is: none for everybody's. It holds from ``since``
-    to ``until``, both included. ``limit`` is what may be paid for it in a month.
+    ``Usage``) or ``discounts``, calls beyond those are paid for at list price; a plan without both is a *flat
+    rate*, whose calls cost nothing more. ``users`` are those it is for; empty for everybody. It holds from
+    ``since`` to ``until``, both included. ``limit`` is the most that may be paid for it in a month.
     """
 
     models: tuple[str, ...]
@@ -63,17 +63,17 @@ class Plan(NamedTuple):
 
     @property
     def is_flat(self) -> bool:
-        """Whether calls that it covers cost nothing beyond its price."""
+        """Whether the calls that it covers cost nothing beyond its price."""
         return self.unit is None and not self.discounts
 
     def covers_model(self, name: str) -> bool:
-        """Return whether a model, as ``service/model``, is one of its; with features it is the model too.
+        """Return whether the plan covers a model, given as ``service/model``, also with features.
 
         >>> Plan(("deepgram/nova-3",)).covers_model("deepgram/nova-3+diarize")
         True
         """
-        called = {name.lower(), without_features(name.lower())}
-        return any(fnmatchcase(each, pattern.lower()) for pattern in self.models for each in called)
+        names = {name.lower(), without_features(name.lower())}
+        return any(fnmatchcase(name, pattern.lower()) for pattern in self.models for name in names)
 
     def covers(self, user_id: str | None, service: str, model: str, names: Names) -> bool:
         """Return whether it covers a user's calls to a model, by the name recorded or the catalogue's."""
@@ -82,7 +82,7 @@ class Plan(NamedTuple):
         )
 
     def is_for(self, user_id: str | None) -> bool:
-        """Return whether it covers a user's calls; ``None`` is anybody."""
+        """Return whether it is for a user; ``None`` stands for any user."""
         return not self.users or user_id is None or user_id in self.users
 
     def span(self, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
@@ -91,14 +91,14 @@ class Plan(NamedTuple):
         return _midnight(self.since, zone), _midnight(after, zone)
 
     def discount(self, cost: Nanos) -> Nanos:
-        """Return what is taken off a month's cost: exact, rounded once, half to even.
+        """Return the discount on a month's cost, in nano-dollars: rounded once, half to even.
 
         >>> steps = VolumeDiscount(Nanos(100), 100_000), VolumeDiscount(Nanos(200), 500_000)
         >>> plan = Plan(("*",), discounts=steps)
         >>> [plan.discount(Nanos(cost)) for cost in (100, 200, 220)]
         [0, 10, 20]
         """
-        steps = zip(self.discounts, [*self.discounts[1:], None], strict=False)  # none of none
+        steps = zip(self.discounts, [*self.discounts[1:], None], strict=False)  # empty without discounts
         off = sum(
             max(0, min(cost, cost if upper is None else upper.above) - lower.above) * lower.millionths
             for lower, upper in steps
@@ -140,16 +140,16 @@ def read_plans(top: Node) -> dict[str, Plan]:
     """Return the plans under ``plans:``.
 
     Raises:
-        FileRefused: one covers nothing, or says nothing of what is paid.
+        FileRefused: one covers nothing, or has no price, free units or discounts.
     """
     from ..yaml_strict import check_name  # only a profile that is read anew needs it
 
     node = top.get("plans")
-    found = {}
-    for name, each in node.map().items() if node is not None else ():
-        check_name(name, each)
-        found[name] = _plan(each)
-    return found
+    plans = {}
+    for name, entry in node.map().items() if node is not None else ():
+        check_name(name, entry)
+        plans[name] = _plan(entry)
+    return plans
 
 
 def _plan(node: Node) -> Plan:
@@ -180,9 +180,7 @@ def _plan(node: Node) -> Plan:
         limit.amount() if limit is not None else None,
     )
     if price is None and plan.is_flat:
-        raise node.refused(
-            "a plan that says nothing of what is paid", "add usd_per_month, free or volume_discounts"
-        )
+        raise node.refused("a plan without a price", "add usd_per_month, free or volume_discounts")
     if plan.since is not None and plan.until is not None and plan.until < plan.since:
         raise node["until"].refused(
             f"it ends on {plan.until}, before it begins on {plan.since}", "mend one of them"
@@ -200,16 +198,16 @@ def _free(node: Node | None) -> tuple[str | None, int]:
 
 
 def _discounts(node: Node | None) -> tuple[VolumeDiscount, ...]:
-    found: list[VolumeDiscount] = []
+    discounts: list[VolumeDiscount] = []
     for item in node.items() if node is not None else ():
         item.only(("above_usd", "percent"))
         above, percent = item.required("above_usd").amount(), item.required("percent").number(0, 100)
-        if found and above <= found[-1].above:
+        if discounts and above <= discounts[-1].above:
             raise item["above_usd"].refused(
                 f"{item['above_usd'].shown} is not above the amount before it", "write amounts that rise"
             )
-        found.append(VolumeDiscount(above, int(percent * 10_000)))
-    return tuple(found)
+        discounts.append(VolumeDiscount(above, int(percent * 10_000)))
+    return tuple(discounts)
 
 
 def names_of(rates: Iterable[FlatRate]) -> str:

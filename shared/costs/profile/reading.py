@@ -1,4 +1,4 @@
-"""From a profile's YAML to :class:`Profile`. Whatever is not in the contract is refused, with its place.
+"""Reads a profile's YAML into a :class:`Profile`; everything outside the contract is refused, with its place.
 
 >>> text = b"users: {rpatel: {timezone: Asia/Kolkata, budget: {monthly_limit_usd: 100}}}"
 >>> parse_profile(text, Path("profile.yaml")).for_user("rpatel").budget.monthly_limit
@@ -55,13 +55,13 @@ LEASE_S: Final = (2, 3600)
 """The shortest and the longest lease of a shared limit, in seconds."""
 
 _SECRET_REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_ADDRESS_ELSEWHERE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*", re.ASCII)
+_ADDRESS_REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:\S.*", re.ASCII)
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 def parse_profile(data: bytes, path: Path) -> Profile:
-    """Return the profile that ``data`` holds; ``path`` is where it lies.
+    """Return the profile in ``data``; ``path`` is for messages and the profile's own.
 
     Raises:
         ProfileError: it does not follow the contract. The text names the file, line, key and value,
@@ -102,7 +102,7 @@ def _shared(top: Node) -> SharedBudget | None:
         return None
     node.only(("url", "lease_s"))
     url, lease = node.required("url"), node.get("lease_s")
-    if not _ADDRESS_ELSEWHERE.fullmatch(url.text()):
+    if not _ADDRESS_REFERENCE.fullmatch(url.text()):
         # The value may hold a password: it is not repeated in the message.
         remedy = (
             "write env:NAME for an environment variable that has it, or file:PATH for a file of mode 0600"
@@ -116,27 +116,27 @@ def _is_extra(key: str) -> bool:
 
 
 def _users(top: Node, zone: ZoneInfo, defaults: Budget) -> dict[str, UserSettings]:
-    found = {}
+    users = {}
     for user_id, node in _children(top, "users"):
         check_name(user_id, node)
         node.only(_USER)
         budget = defaults.merged(_budget(node, "budget"))
-        found[user_id] = UserSettings(user_id, _zone(node, zone), budget)
-    return found
+        users[user_id] = UserSettings(user_id, _zone(node, zone), budget)
+    return users
 
 
 def _aliases(top: Node) -> dict[str, str]:
-    found = {}
+    aliases = {}
     for alias, node in _children(top, "aliases"):
         check_name(alias, node)
-        found[alias] = read_name(node)
-    return found
+        aliases[alias] = read_name(node)
+    return aliases
 
 
-def _zone(node: Node, otherwise: ZoneInfo) -> ZoneInfo:
+def _zone(node: Node, default: ZoneInfo) -> ZoneInfo:
     name = node.get("timezone")
     if name is None:
-        return otherwise
+        return default
     try:
         return periods.zone(name.text())
     except ValueError:
@@ -182,7 +182,7 @@ def _model_limits(node: Node) -> dict[str, Nanos | None]:
         if "*" in name:
             service = name.partition("/")[0]
             remedy = f"service_limits_usd: {{{service}: ...}}" if "*" not in service else "monthly_limit_usd"
-            raise node[name].refused(f"{name!r} is no model", f"name one, or write {remedy} for all")
+            raise node[name].refused(f"{name!r} is not a model", f"name one, or write {remedy} for all")
     return limits
 
 
@@ -191,7 +191,7 @@ def _service_limits(node: Node) -> dict[str, Nanos | None]:
     for name in limits:
         if "/" in name or "*" in name:
             raise node[name].refused(
-                f"{name!r} is no provider", "write one such as openai, or model_limits_usd for a model"
+                f"{name!r} is not a provider", "write one such as openai, or model_limits_usd for a model"
             )
     return limits
 
@@ -209,13 +209,13 @@ def _count(node: Node) -> int | None:
 
 
 def _rolling(node: Node) -> tuple[RollingLimit, ...]:
-    found: dict[int, RollingLimit] = {}
+    windows: dict[int, RollingLimit] = {}
     for item in node.items() if node.is_list or node.is_null else (node,):
         window = _window(item)
-        if window.seconds in found:
+        if window.seconds in windows:
             raise item.refused(f"a second window of {window.name}", "keep the lower limit")
-        found[window.seconds] = window
-    return tuple(found[seconds] for seconds in sorted(found))
+        windows[window.seconds] = window
+    return tuple(windows[seconds] for seconds in sorted(windows))
 
 
 def _window(node: Node) -> RollingLimit:
@@ -223,30 +223,32 @@ def _window(node: Node) -> RollingLimit:
     hours = node.required("hours")
     seconds = hours.number(maximum=_MOST_HOURS) * 3600
     if seconds < 1 or seconds != int(seconds):
-        raise hours.refused(f"{hours.shown} is no window", "write hours such as 5 or 0.5, in whole seconds")
+        raise hours.refused(
+            f"{hours.shown} is not a window", "write hours such as 5 or 0.5, in whole seconds"
+        )
     return RollingLimit(int(seconds), node.required("limit_usd").amount())
 
 
 def _guard(node: Node) -> Guard:
     node.only(("usd_per_minute", "same_request"))
-    rate, same = node.get("usd_per_minute"), node.get("same_request")
+    rate, repeats = node.get("usd_per_minute"), node.get("same_request")
     return Guard(
         None if rate is None or rate.is_null else rate.amount(),
-        None if same is None or same.is_null else same.integer(1, _MOST_COUNT),
+        None if repeats is None or repeats.is_null else repeats.integer(1, _MOST_COUNT),
     )
 
 
 def _thresholds(node: Node) -> tuple[float, ...]:
-    found = [_threshold(item) for item in (node.items() if node.is_list else (node,))]
-    if not found:
+    thresholds = [_threshold(item) for item in (node.items() if node.is_list else (node,))]
+    if not thresholds:
         raise node.refused("an empty list of thresholds", "write 80, or a list such as [50, 80, 95]")
-    return tuple(sorted(set(found)))
+    return tuple(sorted(set(thresholds)))
 
 
 def _threshold(node: Node) -> float:
     value = float(node.number(maximum=100))
     if value <= 0:
-        raise node.refused(f"{node.shown} is no threshold", "write a percentage above 0, up to 100")
+        raise node.refused(f"{node.shown} is not a threshold", "write a percentage above 0, up to 100")
     return value
 
 
@@ -272,7 +274,7 @@ def _notify_address(node: Node) -> str:
         return text
     # The value may hold a token: it is not repeated in the message.
     remedy = "write an address such as mailto://..., or env:NAME for one in an environment variable"
-    raise node.refused("this is no address to notify", remedy)
+    raise node.refused("this is not an address to notify", remedy)
 
 
 def _gate_error(node: Node) -> str:
@@ -320,7 +322,7 @@ BUDGET_KEYS: Final = {field: key for key, (field, _) in _READERS.items()}
 
 
 def plain(node: Node) -> object:
-    """Return a free value of the user's (under an ``x-`` key) as maps, lists and the text as written."""
+    """Return a value of the user's own (under an ``x-`` key) as maps, lists and texts as written."""
     if node.is_map:
         return {key: plain(value) for key, value in node.map().items()}
     if node.is_list:

@@ -1,6 +1,6 @@
-"""Tags by rules, after the fact: what calls belong to that nobody named when they were made.
+"""Rules that give tags to recorded calls, for attributions that were not logged with them.
 
-Reports, filters, exports of filtered calls and limits on tags know of them; ledgers do not.
+Reports, filters, exports of filtered calls and limits on tags use them; ledgers do not contain them.
 
 >>> rule = TagRule("customer:acme", (("project", "acme-*"),))
 >>> tagged([rule], ("night",), {"project": "acme-web"})
@@ -30,14 +30,14 @@ CONDITIONS: Final[Mapping[str, Dimension]] = {
     "workflow": "workflow",
     "project": "project",
 }
-"""The keys of a rule's conditions, and the dimensions of calls that they are on."""
+"""The keys of a rule's conditions, and the dimension of calls that each is about."""
 
 CUSTOMER: Final = "customer"
-"""What stands before the colon in the tag that names a customer."""
+"""The part before the colon in a tag that names a customer."""
 
 
 class TagRule(NamedTuple):
-    """Gives ``tag`` to calls whose dimensions match all patterns, as pairs of the two.
+    """Gives ``tag`` to calls that match all ``conditions``, as pairs of a dimension and a pattern.
 
     ``*`` stands for any text and ``?`` for one character, all else for itself.
     """
@@ -46,14 +46,14 @@ class TagRule(NamedTuple):
     conditions: tuple[tuple[str, str], ...]
 
     def matches(self, values: Mapping[str, str | None]) -> bool | None:
-        """Return whether calls with these values by dimension are meant; a value that is missing is empty.
+        """Return whether calls with these values by dimension match; a missing value counts as empty.
 
-        ``None`` where it hangs on one that is ``None``: not known yet.
+        ``None`` where it depends on a value that is ``None``: not known yet.
         """
-        told = [(values.get(name, ""), pattern) for name, pattern in self.conditions]
-        if any(value is not None and not _matcher(pattern)(value) for value, pattern in told):
+        compared = [(values.get(name, ""), pattern) for name, pattern in self.conditions]
+        if any(value is not None and not _matcher(pattern)(value) for value, pattern in compared):
             return False
-        return None if any(value is None for value, _ in told) else True
+        return None if any(value is None for value, _ in compared) else True
 
 
 @lru_cache
@@ -63,13 +63,13 @@ def _matcher(pattern: str) -> Callable[[str], object]:
 
 
 def dimensions_of(rules: Iterable[TagRule]) -> tuple[Dimension, ...]:
-    """Return the dimensions by which sums must be split for rules to tell their calls."""
+    """Return the dimensions by which sums must be split to apply rules to them."""
     used = {name for rule in rules for name, _ in rule.conditions}
     return tuple(dimension for dimension in CONDITIONS.values() if dimension in used)
 
 
 def rules_for(tag: str, rules: Iterable[TagRule]) -> tuple[TagRule, ...]:
-    """Return the rules that decide which calls have a tag besides those made with it; none gives it: none."""
+    """Return the rules that decide which further calls get a tag; none if no rule gives it."""
     same = tuple(rule for rule in rules if key_of(rule.tag) == key_of(tag))
     return same if any(rule.tag == tag for rule in same) else ()
 
@@ -77,27 +77,27 @@ def rules_for(tag: str, rules: Iterable[TagRule]) -> tuple[TagRule, ...]:
 def tagged(
     rules: Iterable[TagRule], tags: Sequence[str], values: Mapping[str, str | None]
 ) -> tuple[str, ...]:
-    """Return the tags of calls with those that rules give them.
+    """Return the tags of calls together with those that rules give them.
 
-    A call that has a tag with the same word before the colon keeps it, and the first rule of each word
-    decides: a call has one customer. Of values that are not known yet (``None``) it may have several.
+    A call that has a tag with the same part before the colon keeps it, and the first matching rule of each
+    such part decides: a call has one customer. Where values are not known yet (``None``) it may have several.
 
     >>> rules = [TagRule("customer:acme", (("model", "gpt-*"),)), TagRule("customer:rest", (("model", "*"),))]
     >>> tagged(rules, (), {"model": "gpt-4o"}), tagged(rules, (), {"model": None})
     (('customer:acme',), ('customer:acme', 'customer:rest'))
     """
-    found, decided = list(tags), set(map(key_of, tags))
+    all_tags, decided = list(tags), set(map(key_of, tags))
     for rule in rules:
         if key_of(rule.tag) in decided or (matches := rule.matches(values)) is False:
             continue
-        found.append(rule.tag)
+        all_tags.append(rule.tag)
         if matches:
             decided.add(key_of(rule.tag))
-    return tuple(found)
+    return tuple(all_tags)
 
 
 def key_of(tag: str) -> str:
-    """Return what stands before the colon of a tag; the whole of one without.
+    """Return the part of a tag before the colon, or the whole tag without a colon.
 
     >>> key_of("customer:acme"), key_of("night")
     ('customer', 'night')
@@ -116,13 +116,13 @@ def read_tag_rules(top: Node) -> tuple[TagRule, ...]:
 
 
 def _rule(node: Node) -> TagRule:
-    from ..yaml_strict import read_name  # only a profile that is read anew needs it
+    from ..yaml_strict import read_name  # only needed when the profile is parsed
 
     node.only(("tag", *CONDITIONS))
     tag = node.required("tag")
     if "," in read_name(tag):
         raise tag.refused(f"{tag.shown} has a comma", "write one tag, such as customer:acme")
-    given = {CONDITIONS[key]: read_name(each) for key, each in node.map().items() if key != "tag"}
-    if not given:
+    conditions = {CONDITIONS[key]: read_name(pattern) for key, pattern in node.map().items() if key != "tag"}
+    if not conditions:
         raise node.refused("a rule without a condition", f"add one of {', '.join(CONDITIONS)}")
-    return TagRule(tag.text(), tuple(given.items()))
+    return TagRule(tag.text(), tuple(conditions.items()))

@@ -1,4 +1,4 @@
-"""What a profile says, as types. Pure data; amounts in nano-dollars, ``None`` is "no limit".
+"""The types of a profile. Pure data; amounts in nano-dollars, ``None`` means no limit.
 
 >>> default = Budget()
 >>> default.monthly_limit, default.thresholds, default.block_at_limit
@@ -33,7 +33,7 @@ _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class RollingLimit(NamedTuple):
-    """What may be spent within any ``seconds`` that end now.
+    """A limit on the spend within the last ``seconds``, at any time.
 
     >>> RollingLimit(18_000, Nanos(3_000_000_000)).name
     '5h'
@@ -54,9 +54,9 @@ class RollingLimit(NamedTuple):
 
 
 class Guard(NamedTuple):
-    """From where on calls that come too fast, or again and again, are denied; ``None`` guards nothing.
+    """Limits on calls that come too fast or repeat a request; ``None`` means no limit.
 
-    It denies by itself, whether the limits beside it block or not.
+    The guard always denies, whether the budget's other limits block or not.
 
     ``usd_per_minute`` is in nano-dollars; ``same_request`` is how often one request may be sent in ten
     minutes.
@@ -67,7 +67,7 @@ class Guard(NamedTuple):
 
     @property
     def windows(self) -> tuple[RollingLimit, ...]:
-        """What may be spent within a minute, as a window."""
+        """The limit per minute as a window; empty without one."""
         return () if self.usd_per_minute is None else (RollingLimit(60, self.usd_per_minute),)
 
 
@@ -75,8 +75,8 @@ class Budget(NamedTuple):
     """The limits of one user, or of the organisation, and what happens at them.
 
     ``stage_limits`` are per job, by stage; the other maps (``model_limits`` by ``service/model``) are per
-    month. ``rolling`` are windows that end now. Limits on calls and tokens are counts; calls of local
-    models are none of them.
+    month. ``rolling`` are windows that end now. Limits on calls and tokens are counts, which do not include
+    calls of local models.
     ``thresholds`` are percentages above 0 and up to 100, ascending; 100 is always alerted.
     ``reserve_cap`` is held for a call whose highest possible cost is not known.
     """
@@ -122,25 +122,25 @@ class Budget(NamedTuple):
             return value
         if not isinstance(value, Mapping):
             raise TypeError(f"{name} must be a map of names to amounts, not {value!r}")
-        together = {**current, **value}
-        return {key: amount for key, amount in together.items() if amount is not None}
+        amounts = {**current, **value}
+        return {key: amount for key, amount in amounts.items() if amount is not None}
 
 
 BudgetChanges = Mapping[str, object]
-"""The fields of :class:`Budget` that a profile names, with their typed values. In maps of limits
-``None`` takes away a limit that the defaults set."""
+"""The fields of :class:`Budget` that a profile sets, with their typed values. In maps of limits
+``None`` removes a limit of the defaults."""
 
 NO_BUDGET: Final = Budget(monthly_limit=None)
-"""Where the organisation starts from: no limit at all."""
+"""The organisation's defaults: no limit at all."""
 
 BUDGET_FIELDS: Final = Budget._fields
 
 COUNT_FIELDS: Final = frozenset({"daily_calls", "monthly_calls", "daily_tokens", "monthly_tokens"})
-"""The limits that are numbers, not dollars."""
+"""The limits that are counts, not dollars."""
 
 
 class UserSettings(NamedTuple):
-    """What holds for one user: own settings merged over the defaults."""
+    """The settings of one user: the user's own merged over the defaults."""
 
     user_id: str
     timezone: ZoneInfo
@@ -148,10 +148,10 @@ class UserSettings(NamedTuple):
 
 
 class SharedBudget(NamedTuple):
-    """Where several hosts share these budgets: a PostgreSQL database.
+    """The PostgreSQL database through which several hosts share these budgets.
 
-    ``url`` says where its address is, never the address itself: ``env:NAME`` or ``file:PATH``. ``lease_s`` is
-    for how many seconds a host may go on with what it has of a limit when the database is gone.
+    ``url`` is a reference to its address, never the address itself: ``env:NAME`` or ``file:PATH``.
+    ``lease_s`` is for how many seconds a host may use its part of a limit without reaching the database.
     """
 
     url: str
@@ -163,9 +163,9 @@ class Profile(NamedTuple):
 
     ``aliases`` maps the user's own model names (an Azure deployment, say) to catalogue names.
     ``extras`` holds the top-level keys that begin with ``x-``: they are the user's own. ``billing_day`` is
-    the day on which months begin, for everybody: in a shorter month its last one. ``shared`` is ``None``
-    where the budgets are of this host alone. ``machines`` and ``plans`` are by name.
-    ``currency`` is what reports show amounts in, if not in US dollars. ``tag_rules`` are
+    the day on which months begin, for everybody; in a shorter month, its last day. ``shared`` is ``None``
+    where the budgets are this host's alone. ``machines`` and ``plans`` are by name.
+    ``currency`` is the one in which reports show amounts, if not US dollars. ``tag_rules`` are
     in their order.
     """
 
@@ -194,10 +194,10 @@ class Profile(NamedTuple):
 
     @property
     def prices_path(self) -> Path | None:
-        """Where the user's own prices would lie: ``prices.yaml`` beside the profile."""
+        """The path of the user's own prices, which may not exist: ``prices.yaml`` beside the profile."""
         return self.path.with_name("prices.yaml") if self.path else None
 
     @property
     def source(self) -> str:
-        """What is in use, as ``show-budget`` and ``doctor`` say it."""
+        """The profile's path, or that there is none, as ``show-budget`` and ``doctor`` show it."""
         return str(self.path) if self.path else "defaults, no file"

@@ -301,7 +301,7 @@ def outcome_table(facts: OptimizationFacts) -> Iterator[Table]:
             (Column("calls", "Calls", "count", rank=1), lambda one: one[0].outcomes[one[1]]),
             (
                 Column("share", "Of all %", "percent", rank=2),
-                lambda one: one[0].outcomes[one[1]] * 100 / one[0].told,
+                lambda one: one[0].outcomes[one[1]] * 100 / one[0].with_outcome,
             ),
             (Column("each", "For one", "money", places=4), lambda one: one[0].cost_of(one[1])),
         )
@@ -352,7 +352,7 @@ def saving_notes(facts: OptimizationFacts) -> Iterator[Note]:
     if facts.cacheable:
         most = Nanos(sum(each.saving for each in facts.cacheable))
         yield Note(f"Prompt caches would save at most {usd(most)}: --show caching.")
-    outcomes = ["outcomes", "quality"] if any(worth.told for worth in facts.worths) else []
+    outcomes = ["outcomes", "quality"] if any(worth.with_outcome for worth in facts.worths) else []
     if more := [*outcomes, *(["all"] if facts.savings.options else [])]:
         yield Note(f"More: --show {', '.join(more)}.")
 
@@ -394,7 +394,7 @@ def cautions(facts: OptimizationFacts) -> Iterator[Note]:
         yield Note(advice.WASTE)
     if facts.show in ("others", "all") and len(facts.savings.options) > len(facts.savings.best_hosted):
         yield Note("Savings of one stage and model exclude each other; totals count the best of each.")
-    if facts.show in ("outcomes", "all") and any(worth.told for worth in facts.worths):
+    if facts.show in ("outcomes", "all") and any(worth.with_outcome for worth in facts.worths):
         yield Note("The cost of an outcome includes what the calls with other outcomes cost.")
 
 

@@ -111,7 +111,7 @@ def _read_calls(
         *others, entries = in_turn([counted(reader, each) for each in (*stretches, query)], advance)
         for each in others:
             before.add_all(each)
-        savings = improvement_facts(reader, asked, month.period, after.passing(entries))
+        savings = improvement_facts(reader, asked, month.period, after.counting(entries))
     if not month.before:
         return savings, None
     parts = difference(before, after)

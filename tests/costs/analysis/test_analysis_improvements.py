@@ -34,7 +34,7 @@ def wasted(*entries: Entry) -> list[tuple[str, int, Nanos]]:
     finder = WasteFinder()
     for job in net_jobs(entries):
         finder.add(job)
-    return [(w.reason, w.calls, w.cost) for w in finder.found()]
+    return [(w.reason, w.calls, w.cost) for w in finder.result()]
 
 
 ONE = from_usd(1)
@@ -93,13 +93,13 @@ def worths(*entries: Entry) -> list[Worth]:
     finder = WorthFinder()
     for job in net_jobs(entries):
         finder.add(job)
-    return finder.found()
+    return finder.result()
 
 
 def test_an_accepted_result_pays_for_the_rejected_ones() -> None:
     [found] = worths(call("1", "accepted"), call("2", "accepted"), call("3", "rejected"), call("90"))
     assert found.outcomes == Counter(accepted=2, rejected=1)
-    assert (found.told, found.cost_of("accepted"), found.cost_of("rejected")) == (3, 3 * ONE, 6 * ONE)
+    assert (found.with_outcome, found.cost_of("accepted"), found.cost_of("rejected")) == (3, 3 * ONE, 6 * ONE)
     assert (found.quality, found.cost_per_point) == (None, None)
 
 

@@ -68,7 +68,7 @@ class Changing:
     def __init__(self, prices: Sequence[Price | None], days: int) -> None:
         self.prices, self.length = prices, timedelta(days=days)
 
-    def steady(self, service: str, model: str, at: datetime, *_: object) -> PriceWindow:
+    def window(self, service: str, model: str, at: datetime, *_: object) -> PriceWindow:
         number = (at - BEGIN) // self.length
         price = self.prices[number % len(self.prices)]
         since = BEGIN + number * self.length
@@ -80,7 +80,7 @@ def one_by_one(calls: Sequence[PricedCall], prices: Changing) -> RepricedTotals:
     """Return what calls come to, each by itself."""
     result = RepricedTotals()
     for call in calls:
-        quote = prices.steady("s", "m", call.at).quote
+        quote = prices.window("s", "m", call.at).quote
         found = arithmetic.amounts(quote.price, call.usage) if quote else None
         if isinstance(found, arithmetic.Amounts) and not found.missing:
             result.calls += 1
@@ -164,7 +164,7 @@ def test_a_price_is_steady_as_long_as_it_says(name: tuple[str, str, str | None],
     service, model, tier = name
     for hour in hours:
         at = BEGIN + timedelta(hours=hour)
-        steady = CATALOGUE.steady(service, model, at, tier)
+        steady = CATALOGUE.window(service, model, at, tier)
         assert steady.since <= at < steady.until
         last = min(steady.until, BEGIN + timedelta(days=800)) - timedelta(microseconds=1)
         for moment in {at, max(steady.since, BEGIN - timedelta(days=2_000)), last}:

@@ -179,7 +179,7 @@ def test_calls_of_which_a_unit_has_no_price_are_not_compared() -> None:
 @pytest.mark.no_cover
 def test_many_calls_are_what_they_are_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than are priced at once, of several tiers, with retries and calls that somebody waits for."""
-    monkeypatch.setattr(optimise, "_AT_ONCE", 3)
+    monkeypatch.setattr(optimise, "_PRICED_TOGETHER", 3)
     calls = []
     for number in range(150):
         tier = (None, "batch", "priority")[number % 3]

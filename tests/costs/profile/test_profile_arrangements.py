@@ -66,7 +66,7 @@ def test_a_call_finds_its_machine(
         ("plans:\n  max: {usd_per_month: 9}", 2, "the key 'covers' is missing"),
         ("plans:\n  max: {usd_per_month: 9, covers: []}", 2, "a plan that covers nothing"),
         ("plans:\n  max: {usd_per_month: 9, covers: [gpt-4o]}", 2, "'gpt-4o' names no service"),
-        ("plans:\n  max: {covers: ['*']}", 2, "a plan that says nothing of what is paid; add usd_per_month"),
+        ("plans:\n  max: {covers: ['*']}", 2, "a plan without a price; add usd_per_month"),
         ("plans:\n  max: {covers: ['*'], usd_per_month: 1, price: 2}", 2, "unknown key 'price'"),
         (
             "plans:\n  max: {covers: ['*'], free: {pages: 1, images: 2}}",

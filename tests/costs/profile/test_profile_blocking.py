@@ -96,7 +96,7 @@ def test_a_blocking_profile_that_is_lost_is_refused(
     path.write_text(text)
     load_remembered(path, memory)
     LOST[how](path)
-    loading._here.clear()  # as another process
+    loading._read_here.clear()  # as another process
     for _ in range(2):  # it is not forgotten by being asked
         with pytest.raises(ProfileError) as fault:
             load_remembered(path, memory)
@@ -118,7 +118,7 @@ def test_saying_so_opens_the_gate_and_is_reported(path: Path, memory: Memory, te
     load_remembered(path, memory)
     path.write_text(text)
     for _ in range(2):
-        loading._here.clear()
+        loading._read_here.clear()
         assert load_remembered(path, memory).loosened == (
             "the monthly limit of everyone, $1.00, does not block any more",
         )
@@ -253,7 +253,7 @@ def test_a_change_of_long_ago_is_not_reported(
     load_remembered(path, memory)
     path.write_text(OPEN)
     assert load_remembered(path, memory).loosened
-    monkeypatch.setattr(loading, "TOLD_FOR_S", -1.0)
+    monkeypatch.setattr(loading, "REPORT_LOOSENED_S", -1.0)
     assert load_remembered(path, memory).loosened == ()
 
 
@@ -282,7 +282,7 @@ def test_a_relative_path_is_the_same_profile(
     path.write_text(BLOCKS)
     load_remembered(path, memory)
     path.write_text("")
-    loading._here.clear()
+    loading._read_here.clear()
     monkeypatch.chdir(path.parent)
     with pytest.raises(ProfileError, match="is empty"):
         load_remembered(Path(path.name), memory)
