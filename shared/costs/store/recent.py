@@ -48,24 +48,11 @@ class Tail:
 
     def __init__(self, path: bytes, row: LedgerRow | None) -> None:
         self.path = path
-        self.begin(row)
-
-    def begin(self, row: LedgerRow | None) -> None:
-        """Begin anew behind what the sums have."""
         self.row = row
         self.read_to = row.offset if row else 0
         self.lines: dict[int, RecentLine] = {}
         self.look = row.look if row and row.is_read else NO_FILE  # no time where this process appended
         self.is_stale = False
-
-    def go_on(self, row: LedgerRow | None) -> None:
-        """Go on after somebody has brought the sums up."""
-        same_file = row is not None and row.gone is None and self.look[:2] == (row.device, row.inode)
-        if self.is_stale or row is None or not same_file or row.offset > self.read_to:
-            self.begin(row)
-            return
-        self.row = row
-        self.lines = {at: line for at, line in self.lines.items() if at >= row.offset}
 
 
 def _goes_on(tail: Tail, file: SecureFile) -> bool:
@@ -79,8 +66,8 @@ def _goes_on(tail: Tail, file: SecureFile) -> bool:
 class Recent:
     """The ends of all ledgers that may be written to, and answers that have them in."""
 
-    def __init__(self) -> None:
-        self.tails: dict[bytes, Tail] = {}
+    def __init__(self, rows: Iterable[LedgerRow] = ()) -> None:
+        self.tails = {row.path: Tail(row.path, row) for row in rows}
         self.is_stale = False
         """Whether a ledger has to be taken into the sums before anything can be said."""
         self.lines: list[RecentLine] = []
@@ -88,19 +75,6 @@ class Recent:
         self._keys: dict[tuple[int, int], RecentLine] = {}
         self._spent: dict[Query, _Sum] = {}
         self._groups: dict[tuple[tuple[Dimension, ...], Query], _Groups] = {}
-
-    def reload(self, rows: Iterable[LedgerRow]) -> None:
-        """Begin anew behind the sums, for all ledgers that may change; keep what was read where it can be."""
-        before, self.tails = self.tails, {}
-        for row in rows:
-            tail = self.tails[row.path] = before.get(row.path) or Tail(row.path, row)
-            tail.go_on(row)
-        self.is_stale = False
-        self.lines, self._keys = [], {}
-        self._spent, self._groups = {}, {}
-        for tail in self.tails.values():
-            for line in tail.lines.values():
-                self._put(line)
 
     def know(self, path: bytes) -> None:
         """Look at a ledger that the sums do not know yet."""

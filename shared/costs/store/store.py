@@ -385,7 +385,7 @@ class Store:
         if not is_begun:
             raise _Stale
         if self._version != version:
-            self._recent.reload(tables.ledgers(db, f"gone IS NULL AND {tables.MAY_CHANGE}"))
+            self._recent = Recent(tables.ledgers(db, f"gone IS NULL AND {tables.MAY_CHANGE}"))
             self._known.read_to = tables.position(db, "notes")
             self._version, self._look_again_at = version, 0.0
         began = time.monotonic()
