@@ -171,7 +171,7 @@ class Extent(NamedTuple):
     tail: int = 0
 
 
-class Said:
+class Said(NamedTuple):
     """What a journal of ledgers that are gone says.
 
     ``kept`` is what was counted of each ledger that is gone, by its uid. ``read`` is how much was counted of
@@ -180,14 +180,10 @@ class Said:
     elsewhere.
     """
 
-    def __init__(
-        self,
-        kept: dict[int, dict[str, Any]],
-        read: dict[bytes, Extent],
-        lost: dict[bytes, Extent],
-        over: set[int],
-    ) -> None:
-        self.kept, self.read, self.lost, self.over = kept, read, lost, over
+    kept: dict[int, dict[str, Any]]
+    read: dict[bytes, Extent]
+    lost: dict[bytes, Extent]
+    over: set[int]
 
     @classmethod
     def of(cls, records: Iterable[bytes]) -> Said:
@@ -207,7 +203,7 @@ class Said:
             for path in record.get("found", ()):
                 said.lost.pop(base64.b64decode(path), None)
             said.over.update(record.get("over", ()))
-        said.over -= said.kept.keys()
+        said.over.difference_update(said.kept)
         return said
 
     def has(self, other: Said) -> bool:
@@ -346,12 +342,12 @@ class Kept:
             "SELECT path, length FROM problems JOIN ledgers ON id = ledger WHERE problems.offset = ?",
             (LOST_AT,),
         )
-        said.lost = {path: Extent(max(length, 1), -1, -1) for path, length in lost} | said.lost
+        lost_here = {path: Extent(max(length, 1), -1, -1) for path, length in lost}
         gone = tables.ledgers(db, KEPT_ROWS)
         db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in gone])
-        said.read = _read_of(tables.ledgers(db, "gone IS NULL"))
-        said.over = set(self._vouched()) - {row.uid for row in gone}
-        return [*(_record(db, row) for row in gone), *Said({}, said.read, said.lost, said.over).records()]
+        over = set(self._vouched()) - {row.uid for row in gone}
+        now = Said({}, _read_of(tables.ledgers(db, "gone IS NULL")), lost_here | said.lost, over)
+        return [*(_record(db, row) for row in gone), *now.records()]
 
     def shorten(self, db: sqlite3.Connection) -> None:
         """Write the journal anew where most of it is over.

@@ -316,17 +316,11 @@ def ledgers_of(query: Query) -> Sql | None:
     return Sql(f"SELECT id FROM ledgers WHERE {where.text}", where.values)
 
 
-def ledgers_with(db: sqlite3.Connection, query: Query, bucket: int) -> list[int]:
-    """Return the numbers of the ledgers that have entries that match in one bucket."""
-    where, chosen = conditions(query), ledgers_of(query)
-    if chosen is not None:
-        where = _union([where, Sql(f"c.ledger IN ({chosen.text})", chosen.values)], " AND ")
-    rows = db.execute(
-        f"""SELECT DISTINCT c.ledger FROM cells c JOIN dims d ON d.id = c.dim
-        WHERE c.bucket = ? AND {where.text}""",
-        (bucket, *where.values),
-    )
-    return [row[0] for row in rows]
+def with_entries(query: Query) -> Sql:
+    """Return the numbers of the ledgers that have entries that match."""
+    source, where = _cells(query, "ledger, dim"), conditions(query)
+    text = f"SELECT f.ledger FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}"
+    return Sql(text, (*source.values, *where.values))
 
 
 def conditions(query: Query) -> Sql:
@@ -398,9 +392,7 @@ def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
     elif only_of_user(query):
         chosen = _active(Span.of(query.start, query.end), query.user_id)
     else:
-        source, where = _source(query, fine=True), conditions(query)
-        text = f"SELECT f.ledger FROM ({source.text}) f JOIN dims d ON d.id = f.dim WHERE {where.text}"
-        chosen = Sql(text, (*source.values, *where.values))
+        chosen = with_entries(query)
     there = "(inode != 0 OR is_read = 0 OR gone IS NOT NULL)"
     readable = f"id IN ({chosen.text}) AND {there} ORDER BY job_id, path, id"
     rows = tables.ledgers(db, readable, *chosen.values)

@@ -12,9 +12,11 @@ import sqlite3
 import threading
 from array import array
 from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
 
 from ..importing import undisturbed
-from ..ledger.counted import Counted, dim_of, microseconds
+from ..ledger.counted import EPOCH, Counted, dim_of, microseconds
 from ..ledger.lines import line_at
 from ..ledger.places import DamagedLine
 from ..platform import SecureFile
@@ -25,6 +27,8 @@ from .intake import read_counted
 from .journal import opened
 from .recent import Matcher
 from .tables import BUCKET_MICROSECONDS, LedgerRow
+
+BUCKET: Final = timedelta(microseconds=BUCKET_MICROSECONDS)
 
 
 class Windows:
@@ -46,11 +50,12 @@ class Windows:
     def _before(self, db: sqlite3.Connection, query: Query, start: int) -> int:
         """Return what counts in the bucket of ``start`` before it."""
         bucket, matches, before = start // BUCKET_MICROSECONDS, Matcher(query._replace(start=None)), 0
-        for number in queries.ledgers_with(db, query, bucket):
-            for row in tables.ledgers(db, "id = ? AND gone IS NULL", number):
-                for line in self._lines(db, row, bucket):
-                    if line.at < start and matches(line, dim_of(line)):
-                        before += line.measured(query.measure)
+        begin = EPOCH + bucket * BUCKET
+        within = queries.with_entries(query._replace(start=begin, end=begin + BUCKET))
+        for row in tables.ledgers(db, f"gone IS NULL AND id IN ({within.text})", *within.values):
+            for line in self._lines(db, row, bucket):
+                if line.at < start and matches(line, dim_of(line)):
+                    before += line.measured(query.measure)
         return before
 
     def _lines(self, db: sqlite3.Connection, row: LedgerRow, bucket: int) -> list[Counted]:
