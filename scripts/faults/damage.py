@@ -19,7 +19,7 @@ from pathlib import Path
 from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, encode, entry
 from shared.costs.ledger.line import decode
-from shared.costs.ledger.places import DamagedLine
+from shared.costs.ledger.lines import DamagedLine
 from shared.costs.ledger.reader import read
 from shared.costs.ledger.writer import append
 from shared.costs.model import Entry

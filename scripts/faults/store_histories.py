@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.costs.ledger.counted import new_id
 from shared.costs.ledger.line import encode
-from shared.costs.ledger.places import Appended
+from shared.costs.ledger.lines import Appended
 from shared.costs.ledger.reader import read
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from ..capture.adapter import comes_again
 from ..ledger.line import decode
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine
 from ..model import Entry
 from ..rollup import Query
 from ..store.store import Store

@@ -18,8 +18,7 @@ from ..archive.manifest import HeldLedger, ParquetPart
 from ..errors import CostError
 from ..ledger.cells import Cells, cells_of_line
 from ..ledger.line import decode
-from ..ledger.lines import split
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine, split
 from ..model import Entry
 from ..rollup import Query
 from ..store.gone import Extent, recognised

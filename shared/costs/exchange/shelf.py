@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from ..corrections import Corrected
 from ..errors import CostError
 from ..ledger.line import decode, encode
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine
 from ..ledger.writer import append
 from ..model import Entry
 from ..rollup import Query

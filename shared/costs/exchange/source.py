@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..ledger.cells import Cells, cells_of, cells_of_line
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine
 from ..model import Entry
 from ..rollup import Query
 from ..store.store import Store

@@ -23,8 +23,7 @@ from ..ledger.cells import Cells, cells_of, usual_cells
 from ..ledger.columns import COLUMN_NAMES, COLUMNS
 from ..ledger.counted import microseconds
 from ..ledger.line import decode, encode
-from ..ledger.lines import Line
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine, Line
 from ..money import NANOS_PER_USD, Nanos
 from ..replacing import CannotWrite
 from .calendar import Calendar

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from ..archive.known import fingerprint_of
 from ..ledger.counted import DIM_COLUMNS, Counted, Dim, counted, dim_of
 from ..ledger.line import decode
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine
 from ..platform import SecureFile
 from ..store.gone import fingerprint, job_of, recognised
 from ..store.intake import read_counted

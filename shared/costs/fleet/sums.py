@@ -23,7 +23,7 @@ from .schema import require
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..ledger.places import LedgerProblem
+    from ..ledger.lines import LedgerProblem
     from ..store.queries import Gone
     from .database import SharedDatabase
 

@@ -23,8 +23,7 @@ from ..rollup import OUTPUT_PARTS
 from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
 from .counted import EPOCH, NAMES, NO_FURTHER_USAGE, Counted, counted, usage_counts
 from .line import FORMAT, SEAL_LENGTH, USUAL_LENGTH, decode
-from .lines import split
-from .places import DamagedLine
+from .lines import DamagedLine, split
 
 CountedLine = tuple[int, int, Counted | DamagedLine]
 """A complete line's first byte, its length with the newline, and what it counts as, or why it does not."""

@@ -35,7 +35,7 @@ from zlib import crc32
 from ..model import MAX_COUNT, TEXT_COUNTS, Charge, Entry, PricedBy, Units, Usage
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD, ZERO, Nanos, from_json_number, json_number
 from ..units import USAGE_FIELDS, Kind
-from .places import MAX_LINE, DamagedLine
+from .lines import MAX_LINE, DamagedLine
 
 FORMAT: Final = 1
 """The version of the format that is written. Newer lines are read as far as they are understood."""

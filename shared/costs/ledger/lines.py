@@ -1,4 +1,4 @@
-r"""Splits the bytes of a ledger into lines, without looking at what they say.
+r"""Lines of a ledger: where they stand, how long they may be, and its bytes split into them, unread.
 
 This is the one place where the bytes of a ledger are split into lines. Lines end at ``\n`` and at nothing
 else (``str.splitlines`` would also split inside a text). What follows the last newline was torn by a killed
@@ -17,10 +17,50 @@ import os
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from .. import platform
-from .places import MAX_LINE
+
+MAX_LINE: Final = 8192
+"""The longest line in bytes, its newline included."""
+
+
+class Appended(NamedTuple):
+    """Where a line was appended: its first byte, and how many it has with its newline."""
+
+    offset: int
+    length: int
+
+
+class Location(NamedTuple):
+    """The line that begins at ``offset`` in a ledger."""
+
+    ledger: Path
+    offset: int
+
+
+class DamagedLine(ValueError):
+    """A line that cannot be trusted or understood. The text says why, in a few words."""
+
+
+class LedgerProblem(NamedTuple):
+    """Something in a ledger that does not count, or a ledger that cannot be read (offset 0).
+
+    ``is_lost`` tells that the ledger went together with its sums: of ``length`` bytes that were counted once
+    nobody knows any more what they said.
+    """
+
+    path: Path
+    offset: int
+    why: str
+    length: int = 0
+    is_lost: bool = False
+
+    def __str__(self) -> str:
+        if self.is_lost:
+            return f"{self.path} {self.why}"
+        return f"{self.path}, byte {self.offset}: {self.why}"
+
 
 TORN: Final = "torn: it has no newline at its end"
 

@@ -18,8 +18,7 @@ from typing import NamedTuple
 from .. import platform
 from ..model import Entry
 from .line import decode
-from .lines import TORN, Line, line_at, lines
-from .places import DamagedLine, LedgerProblem, Location
+from .lines import TORN, DamagedLine, LedgerProblem, Line, Location, line_at, lines
 
 
 class Located(NamedTuple):

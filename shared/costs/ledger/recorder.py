@@ -29,7 +29,7 @@ from ..errors import reraise_foreign
 from ..patience import allowed
 from ..storage import CostStorage
 from . import spool, writer
-from .places import Appended
+from .lines import Appended
 from .spool import Waiting
 from .writer import LockTimeout, append
 

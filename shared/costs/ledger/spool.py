@@ -30,7 +30,7 @@ from .. import platform
 from ..errors import UnsafePath
 from ..storage import CostStorage
 from .counted import new_id
-from .places import MAX_LINE
+from .lines import MAX_LINE
 
 SUFFIX: Final = ".spooled"
 UNFINISHED: Final = ".unfinished"

@@ -23,8 +23,7 @@ from .. import platform
 from ..rollup import Totals
 from .counted import counted, substance
 from .line import FORMAT, decode
-from .lines import TORN, Line, lines
-from .places import DamagedLine
+from .lines import TORN, DamagedLine, Line, lines
 
 LineKind = Literal["entry", "newer", "duplicate", "conflict", "damaged", "torn"]
 """What a line is. ``newer`` is an entry of a newer format; a ``duplicate`` repeats an id with the same

@@ -31,7 +31,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from .. import platform
-from .places import Appended
+from .lines import Appended
 
 KEPT_OPEN: Final = 8 if os.name == "posix" else 0
 """How many ledgers a process keeps open. Elsewhere an open file could not be renamed or deleted."""

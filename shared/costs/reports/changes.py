@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from ..ledger.line import decode
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine
 from ..ledger.redact import clean_text
 from ..memory import Memory
 from ..money import Nanos

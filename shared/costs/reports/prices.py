@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from ..errors import CostError, WrongUsage
 from ..ledger.line import decode
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine
 from ..model import CostState, Entry
 from ..pricing import update
 from ..pricing.check import CatalogueFinding, UsedModel, check

@@ -14,7 +14,7 @@ from ..analysis.sums import by_day
 from ..budgets.limits import Limit, Spending, limits_for, tightest_first
 from ..budgets.spending import read_spendings
 from ..errors import UnknownJob, WrongUsage
-from ..ledger.places import LedgerProblem
+from ..ledger.lines import LedgerProblem
 from ..ledger.spool import waiting_paths
 from ..money import Nanos
 from ..periods import Period

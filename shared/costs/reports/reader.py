@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..budgets.gate import Gate
     from ..budgets.port import Notices
     from ..fleet.fleet import Fleet
-    from ..ledger.places import LedgerProblem
+    from ..ledger.lines import LedgerProblem
     from ..pricing.catalogue import Catalogue
     from ..profile.types import Profile
     from ..store.annotations import Acknowledged

@@ -16,7 +16,7 @@ from ..analysis.machines import MachineWork
 from ..analysis.sums import UNNAMED, share
 from ..budgets.limits import Spending, crossings, limits_for
 from ..budgets.wording import message
-from ..ledger.places import LedgerProblem
+from ..ledger.lines import LedgerProblem
 from ..model import Entry
 from ..money import Nanos, format_usd, percent, percent_words, to_usd
 from ..periods import month

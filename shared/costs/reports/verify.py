@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from ..archive.known import ArchiveFault, KnownArchives
 from ..errors import BAD_NEWS, FAILED, FINE, WrongUsage
-from ..ledger.places import Location
+from ..ledger.lines import Location
 from ..ledger.spool import waiting_paths
 from ..ledger.verify import DAMAGE, LINE_KINDS, Account, LineFinding, LineKind, Verifier
 from ..model import Entry

@@ -20,8 +20,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from ..errors import StorageUnavailable
-from ..ledger.lines import line_at
-from ..ledger.places import LedgerProblem, Location
+from ..ledger.lines import LedgerProblem, Location, line_at
 from ..money import Nanos
 from ..storage import CostStorage
 from .journal import Journal, Position, opened

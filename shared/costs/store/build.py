@@ -23,7 +23,7 @@ from .. import platform
 from ..errors import StorageUnavailable, UnsafePath
 from ..ledger.batch import read_counted
 from ..ledger.counted import Dim, keys_of
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine
 from ..platform import SecureFile
 from . import tables
 from .catchup import CatchUp, Known

@@ -21,7 +21,7 @@ from .. import platform
 from ..errors import CostError, StorageUnavailable
 from ..ledger import spool
 from ..ledger.counted import counted, key_of
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine
 from ..storage import CostStorage
 from . import tables
 from .database import WAIT_S, Database

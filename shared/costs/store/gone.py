@@ -21,8 +21,7 @@ from zlib import crc32
 
 from ..errors import StorageUnavailable, UnsafePath
 from ..ledger.counted import Counted, counted, key_of
-from ..ledger.lines import line_at
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine, line_at
 from ..platform import SecureFile
 from ..storage import CostStorage, job_id_of
 from . import tables

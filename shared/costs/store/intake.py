@@ -17,8 +17,7 @@ from typing import Final, NamedTuple
 from ..errors import UnsafePath
 from ..importing import undisturbed
 from ..ledger.counted import Counted, counted, key_of, keys_of, same_call
-from ..ledger.lines import split
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine, split
 from ..patience import remaining
 from ..platform import SecureFile
 from . import tables

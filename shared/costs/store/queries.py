@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..ledger.counted import DIM_COLUMNS
-from ..ledger.places import LedgerProblem
+from ..ledger.lines import LedgerProblem
 from ..money import Nanos
 from ..rollup import (
     BUCKET_SECONDS,

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ..ledger.counted import DIM_COLUMNS, Counted, Dim, dim_of, key_of, microseconds
-from ..ledger.lines import line_at
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine, line_at
 from ..money import Nanos
 from ..platform import SecureFile
 from ..rollup import BUCKET_SECONDS, Dimension, Group, Query, Totals

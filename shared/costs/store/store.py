@@ -36,8 +36,7 @@ from ..errors import CostError, StorageUnavailable, UnsafePath
 from ..importing import undisturbed
 from ..ledger import spool
 from ..ledger.counted import counted, key_of
-from ..ledger.lines import pieces, split
-from ..ledger.places import Appended, DamagedLine, LedgerProblem, Location
+from ..ledger.lines import Appended, DamagedLine, LedgerProblem, Location, pieces, split
 from ..money import Nanos
 from ..patience import at_most, remaining
 from ..platform import Wait

@@ -17,8 +17,7 @@ from typing import Final
 
 from ..importing import undisturbed
 from ..ledger.counted import EPOCH, Counted, dim_of, microseconds
-from ..ledger.lines import line_at
-from ..ledger.places import DamagedLine
+from ..ledger.lines import DamagedLine, line_at
 from ..platform import SecureFile
 from ..rollup import Query
 from . import queries, tables

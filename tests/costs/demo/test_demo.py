@@ -16,7 +16,7 @@ from shared.costs.apps.cli.program import run
 from shared.costs.demo import PEOPLE, RUNAWAY_CALLS, DemoFiles, write_sample
 from shared.costs.errors import WrongUsage
 from shared.costs.ledger.line import decode
-from shared.costs.ledger.places import DamagedLine
+from shared.costs.ledger.lines import DamagedLine
 from shared.costs.model import Entry
 from shared.costs.reports.backtest import BackTestQuestion, back_test_facts, back_test_report
 from shared.costs.reports.common import Health

@@ -26,7 +26,7 @@ from shared.costs.exchange.source import IndexedEntries, Listed
 from shared.costs.ledger.cells import cells_of, cells_of_line
 from shared.costs.ledger.columns import COLUMN_NAMES, entry_of, row_of
 from shared.costs.ledger.line import SEAL_LENGTH, decode, encode, seal
-from shared.costs.ledger.places import DamagedLine
+from shared.costs.ledger.lines import DamagedLine
 from shared.costs.ledger.writer import append
 from shared.costs.model import Entry, Usage
 from shared.costs.money import from_json_number, from_usd

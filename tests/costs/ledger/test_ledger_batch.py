@@ -19,8 +19,7 @@ from shared.costs.ledger.batch import counted_line, read_counted
 from shared.costs.ledger.counted import NAMES, Counted, counted, same_call
 from shared.costs.ledger.entries import entry_of
 from shared.costs.ledger.line import SEAL_LENGTH, decode, encode, seal
-from shared.costs.ledger.lines import line_at, split
-from shared.costs.ledger.places import MAX_LINE, DamagedLine
+from shared.costs.ledger.lines import MAX_LINE, DamagedLine, line_at, split
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.money import MAX_ENTRY_NANOS, Nanos
 from shared.costs.units import USAGE_FIELDS

@@ -14,7 +14,7 @@ import pytest
 from shared.costs.ledger import recorder as drain
 from shared.costs.ledger import spool, writer
 from shared.costs.ledger.line import encode
-from shared.costs.ledger.places import Appended
+from shared.costs.ledger.lines import Appended
 from shared.costs.ledger.reader import read
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.model import Entry

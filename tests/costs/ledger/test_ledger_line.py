@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shared.costs.ledger.counted import id_for_request, new_id
 from shared.costs.ledger.line import FORMAT, SEAL_LENGTH, decode, encode, is_sealed, seal
-from shared.costs.ledger.places import MAX_LINE, DamagedLine
+from shared.costs.ledger.lines import MAX_LINE, DamagedLine
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import MAX_ENTRY_NANOS, Nanos
 from tests.costs.ledger.ledger_support import AT, PRICED_BY, entry

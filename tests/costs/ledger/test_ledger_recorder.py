@@ -16,7 +16,7 @@ from shared.costs.errors import UnsafePath
 from shared.costs.ledger import recorder as recorder_module
 from shared.costs.ledger import spool, writer
 from shared.costs.ledger.line import encode
-from shared.costs.ledger.places import Appended
+from shared.costs.ledger.lines import Appended
 from shared.costs.ledger.reader import read
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.model import Entry

@@ -11,8 +11,7 @@ import pytest
 from shared.costs import platform
 from shared.costs.errors import UnsafePath
 from shared.costs.ledger.line import decode, encode
-from shared.costs.ledger.lines import TORN
-from shared.costs.ledger.places import Appended, DamagedLine, LedgerProblem, Location
+from shared.costs.ledger.lines import TORN, Appended, DamagedLine, LedgerProblem, Location
 from shared.costs.ledger.reader import read, read_at
 from shared.costs.ledger.writer import LockTimeout, append
 from shared.costs.model import Entry

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.ledger.line import encode
-from shared.costs.ledger.places import Appended
+from shared.costs.ledger.lines import Appended
 from shared.costs.model import Entry
 from shared.costs.patience import at_most
 from shared.costs.rollup import Dimension, Group, Query

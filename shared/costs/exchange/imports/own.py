@@ -15,7 +15,7 @@ from ...archive.duck import connect
 from ...archive.restoring import plain_columns, values_of
 from ...ledger.columns import COLUMN_KINDS, COLUMNS, ColumnKind, Value, entry_of
 from ...ledger.line import decode, is_sealed
-from ...ledger.places import MAX_LINE, DamagedLine
+from ...ledger.lines import MAX_LINE, DamagedLine
 from ...model import Entry
 from ...money import from_usd
 from ..delimited import csv_rows

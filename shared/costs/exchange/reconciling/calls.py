@@ -14,7 +14,7 @@ import msgspec
 
 from ...ledger.columns import instant_text
 from ...ledger.line import SEAL_LENGTH, decode
-from ...ledger.places import DamagedLine
+from ...ledger.lines import DamagedLine
 from ...money import NANOS_PER_USD
 from ...pricing.catalogue import normal_tier
 from ...rollup import Query

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...ledger.line import decode, encode
-from ...ledger.places import Location
+from ...ledger.lines import Location
 from ...ledger.redact import clean_text
 from ...ledger.writer import append
 from ...model import NO_UNITS, Charge, Entry, PricedBy
