@@ -110,8 +110,11 @@ SCHEMA: Final = (
         kind TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (ledger, offset)) STRICT, WITHOUT ROWID""",
 )
 
-MAY_CHANGE: Final = "(is_read = 0 OR id IN (SELECT ledger FROM writers))"
-"""The condition that a ledger has to be looked at: not read to its end, or somebody may write to it."""
+MAY_CHANGE: Final = "id IN (SELECT id FROM ledgers WHERE is_read = 0 UNION ALL SELECT ledger FROM writers)"
+"""The condition that a ledger has to be looked at: not read to its end, or somebody may write to it.
+
+Written with OR, it is looked for in every row: a millisecond of each question about 10,000 jobs.
+"""
 
 # --- one line
 

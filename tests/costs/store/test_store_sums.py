@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from copy import deepcopy
 from datetime import datetime, timedelta
-from itertools import chain, combinations
+from itertools import chain, combinations, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -405,3 +405,23 @@ def test_sums_that_are_lost_within_one_look_are_not_taken_for_nothing(history: H
         history.storage.sums_path.unlink(missing_ok=True)
         Database(history.storage.sums_path, tables.SCHEMA, tables.FORMAT).close()
         assert month(store) == 5
+
+
+def _steps_of_a_look(settled: int) -> int:
+    """Count the instructions with which SQLite finds the ledgers that may change."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        for statement in tables.SCHEMA:
+            db.execute(statement)
+        rows = ((number, f"/out/{number}".encode(), number > 2) for number in range(1, settled + 3))
+        insert = "INSERT INTO ledgers VALUES (?, ?, 'job', 0, NULL, 0, ?, 0, 0, 0, 0, 0, 0, 0)"
+        db.executemany(insert, rows)
+        db.execute("INSERT INTO writers VALUES (3, 'a')")
+        steps = count()
+        db.set_progress_handler(lambda: next(steps) < 0, 1)
+        found = db.execute(f"SELECT id FROM ledgers WHERE gone IS NULL AND {tables.MAY_CHANGE}").fetchall()
+        assert sorted(found) == [(1,), (2,), (3,)]
+        return next(steps)
+
+
+def test_no_question_looks_at_each_of_the_ledgers_that_are_settled() -> None:
+    assert _steps_of_a_look(1000) == _steps_of_a_look(10)
