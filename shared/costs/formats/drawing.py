@@ -292,8 +292,8 @@ def _bars(chart: Chart, styles: Sequence[str], axis: _Axis) -> Iterator[Bar]:
 def _boxes(chart: Chart, styles: Sequence[str], at: int, stack: _Stack, axis: _Axis) -> Iterator[Box]:
     """Return the parts of a stack; one that is off the scale is made to end with it."""
     columns = len(chart.labels)
-    up = axis.top / max(stack.above, axis.top, 1e-9)
-    down = axis.floor / min(-stack.below, axis.floor, -1e-9)
+    up = min(axis.top / stack.above, 1.0) if stack.above else 1.0
+    down = min(-axis.floor / stack.below, 1.0) if stack.below else 1.0
     upper = lower = axis.at(0.0)
     for layer, style in zip(chart.layers, styles, strict=True):
         value = layer.values[at] or 0.0

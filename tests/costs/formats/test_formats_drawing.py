@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.costs.formats.drawing import PALETTE, PAPER, Segment, Text, chart_of, draw, scale, some
@@ -201,6 +201,7 @@ def test_labels_lines_and_bars_of_a_day_have_one_centre(days: int, data: st.Data
 
 
 @given(st.lists(st.floats(0, 1e12), min_size=1, max_size=60))
+@example([6.5e-108, 1.4e-109, 1.4e-109])
 def test_no_bar_leaves_the_plot_and_its_parts_keep_their_shares(values: list[float]) -> None:
     halves = tuple(value / 2 for value in values)
     chart = Chart("Spend", tuple(map(str, range(len(values)))), (Layer("a", halves), Layer("b", halves)))
