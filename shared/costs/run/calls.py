@@ -196,6 +196,11 @@ class WrappedCall:
             incomplete="the answer does not state what is billed: give its counts to log_usage",
         )
 
+    def unanswered(self) -> Captured:
+        """Return the call behind a request that was sent and not answered."""
+        why = "its request was sent and no answer came: the provider may bill it"
+        return replace(WrappedCall.unstated(self), incomplete=why)
+
     def see_headers(self, response: Any) -> None:
         """Tell of the call whose answer has just begun; the program gets it, whatever is wrong with it."""
         try:

@@ -53,6 +53,8 @@ class HoldTicket:
         """Why its request may not be repeated; SDKs take it for a fault of the connection, and try again."""
         self.unsent: Callable[[], None] = lambda: None
         """Takes back that the request was counted: the provider refused it."""
+        self.lost: Callable[[], Captured] | None = None
+        """Gives the call behind a request that was sent and not answered."""
         self._purse = purse
         self._place = place
         self._hold = hold
@@ -89,6 +91,7 @@ class HoldTicket:
         if self.denied is not None:
             raise self.denied
         if self._anew is None or not self._was_unanswered:
+            self._record_lost()
             return
         try:
             place, hold = self._anew()
@@ -103,9 +106,16 @@ class HoldTicket:
         if before is not None:
             before.close(failed=True)
 
+    def _record_lost(self) -> None:
+        """Record a call of unknown cost where nothing is held for a request that was sent unanswered."""
+        if self._was_unanswered and self.lost is not None and self._purse is None:
+            self._was_unanswered = False
+            self._record(self.lost(), None)
+
     def failed(self, fault: BaseException) -> None:
         """Give back what was held where the provider refused the request; else it goes on counting."""
         self._anew = None
+        self._record_lost()
         status = getattr(fault, "status_code", None) or getattr(fault, "code", None) or _aws_status(fault)
         refused = isinstance(status, int) and 400 <= status < 500
         if refused:
@@ -153,6 +163,7 @@ class Holding:
             session.repeats.unsent(*name, request)
             raise
         ticket.unsent = lambda: session.repeats.unsent(*name, request)
+        ticket.lost = about.unanswered
         return ticket
 
     def _record(self, captured: Captured, hold: Hold | None) -> float:

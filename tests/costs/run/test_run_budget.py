@@ -179,6 +179,37 @@ def test_a_request_that_the_sdk_repeats_may_be_billed_twice(
     assert (written(report)["denied_calls"], written(report)["calls"]) == (1, 1)
 
 
+UNANSWERED = """
+import asyncio, openai, sys
+ask = dict(model="gpt-4o", messages=[{"role": "user", "content": "Hi"}])
+openai.OpenAI(api_key="k", base_url=sys.argv[1]).chat.completions.create(**ask)
+
+async def cancelled():
+    client = openai.AsyncOpenAI(api_key="k", base_url=sys.argv[1], max_retries=0)
+    await asyncio.wait_for(client.chat.completions.create(**ask), 2)
+
+nobody = openai.OpenAI(api_key="k", base_url="http://127.0.0.1:1", max_retries=1)
+for attempt in (lambda: asyncio.run(cancelled()), lambda: nobody.chat.completions.create(**ask)):
+    try:
+        attempt()
+    except Exception as fault:
+        print(type(fault).__name__, flush=True)
+"""
+
+
+@needs_openai
+def test_requests_without_an_answer_are_calls_of_unknown_cost(
+    server: ProviderServer, tmp_path: Path, job: Path
+) -> None:
+    """As streams that are dropped are: the provider may bill them. What was refused or not sent is none."""
+    server.next_replies(Reply("busy"), Reply("hang-up"), Reply(), Reply("stall"))
+    program = script(tmp_path, UNANSWERED)
+    done = dashboard_run("--job-dir", job, "--", sys.executable, program, server.url("openai"), **UNMEASURED)
+    assert done.stdout.split()[:2] == ["TimeoutError", "APIConnectionError"]
+    found = [(entry.cost_state, "no answer came" in str(entry.metadata)) for entry in entries(job)]
+    assert found == [("unknown", True), ("whole", False), ("unknown", True)]
+
+
 OWN_REQUESTS = """
 import httpx, openai, socket, sys
 silent = socket.create_server(("127.0.0.1", 0))

@@ -354,10 +354,7 @@ ask = dict(messages=[dict(role="user", content="x")], max_tokens=9, api_key="k",
 here, there = ({"api_base": sys.argv[1] + path} for path in ("/v1", "/mistral/v1"))
 for attempt in (
     lambda: litellm.completion("openai/gpt-4o", **here, **ask),
-    lambda: litellm.completion("mistral/mistral-large-latest", **there, **ask),
-    lambda: asyncio.run(
-        litellm.acompletion("mistral/mistral-large-latest", extra_headers={"x-second": "1"}, **there, **ask)
-    ),
+    lambda: asyncio.run(litellm.acompletion("mistral/mistral-large-latest", **there, **ask)),
 ):
     try:
         attempt()
@@ -374,7 +371,7 @@ def test_answers_that_litellm_refuses_are_billed(url: str, tmp_path: Path) -> No
     done = ran(REFUSED_BY_LITELLM, url, tmp_path / "run")
     assert done.returncode == 0, done.stderr
     found = [(entry.service, entry.usage.tokens_input, entry.cost) for entry in entries(tmp_path / "run")]
-    assert found == [("openai", 1000, 4_500_000), *[("mistral", 1000, 800_000)] * 2]
+    assert found == [("openai", 1000, 4_500_000), ("mistral", 1000, 800_000)]
 
 
 UNREADABLE = """
