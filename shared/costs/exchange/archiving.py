@@ -1,9 +1,9 @@
-"""Puts closed months into an archive, each entry once, whatever happens in between; and reads one back.
+"""Writes closed months into an archive, each entry once even after a crash; and checks an archive.
 
-Ledgers are read from where the archive has them on; of their lines those of closed months are written to
-Parquet, unless the archive has their ids already (a ledger that was copied, a run that was cut off). Parts
-are stored first, then the manifest that names them takes the place of the one that was read. What is stored
-and not named by it is not in the archive; the next run of the same storage takes it away.
+Ledgers are read from the offset up to which they are archived. Lines of closed months are written to Parquet,
+unless the archive already has their ids (a ledger that was copied, a run that was interrupted). Parts are
+stored first, then the manifest that names them replaces the one that was read. A stored file that it does not
+name is not in the archive; the next run of the same storage removes it.
 
 >>> import tempfile
 >>> from ..profile.types import Profile
@@ -48,16 +48,16 @@ if TYPE_CHECKING:
 
 
 TRIES: Final = 5
-"""How often archiving begins again where another host wrote to the archive meanwhile."""
+"""How many times archiving is attempted if other hosts write to the archive meanwhile."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of ledgers that were read, and of all."""
+"""Called with the number of ledgers that were read, and the number of all."""
 
 
 class ArchiveResult(NamedTuple):
-    """What a run came to: the archive as it is now, the new parts, and the ledgers that could not be read.
+    """The result of a run: the new manifest, the new parts, and the ledgers that could not be read.
 
-    ``known`` is the number of entries that were read and that the archive had already.
+    ``known`` is the number of entries read that were already in the archive.
     """
 
     manifest: Manifest
@@ -74,20 +74,20 @@ def archive(
     before: str,
     progress: Progress = lambda _done, _all: None,
 ) -> ArchiveResult:
-    """Bring an archive up to the ledgers, with all entries of months before ``before``.
+    """Add all entries of months before ``before`` that are not in the archive yet.
 
     Raises:
         MissingExtra: DuckDB is not installed.
-        ArchiveBusy: another process of this storage is at it.
+        ArchiveBusy: another process of this storage is writing to it.
         DamagedArchive: its manifest, or a part that is needed, cannot be read.
-        OtherManifest: other hosts wrote to it again and again.
-        NotArchived: what was written is not what was read.
+        OtherManifest: other hosts wrote to it during each of the attempts.
+        NotArchived: what was written differs from what was read.
         CannotWrite: it cannot be written.
 
     """
     index.catch_up_all()
     with known.writing(place) as pending:
-        for left in reversed(range(TRIES)):
+        for tries_left in reversed(range(TRIES)):
             stored = place.manifest()
             manifest = Manifest.parsed(stored.document, place.location) if stored else Manifest()
             clear(place, manifest, pending)
@@ -95,35 +95,35 @@ def archive(
             try:
                 archived = run.bring_up(stored, pending, progress)
             except OtherManifest:
-                if not left:
+                if not tries_left:
                     raise
             else:
                 if archived.manifest != Manifest():
                     known.remember(place, archived.manifest.document())
                 return archived
-    raise AssertionError("the last try returns or raises")
+    raise AssertionError("the last attempt returns or raises")
 
 
 def clear(place: ArchiveStorage, manifest: Manifest, pending: Path) -> None:
-    """Take away what a run stored or drafted that ended before its manifest was written."""
+    """Remove what a run left behind that ended before its manifest was written."""
     with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-        left = json.loads(pending.read_bytes())
-        shutil.rmtree(left["drafts"], ignore_errors=True)
-        for name in set(left["names"]) - {part.name for part in manifest.parts}:
+        leftovers = json.loads(pending.read_bytes())
+        shutil.rmtree(leftovers["drafts"], ignore_errors=True)
+        for name in set(leftovers["names"]) - {part.name for part in manifest.parts}:
             place.remove(name)
     pending.unlink(missing_ok=True)
 
 
 class _LedgerSource(NamedTuple):
-    """A ledger to be read from ``start`` on, and its number in the archive."""
+    """A ledger to read from the offset ``start`` on, and its number in the archive."""
 
     ledger: Readable
     number: int
     start: int
 
 
-class _HeldBy:
-    """The ledgers of an archive, to be found by the files that are there now."""
+class _HeldIndex:
+    """The ledgers of an archive, indexed to find the one that a file is."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._by_path: dict[str, list[HeldLedger]] = {}
@@ -132,8 +132,8 @@ class _HeldBy:
             self._by_path.setdefault(held.path, []).append(held)
             self._by_head.setdefault(held.head, []).append(held)
 
-    def file_of(self, ledger: Readable) -> HeldLedger | None:
-        """Return what the archive has of a file, be it that this lay elsewhere before."""
+    def held_of(self, ledger: Readable) -> HeldLedger | None:
+        """Return what the archive holds of a ledger's file, even if the file was moved."""
         path = str(ledger.job.ledger)
         with suppress(OSError), opened(os.fsencode(path)) as file:
             for held in self._by_path.get(path, ()):
@@ -148,7 +148,7 @@ class _HeldBy:
 
 
 class _ArchiveRun:
-    """One try of archiving."""
+    """One attempt at archiving."""
 
     def __init__(
         self, index: Store, calendar: Calendar, place: ArchiveStorage, before: str, manifest: Manifest
@@ -158,18 +158,21 @@ class _ArchiveRun:
         self._unread: list[tuple[Path, str]] = []
 
     def bring_up(self, stored: StoredManifest | None, pending: Path, progress: Progress) -> ArchiveResult:
-        """Write what is missing, and then the manifest that names it."""
+        """Write the parts that are missing, then the manifest that names them."""
         sources = list(self._sources())
         if not sources:
             return ArchiveResult(self._manifest)
-        with _drafts(self._place, pending) as folder:
+        with _draft_folder(self._place, pending) as folder:
             staging = Staging(folder, self._calendar, self._before)
             held = list(self._staged(staging, sources, progress))
             staging.close()
             writer = PartWriter(staging, self._parts_with(staging))
             drafts = list(writer.drafts())
-            first = dict(writer.elsewhere)
-            held = [each._replace(rest=min(each.rest, first.get(each.number, each.rest))) for each in held]
+            first_offsets = dict(writer.duplicates)
+            held = [
+                ledger._replace(rest=min(ledger.rest, first_offsets.get(ledger.number, ledger.rest)))
+                for ledger in held
+            ]
             changed = self._manifest.with_more((draft.part for draft in drafts), held)
             if changed != self._manifest:
                 _note(pending, folder, [draft.part.name for draft in drafts])
@@ -180,17 +183,17 @@ class _ArchiveRun:
         written = tuple(draft.part for draft in drafts)
         return ArchiveResult(changed, written, writer.skipped, tuple(self._unread))
 
-    # --- which ledgers, and from where on
+    # --- which ledgers, from which offset
 
     def _sources(self) -> Iterator[_LedgerSource]:
-        """Yield the ledgers that may have lines that are not in the archive, by their numbers."""
+        """Yield the ledgers that may have lines that are not in the archive, new ones last."""
         number = max((held.number for held in self._manifest.ledgers), default=0)
-        held_by = _HeldBy(self._manifest)
+        held_index = _HeldIndex(self._manifest)
         new = list[_LedgerSource]()
         for ledger in self._index.readable(Query(end=self._calendar.begun_everywhere(self._before))):
             if ledger.gone is not None or not ledger.read_to:
                 continue
-            held = held_by.file_of(ledger)
+            held = held_index.held_of(ledger)
             if held is None:
                 number += 1
                 new.append(_LedgerSource(ledger, number, 0))
@@ -209,7 +212,7 @@ class _ArchiveRun:
             try:
                 with opened(os.fsencode(path)) as file:
                     lines = split(file.fileno(), start, size)
-                    rest = staging.take(number, lines, ledger.uncounted, size)
+                    rest = staging.add_lines(number, lines, ledger.uncounted, size)
                     head, tail = fingerprint(file, size)
             except OSError as fault:
                 self._unread.append((path, fault.strerror or str(fault)))
@@ -225,8 +228,8 @@ class _ArchiveRun:
 
 
 @contextmanager
-def _drafts(place: ArchiveStorage, pending: Path) -> Iterator[Path]:
-    """Give a private folder; it goes with what is in it, at the next run at the latest."""
+def _draft_folder(place: ArchiveStorage, pending: Path) -> Iterator[Path]:
+    """Create a private folder; it is removed at the end, or by the next run after a crash."""
     folder = place.drafts / f"_drafts-{secrets.token_hex(8)}"
     _note(pending, folder, [])
     platform.secure_directory(folder)
@@ -237,7 +240,7 @@ def _drafts(place: ArchiveStorage, pending: Path) -> Iterator[Path]:
 
 
 def _note(pending: Path, folder: Path, names: Sequence[str]) -> None:
-    """Write down, durably, what a run that is cut off may leave behind."""
+    """Record durably what a run may leave behind if it is interrupted."""
     with replacing(pending) as draft:
         draft.write_text(json.dumps({"drafts": str(folder), "names": names}), encoding="utf-8")
 
@@ -250,7 +253,7 @@ class Fault(NamedTuple):
 
 
 class ArchiveCheck(NamedTuple):
-    """What reading an archive back showed. ``surplus`` are files that the manifest does not name."""
+    """The result of checking an archive. ``surplus`` are files that the manifest does not name."""
 
     manifest: Manifest
     faults: tuple[Fault, ...]
@@ -258,17 +261,17 @@ class ArchiveCheck(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """1 where anything is not as the manifest says."""
+        """1 if anything differs from the manifest, else 0."""
         return BAD_NEWS if self.faults else FINE
 
 
 def check_archive(place: ArchiveStorage, progress: Callable[[int, int], None]) -> ArchiveCheck:
-    """Read an archive back, every byte of it.
+    """Read every byte of an archive and compare it with the manifest.
 
     Raises:
         WrongUsage: there is no archive.
         DamagedArchive: its manifest cannot be read.
-        ArchiveUnreachable: what it lies on does not answer.
+        ArchiveUnreachable: its storage does not answer.
         MissingExtra: DuckDB is not installed.
 
     """
@@ -308,34 +311,34 @@ def _faults(place: ArchiveStorage, part: ParquetPart, database: DuckDBPyConnecti
     if (size, sha256) != (part.size, part.sha256):
         yield Fault(part.name, f"its {size:,} bytes are not the {part.size:,} that were written (SHA-256)")
         return
-    import duckdb  # there, since somebody is connected
+    import duckdb  # installed, because ``database`` is a connection
 
     try:
-        found = _read(database, f"{SUMS}, count(*) FILTER (billing_month IS DISTINCT FROM ?)", place, part)
+        row = _read(database, f"{SUMS}, count(*) FILTER (billing_month IS DISTINCT FROM ?)", place, part)
     except duckdb.Error as error:
         yield Fault(part.name, f"cannot be read as Parquet: {error}")
         return
-    sums = sums_of(found)
-    if sums != part.sums or found[-1]:
-        yield Fault(part.name, f"has {_told(sums)} where {_told(part.sums)} were written")
+    sums = sums_of(row)
+    if sums != part.sums or row[-1]:
+        yield Fault(part.name, f"has {_described(sums)} where {_described(part.sums)} were written")
 
 
 def _read(
-    database: DuckDBPyConnection, what: str, place: ArchiveStorage, part: ParquetPart
+    database: DuckDBPyConnection, columns: str, place: ArchiveStorage, part: ParquetPart
 ) -> tuple[int, ...]:
-    sql = f"SELECT {what} FROM ({PART})"  # noqa: S608 - our own text
+    sql = f"SELECT {columns} FROM ({PART})"  # noqa: S608 - our own text
     values = [part.month, str(place.file(part.name))]
     return run(database, lambda: database.execute(sql, values).fetchone()) or ()
 
 
-def _told(sums: RowSums) -> str:
+def _described(sums: RowSums) -> str:
     return f"{sums.rows:,} entries for {sums.cost} nano-dollars"
 
 
 def _repeated(
     place: ArchiveStorage, parts: Iterable[ParquetPart], database: DuckDBPyConnection
 ) -> Iterator[Fault]:
-    """Yield the files with entries whose ids are in an earlier one too, or twice in the same."""
+    """Yield the files with entries whose ids are also in an earlier file, or twice in the same."""
     names = {str(place.file(part.name)): part.name for part in parts}
     if not names:
         return

@@ -20,14 +20,14 @@ from ..profile.types import Profile
 
 
 class _ZoneYear(NamedTuple):
-    """The days of a zone around a year: when each begins, as UTC text, and the names of it and its month."""
+    """The days of a zone around a year: their starts as UTC text, and the names of each day and its month."""
 
     begins: list[str]
     days: list[tuple[str, str]]
 
 
 class Calendar:
-    """Days and months as the profile has them: by its time zones and the day on which its months begin."""
+    """The days and billing months of a profile: by its time zones and its billing day."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
@@ -35,17 +35,17 @@ class Calendar:
         self._years: dict[tuple[str, str], _ZoneYear] = {}
 
     def day_and_month(self, user_id: str, at: str) -> tuple[str, str]:
-        """Return the names of the local day and the billing month of an instant as ledgers have it."""
+        """Return the names of a user's local day and billing month at an instant, a ledger's UTC text."""
         zone = self._zones.get(user_id)
         if zone is None:
             zone = self._zones[user_id] = self._profile.for_user(user_id).timezone
         key = zone.key, at[:4]
         year = self._years.get(key)
         if year is None:
-            year = self._years[key] = self._made(zone, int(at[:4]))
+            year = self._years[key] = self._days_around(zone, int(at[:4]))
         return year.days[max(bisect_right(year.begins, at) - 1, 0)]
 
-    def _made(self, zone: ZoneInfo, year: int) -> _ZoneYear:
+    def _days_around(self, zone: ZoneInfo, year: int) -> _ZoneYear:
         # Zones differ from UTC by less than a day; years 1 and 9999 have no day before and after.
         first = date(max(year, 2) - 1, 12, 30)
         last = date(min(year, 9997) + 1, 1, 2)

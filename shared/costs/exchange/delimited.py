@@ -1,4 +1,4 @@
-"""Rows of CSV files as other programs write them, whatever divides their cells and stands before decimals."""
+"""Rows of CSV files as other programs write them, with any common delimiter and decimal separator."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from .rows import NotUnderstood
 
 
 class Dialect(NamedTuple):
-    """How a CSV is written: what divides its cells, and whether a comma stands before decimals.
+    """How a CSV is written: its delimiter, and whether a comma is the decimal separator.
 
-    ``lead`` is how many lines stand before the header: ``sep=;``, as spreadsheets write it, and titles.
-    ``is_mixed`` tells that
-    some decimals have a dot and others a comma, as of a program's version beside amounts: what may be
-    thousands or decimals is then not understood. ``is_undecided`` tells that there are numbers with a comma,
-    and none that says whether it stands before decimals.
+    ``lead`` is the number of lines before the header: ``sep=;``, as spreadsheets write it, and titles.
+    ``is_mixed``: some decimals have a dot and others a comma, such as versions of programs beside amounts; a
+    number that may be thousands or decimals is then not understood. ``is_undecided``: there are numbers with
+    a comma, and none that shows whether it is the decimal separator.
     """
 
     delimiter: str = ","
@@ -46,10 +45,11 @@ _LOCAL_NUMBER: Final = re.compile(
 
 
 def dialect_of(head: str) -> Dialect:
-    r"""Return how the CSV that begins so is written.
+    r"""Return the dialect of a CSV that begins with ``head``.
 
-    A comma stands before decimals where some number of the file can be read in no other way, and none with a
-    dot; between semicolons each number with a comma is such a one, and a dot elsewhere is none against it.
+    The comma is the decimal separator if some number cannot be read otherwise, and no number has a decimal
+    dot. With semicolons as the delimiter, every number with a comma is such a number, whatever other numbers
+    have.
 
     >>> dialect_of("date;model;cost\n2026-11-22;gpt-4o;0,05\n")
     Dialect(delimiter=';', decimal_comma=True, lead=0, is_mixed=False, is_undecided=False)
@@ -60,21 +60,21 @@ def dialect_of(head: str) -> Dialect:
 
 
 def _dialect(lines: Iterator[str]) -> Dialect:
-    """Return how a CSV is written, from as many of its lines as it takes to know."""
-    first = [*islice(lines, _MOST_TITLES)]
+    """Return the dialect of a CSV; reads only as many lines as that needs."""
+    first = [*islice(lines, _HEADER_WITHIN)]
     hint = _HINT.fullmatch(first[0]) if first else None
     if hint:
         del first[0]
     header = next((line for line in first if line.strip()), "")
-    widths = {each: len(next(csv.reader([header], delimiter=each), [])) for each in _DELIMITERS}
-    leads = {each: _titles(first, each) for each in ([hint[1]] if hint else _DELIMITERS)}
-    delimiter = max(leads, key=lambda each: (leads[each].names, widths.get(each, 0)))
+    widths = {sign: len(next(csv.reader([header], delimiter=sign), [])) for sign in _DELIMITERS}
+    leads = {sign: _titles(first, sign) for sign in ([hint[1]] if hint else _DELIMITERS)}
+    delimiter = max(leads, key=lambda sign: (leads[sign].names, widths.get(sign, 0)))
     lead = leads[delimiter].lines + bool(hint)
     lines = chain(first[leads[delimiter].lines + 1 :], lines)
     dot = comma = is_sure = False
     with suppress(csv.Error), _long_cells():
         for record in csv.reader(lines, delimiter=delimiter):
-            for cell in [_bare(each) for each in record if "," in each or "." in each]:
+            for cell in [_bare(text) for text in record if "," in text or "." in text]:
                 if _DECIMAL_DOT.fullmatch(cell) and not _GROUPED_BY_DOTS.fullmatch(cell):
                     dot = True
                 elif _DECIMAL_COMMA.fullmatch(cell):
@@ -88,38 +88,38 @@ def _dialect(lines: Iterator[str]) -> Dialect:
     return Dialect(delimiter, has_comma, lead, is_mixed, is_undecided)
 
 
-_MOST_TITLES: Final = 40
-"""Among so many lines the header is, where titles stand above it."""
+_HEADER_WITHIN: Final = 40
+"""The header is among the first so many lines, if titles are above it."""
 
-_LEAST_NAMES: Final = 3
-"""So many columns at least a table has that stands under titles."""
+_MIN_NAMES: Final = 3
+"""A table under titles has at least this many columns."""
 
 
 class _Titles(NamedTuple):
-    """How many lines stand above a header, and how many names it has; 0 where none is told from the rows."""
+    """How many lines are above a header, and how many names it has; 0 if no header was recognised."""
 
     lines: int = 0
     names: int = 0
 
 
 def _titles(lines: Sequence[str], delimiter: str) -> _Titles:
-    """Return what stands above the header: the first record of names alone, more than in any above it.
+    """Find the header: the first record that is all names, more than any record above has cells.
 
-    The next record, where there is one, has as many cells. A table whose first record may be its header has
-    nothing above it.
+    The record after it, if there is one, has as many cells. A table whose first record may be its header has
+    no titles.
     """
     with suppress(csv.Error), _long_cells():
         reader = csv.reader(lines, delimiter=delimiter)
-        most, start, records = 0, 0, list[tuple[int, list[str]]]()
+        max_cells, start, records = 0, 0, list[tuple[int, list[str]]]()
         for record in reader:
             if any(cell and not cell.isspace() for cell in record):
                 records.append((start, record))
             start = reader.line_num
-        for (at, record), (_, following) in pairwise([*records, *records[-1:]]):
+        for (start_line, record), (_, following) in pairwise([*records, *records[-1:]]):
             names = [cell for cell in record if cell.strip()]
-            if _LEAST_NAMES <= len(names) > most and len(record) == len(following) and _are_names(names):
-                return _Titles(at, len(names))
-            most = max(most, len(names))
+            if _MIN_NAMES <= len(names) > max_cells and len(record) == len(following) and _are_names(names):
+                return _Titles(start_line, len(names))
+            max_cells = max(max_cells, len(names))
     return _Titles()
 
 
@@ -128,13 +128,13 @@ def _are_names(cells: Sequence[str]) -> bool:
 
 
 def titles_of(path: Path) -> str:
-    """Return what stands above the header of a CSV."""
+    """Return the text above the header of a CSV."""
     lines = lines_of(path)
     return "".join(islice(lines, dialect_of(head_of(path).decode("utf-8-sig", "replace")).lead))
 
 
 def header_of(head: str) -> list[str]:
-    r"""Return the names of the CSV that begins so.
+    r"""Return the column names of a CSV that begins with ``head``.
 
     >>> header_of("Usage of October 2026\n\ndate,model,cost\n2026-10-03,gpt-4o,0.5\n")
     ['date', 'model', 'cost']
@@ -145,12 +145,12 @@ def header_of(head: str) -> list[str]:
 
 
 def _bare(cell: str) -> str:
-    """Return a cell without a currency's name or sign, or brackets, around its number."""
+    """Return a cell without a currency's name or sign and without brackets."""
     return _CURRENCY.sub("", cell).strip(" ()")
 
 
 class LocalNumber(str):
-    """A cell of a file in which a comma stands before decimals, as it is written.
+    """A cell, as written, of a file whose decimal separator is a comma.
 
     >>> cell = LocalNumber("1.000")
     >>> str(cell), cell.dotted
@@ -161,7 +161,7 @@ class LocalNumber(str):
 
     @property
     def dotted(self) -> str:
-        """The number that it is, where it is one, with a dot before its decimals.
+        """The cell with a decimal dot if it is a number, else unchanged.
 
         >>> [LocalNumber(cell).dotted for cell in ("1.234,50 €", "1.000", "0,05", "4,5E-6", "gpt-4.1")]
         ['1234.50 €', '1000', '0.05', '4.5E-6', 'gpt-4.1']
@@ -174,9 +174,9 @@ class LocalNumber(str):
 
 
 class UndecidedNumber(str):
-    """A cell such as ``1,234`` of a file that does not tell whether its comma stands before decimals.
+    """A cell such as ``1,234`` of a file that does not show whether its comma is the decimal separator.
 
-    As a count it is in thousands; of an amount nobody knows.
+    A count with it is in thousands; an amount is ambiguous.
     """
 
     __slots__ = ()
@@ -193,8 +193,8 @@ _EITHER: Final = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
 
 
 def _ambiguous(record: Sequence[str]) -> str | None:
-    """Return what is wrong with a record of a file in which both a dot and a comma stand before decimals."""
-    number = next((each for each in record if _EITHER.fullmatch(_bare(each))), None)
+    """Return what is ambiguous in a record of a file with both decimal dots and decimal commas."""
+    number = next((cell for cell in record if _EITHER.fullmatch(_bare(cell))), None)
     if number is None:
         return None
     return f"has {number}, thousands or decimals: others have a dot and a comma; write all with a dot"
@@ -203,19 +203,19 @@ def _ambiguous(record: Sequence[str]) -> str | None:
 def csv_rows(
     path: Path, *, as_written: bool = False, named: Callable[[str], str] = str
 ) -> Iterator[tuple[int, dict[str, str]] | NotUnderstood]:
-    """Yield the rows under the header of a CSV, its names as ``named``, each with the number of its line.
+    """Yield the rows of a CSV by its column names, mapped by ``named``, each with its line number.
 
-    Cells may be divided by commas, semicolons, tabs or bars. Where a comma stands before decimals
-    (:func:`dialect_of`), cells are :class:`LocalNumber`, unless ``as_written``. Rows without a word and
-    repeated headers are passed over. A row with another number of cells than the header, with a broken quote
-    or with bytes that are no UTF-8 is not understood; reading goes on.
+    The delimiter may be a comma, semicolon, tab or bar. If the comma is the decimal separator
+    (:func:`dialect_of`), cells are :class:`LocalNumber`, unless ``as_written``. Empty rows and repeated
+    headers are skipped. A row with another number of cells than the header, with a broken quote or with bytes
+    that are not UTF-8 becomes a :class:`NotUnderstood`, and reading goes on.
 
     Raises:
         CannotRead: the file cannot be read.
 
     """
     header, batches = csv_batches(path, as_written=as_written)
-    names = _apart([*map(named, header)])
+    names = _distinct([*map(named, header)])
     for batch in batches:
         if isinstance(batch, NotUnderstood):
             yield batch
@@ -224,22 +224,22 @@ def csv_rows(
                 yield number, dict(zip(names, record, strict=True))
 
 
-def _apart(names: Sequence[str]) -> list[str]:
-    """Return names of columns of which none is there twice: the first one keeps its own.
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return column names with repeated ones numbered; the first keeps its name.
 
-    >>> _apart(["tokens", "cost", "tokens"])
+    >>> _distinct(["tokens", "cost", "tokens"])
     ['tokens', 'cost', 'tokens (2)']
     """
     seen: Counter[str] = Counter()
-    found = list[str]()
+    distinct = list[str]()
     for name in names:
         seen[name] += 1
-        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return found
+        distinct.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return distinct
 
 
 class Records(NamedTuple):
-    """Records of a CSV with a cell for each name of its header, and the number of the line each ends on."""
+    """Records of a CSV with a cell for each name of its header, and the line number on which each ends."""
 
     numbers: list[int]
     records: list[list[str]]
@@ -262,16 +262,16 @@ def csv_batches(
 
 
 _BATCH: Final = 200
-"""How many records are looked at together."""
+"""How many records are checked together."""
 
 
 def _batches_of(path: Path, dialect: Dialect) -> Iterator[Records | NotUnderstood]:
-    """Yield the header of a CSV alone, then its records."""
+    """Yield the header of a CSV as a batch of one record, then its records in batches."""
     lines = islice(lines_of(path), dialect.lead, None)
     reader, checked = csv.reader(lines, delimiter=dialect.delimiter), _HeaderCheck(dialect)
     with _long_cells():
         for batch in _read_together(reader):
-            if isinstance(batch, csv.Error):  # of one row: those after it are read
+            if isinstance(batch, csv.Error):  # one row is broken; the rows after it are still read
                 yield NotUnderstood(f"line {reader.line_num + dialect.lead}", f"is no row of a CSV: {batch}")
                 continue
             numbers, records = batch
@@ -282,7 +282,7 @@ def _batches_of(path: Path, dialect: Dialect) -> Iterator[Records | NotUnderstoo
 
 @contextmanager
 def _long_cells() -> Iterator[None]:
-    """Let cells be as long as lines may be."""
+    """Allow cells that are as long as lines may be."""
     before = csv.field_size_limit(MAX_LINE)
     try:
         yield
@@ -291,7 +291,7 @@ def _long_cells() -> Iterator[None]:
 
 
 def _read_together(reader: Any) -> Iterator[tuple[list[int], list[list[str]]] | csv.Error]:
-    """Yield what a CSV's reader reads, many records at a time, each with its line, or why one is none."""
+    """Yield batches of records with their line numbers from a CSV reader, or the error of a broken one."""
     is_ended = False
     while not is_ended:
         numbers, records, fault = list[int](), list[list[str]](), None
@@ -312,7 +312,7 @@ def _read_together(reader: Any) -> Iterator[tuple[list[int], list[list[str]]] | 
 
 
 class _HeaderCheck:
-    """Checks records against the header, which is the first that it is given."""
+    """Checks records against the header, which is the first record it gets."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
@@ -350,7 +350,7 @@ class _HeaderCheck:
             yield fine
 
     def _are_plain(self, records: list[list[str]]) -> bool:
-        """Tell whether nothing is to be looked at in each of many records."""
+        """Tell whether a batch needs no check record by record."""
         header, width = self._header, len(self._header)
         return (
             self._cell is str

@@ -1,4 +1,4 @@
-"""The rows of JSON documents that other tools keep."""
+"""The rows of JSON documents that other tools write."""
 
 from __future__ import annotations
 
@@ -12,12 +12,21 @@ from ..capture.fields import Fields, UnreadableCount
 from .files import documents_of, is_lines, json_lines, listed
 from .rows import CannotRead, ForeignRow, Item, NotUnderstood
 
-_OF_ALL: Final = ("user_id", "user", "job_id", "service", "provider", "currency", "project", "workflow")
-"""What a document may say once for all of its rows."""
+_COMMON_FIELDS: Final = (
+    "user_id",
+    "user",
+    "job_id",
+    "service",
+    "provider",
+    "currency",
+    "project",
+    "workflow",
+)
+"""Fields that a document may have once for all of its rows."""
 
 
 LISTS: Final = ("data", "rows", "results", "observations", "requests")
-"""Under which keys documents of any tool list their rows."""
+"""The keys under which documents of any tool list their rows."""
 
 
 def rows_of(path: Path, key: str) -> Iterator[Item]:
@@ -25,12 +34,12 @@ def rows_of(path: Path, key: str) -> Iterator[Item]:
     Lines, numbered from 1.
 
     Raises:
-        CannotRead: the file is no JSON, or an object without such a list.
+        CannotRead: the file is not JSON, or an object without such a list.
 
     """
     for common, where, row in _listed(path, key):
         if isinstance(row, Mapping):
-            yield ForeignRow(where, common | flat(row), said=common | _said(row))
+            yield ForeignRow(where, common | flat(row), id_values=common | _id_values(row))
         elif isinstance(row, NotUnderstood):
             yield row
         else:
@@ -38,48 +47,50 @@ def rows_of(path: Path, key: str) -> Iterator[Item]:
 
 
 def _listed(path: Path, key: str) -> Iterator[tuple[dict[str, object], str, Any]]:
-    """Yield each row with what its document says of all of its own, and where it is."""
+    """Yield each row with the fields that its document has for all rows, and its position."""
     keys = (key, *LISTS)
     if is_lines(path, keys):
         yield from (({}, *row) for row in json_lines(path))
         return
     for line, document in documents_of(path):
         common: dict[str, object] = {}
-        if isinstance(document, Mapping) and any(isinstance(document.get(each), list) for each in keys):
-            common = {name: document[name] for name in _OF_ALL if isinstance(document.get(name), (str, int))}
+        if isinstance(document, Mapping) and any(isinstance(document.get(name), list) for name in keys):
+            common = {
+                name: document[name] for name in _COMMON_FIELDS if isinstance(document.get(name), (str, int))
+            }
         elif isinstance(document, Mapping) and not line:
             raise CannotRead(f"{path}: has no list {key!r}")
         yield from ((common, *row) for row in listed(path, document, keys, line))
 
 
 def flat(row: Mapping[str, object]) -> dict[str, object]:
-    """Return a row with the members of its usage beside its own, as providers and trackers nest them.
+    """Return a row with the fields of a nested usage lifted to the top, as providers and trackers nest them.
 
     >>> flat({"usage": {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 4, "text_tokens": 5}}})
     {'prompt_tokens': 9, 'cached_tokens': 4, 'prompt_tokens_details.text_tokens': 5}
     >>> flat({"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 2, "thoughtsTokenCount": 3}})
     {'tokens_input': 9, 'tokens_output': 5, 'tokens_reasoning': 3}
     """
-    found: dict[str, object] = {}
+    fields: dict[str, object] = {}
     for name, value in row.items():
         if not isinstance(value, Mapping):
-            found[name] = value
+            fields[name] = value
         elif name in _USAGES:
-            found |= flat(value)
+            fields |= flat(value)
         elif name in _METADATA:
-            found |= _counts(value)
+            fields |= _counts(value)
         elif name == "tokens":
-            found |= {f"tokens_{kind}": count for kind, count in value.items()}
+            fields |= {f"tokens_{kind}": count for kind, count in value.items()}
         elif name in _DETAILS:
             names = _DETAILS[name]
-            found |= {names.get(kind, f"{name}.{kind}"): count for kind, count in value.items() if count}
+            fields |= {names.get(kind, f"{name}.{kind}"): count for kind, count in value.items() if count}
         else:
-            found[name] = value
-    return found
+            fields[name] = value
+    return fields
 
 
 def _counts(metadata: Mapping[str, object]) -> dict[str, object]:
-    """Return the counts of Gemini or LangChain under our names; an unreadable one stands as the input."""
+    """Return the counts of Gemini or LangChain under our names; an unreadable one becomes the input."""
     is_gemini = any(str(name).replace("_", "").lower().endswith("tokencount") for name in metadata)
     read = generate_counts if is_gemini else usage_counts
     try:
@@ -89,17 +100,20 @@ def _counts(metadata: Mapping[str, object]) -> dict[str, object]:
     return {name: count for name, count in counts.items() if count or name in _ALWAYS}
 
 
-def _said(row: Mapping[str, object]) -> dict[str, object]:
-    """Return a row as ids are made of it: as before more of its usage was read, so that it is known again."""
-    said: dict[str, object] = {}
+def _id_values(row: Mapping[str, object]) -> dict[str, object]:
+    """Return the values from which a row's id is made.
+
+    They are those of earlier versions, which read less of its usage, so that the row keeps its id.
+    """
+    id_values: dict[str, object] = {}
     for name, value in row.items():
         if isinstance(value, Mapping) and name in _USAGES:
-            said |= value
+            id_values |= value
         elif isinstance(value, Mapping) and name == "tokens":
-            said |= {f"tokens_{kind}": count for kind, count in value.items()}
+            id_values |= {f"tokens_{kind}": count for kind, count in value.items()}
         else:
-            said[name] = value
-    return said
+            id_values[name] = value
+    return id_values
 
 
 _ALWAYS: Final = frozenset({"tokens_input", "tokens_output"})
@@ -115,4 +129,4 @@ _DETAILS: Final[Mapping[str, Mapping[str, str]]] = {
     "cache_creation": {"ephemeral_1h_input_tokens": "tokens_cache_write_1h"},
     "server_tool_use": {"web_search_requests": "web_searches"},
 }
-"""What stands within usages of OpenAI and Anthropic, under names by which it is known."""
+"""Nested fields in usages of OpenAI and Anthropic, with the names that the import knows."""

@@ -1,8 +1,8 @@
-"""Files of other programs, read safely: regular ones alone, no further than they reached when opened.
+"""Reads files of other programs safely: only regular files, and only up to their size when opened.
 
-A pipe, a device or a directory is refused at once, without waiting for it. Lines and documents have a
-longest size, so that no file fills the memory. One that was packed by gzip is unpacked while it is read, and
-text in UTF-16, as spreadsheets and shells write it, is given in UTF-8.
+A pipe, a device or a directory is refused at once, without waiting for it. Lines and documents have a maximum
+size, so that no file fills the memory. Files compressed with gzip are decompressed while they are read, and
+UTF-16, as spreadsheets and shells write it, is converted to UTF-8.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Final
 from .rows import CannotRead, NotUnderstood
 
 MAX_LINE: Final = 1 << 24
-"""The longest line or cell, in characters: rows of proxies carry whole requests."""
+"""The longest line or cell, in characters: rows of proxies contain whole requests."""
 
 MAX_DOCUMENT: Final = 1 << 29
 """The largest JSON document, in bytes; read whole, it takes some ten times as much memory."""
@@ -33,22 +33,22 @@ MAX_DOCUMENT: Final = 1 << 29
 _BUFFER: Final = 1 << 18
 
 HEAD_BYTES: Final = 65_536
-"""How much of a file tells what it is."""
+"""How many bytes of a file are read to recognise its format."""
 
 
 class _SizedFile(io.RawIOBase):
-    """A file up to the size that it had when it was opened: one that grows has an end, too."""
+    """A file up to the size that it had when it was opened, so that reading a growing file ends."""
 
     def __init__(self, file: io.FileIO, size: int) -> None:
         self._file = file
-        self._left = size
+        self._remaining = size
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:  # any writable buffer
-        count = self._file.readinto(memoryview(buffer)[: self._left]) or 0
-        self._left -= count
+        count = self._file.readinto(memoryview(buffer)[: self._remaining]) or 0
+        self._remaining -= count
         return count
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class _SizedFile(io.RawIOBase):
 
 
 class _GunzippedFile(io.RawIOBase):
-    """The content of a file that gzip packed; one that is damaged or cut off is an :class:`OSError`."""
+    """The content of a gzip file; if it is damaged or truncated, reading raises :class:`OSError`."""
 
     def __init__(self, packed: io.BufferedIOBase) -> None:
         self._packed = packed
@@ -103,9 +103,9 @@ class _Utf8Text(io.RawIOBase):
 
 
 def utf_16_of(head: bytes) -> str | None:
-    r"""Return the encoding of text in UTF-16 by its first four bytes; ``None`` where it is none.
+    r"""Return the encoding of UTF-16 text by its first four bytes; ``None`` if it is not UTF-16.
 
-    >>> [utf_16_of('{"a": 1}'.encode(each)) for each in ("utf-16", "utf-16-be", "utf-8", "utf-32")]
+    >>> [utf_16_of('{"a": 1}'.encode(codec)) for codec in ("utf-16", "utf-16-be", "utf-8", "utf-32")]
     ['utf-16', 'utf-16-be', None, None]
     """
     if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and head[2:4] != b"\0\0":
@@ -116,10 +116,10 @@ def utf_16_of(head: bytes) -> str | None:
 
 
 def opened(path: Path) -> io.BufferedReader:
-    """Open a regular file for reading; one packed by gzip is read unpacked, text in UTF-16 as UTF-8.
+    """Open a regular file for reading; gzip is decompressed, and UTF-16 converted to UTF-8.
 
     Raises:
-        CannotRead: it is not there, cannot be opened, or is a pipe, a device or a directory.
+        CannotRead: it is missing, cannot be opened, or is a pipe, a device or a directory.
 
     """
     try:
@@ -139,16 +139,16 @@ def _head(descriptor: int) -> bytes:
     try:
         return os.pread(descriptor, 4, 0)
     except OSError:
-        return b""  # reading it says why
+        return b""  # the caller's first read raises the reason
 
 
 def require_regular(path: Path) -> None:
-    """Refuse what :func:`opened` would refuse, for files that a library opens."""
+    """Refuse what :func:`opened` refuses, before a library opens the file itself."""
     opened(path).close()
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    # A pipe would wait for somebody who writes; what is no file is closed unread.
+    # Opening a pipe would wait for a writer; anything but a regular file is closed without reading it.
     fd = os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return fd
@@ -157,7 +157,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def lines_of(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file with their ends; bytes that are no UTF-8 become lone surrogates.
+    """Yield the lines of a text file with their ends; bytes that are not UTF-8 become lone surrogates.
 
     Raises:
         CannotRead: it cannot be read, or a line is longer than :data:`MAX_LINE`.
@@ -181,10 +181,10 @@ def lines_of(path: Path) -> Iterator[str]:
 
 
 def head_of(path: Path) -> bytes:
-    """Return the beginning of a file, from which its format is known.
+    """Return the beginning of a file, from which its format is recognised.
 
     Raises:
-        CannotRead: it is not there, cannot be opened or read.
+        CannotRead: it is missing, or cannot be opened or read.
 
     """
     with opened(path) as file:
@@ -195,10 +195,10 @@ def head_of(path: Path) -> bytes:
 
 
 def document_of(path: Path) -> Any:  # whatever JSON holds
-    """Return a JSON file as a whole. Numbers with a fraction are decimals, so that amounts stay as written.
+    """Return the content of a JSON file. Numbers with a fraction are decimals, so that amounts stay exact.
 
     Raises:
-        CannotRead: it cannot be read, is too large, or is no JSON.
+        CannotRead: it cannot be read, is too large, or is not JSON.
 
     """
     text = _whole(path)
@@ -211,11 +211,11 @@ def document_of(path: Path) -> Any:  # whatever JSON holds
 def documents_of(path: Path) -> Iterator[tuple[str, Any]]:
     """Yield the JSON documents of a file, one after the other as ``jq`` writes them, each with its line.
 
-    The line is empty where there is one document alone. One that is no JSON is a :class:`NotUnderstood`; the
-    next is looked for where an object begins a line.
+    The line is empty if the file has only one document. A document that is not JSON becomes a
+    :class:`NotUnderstood`; reading goes on at the next line that begins with an object.
 
     Raises:
-        CannotRead: the file cannot be read, is too large, or the first of its documents is no JSON.
+        CannotRead: the file cannot be read, is too large, or its first document is not JSON.
 
     """
     text = _whole(path)
@@ -224,12 +224,12 @@ def documents_of(path: Path) -> Iterator[tuple[str, Any]]:
     except RecursionError as error:
         raise CannotRead(f"{path}: is no JSON: {error}") from None
     except ValueError as error:
-        found = _values(text.decode(json.detect_encoding(text), "surrogateescape"))
-        first = next(found, ("", NotUnderstood("", "")))
+        documents = _values(text.decode(json.detect_encoding(text), "surrogateescape"))
+        first = next(documents, ("", NotUnderstood("", "")))
         if isinstance(first[1], NotUnderstood):
             raise CannotRead(f"{path}: is no JSON: {error}") from None
         yield first
-        yield from found
+        yield from documents
 
 
 def _whole(path: Path) -> bytes:
@@ -246,21 +246,21 @@ def _whole(path: Path) -> bytes:
 
 
 def _values(text: str, line: int = 1) -> Iterator[tuple[str, Any]]:
-    """Yield the JSON values of a text, whatever divides them: white space, commas, or nothing."""
-    at = _BETWEEN.match(text).end()  # type: ignore[union-attr]  # it matches nothing, too
-    counted = 0
-    while at < len(text):
-        line, counted = line + text.count("\n", counted, at), at
+    """Yield the JSON values of a text, with white space, commas or nothing between them."""
+    position = _BETWEEN.match(text).end()  # type: ignore[union-attr]  # it also matches an empty text
+    counted_to = 0
+    while position < len(text):
+        line, counted_to = line + text.count("\n", counted_to, position), position
         where = f"line {line}"
         try:
-            value, end = _DECODE(text, at)
+            value, end = _DECODE(text, position)
             yield where, value
         except (ValueError, RecursionError) as error:
             yield where, NotUnderstood(where, f"is no JSON: {error}")
-            if (following := _NEXT.search(text, at)) is None:
+            if (following := _NEXT.search(text, position)) is None:
                 return
             end = following.start()
-        at = _BETWEEN.match(text, end).end()  # type: ignore[union-attr]  # as above
+        position = _BETWEEN.match(text, end).end()  # type: ignore[union-attr]  # as above
 
 
 _NEXT: Final = re.compile(r"\n\x1e?\{")
@@ -269,10 +269,10 @@ _DECODE: Final = json.JSONDecoder(parse_float=Decimal).raw_decode
 
 
 def parsed(text: str | bytes) -> Any:
-    """Return JSON with decimals for numbers that have a fraction, or more digits than Python reads at once.
+    """Parse JSON with decimals for numbers with a fraction, or with more digits than ``int`` accepts.
 
     Raises:
-        ValueError, RecursionError: it is no JSON, or nested too deep.
+        ValueError, RecursionError: it is not JSON, or nested too deeply.
 
     >>> parsed('{"cost": 0.10}'), len(str(parsed("9" * 5_000)))
     ({'cost': Decimal('0.10')}, 5000)
@@ -286,7 +286,7 @@ def parsed(text: str | bytes) -> Any:
 
 
 def json_rows(path: Path, *keys: str) -> Iterator[tuple[str, Any]]:
-    """Yield what a JSON file lists, each with where it is: JSON Lines, an array, or a list under a key.
+    """Yield the rows of a JSON file, each with its position: JSON Lines, an array, or a list under a key.
 
     Raises:
         CannotRead: it cannot be read, or lists nothing under these keys.
@@ -300,7 +300,7 @@ def json_rows(path: Path, *keys: str) -> Iterator[tuple[str, Any]]:
 
 
 def listed(path: Path, document: Any, keys: Sequence[str], where: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the rows that a document lists, as :func:`json_rows` does; it is at ``where`` among others."""
+    """Yield the rows of a document as :func:`json_rows` does; ``where`` is its line in the file, if any."""
     if where and not (
         isinstance(document, dict) and any(isinstance(document.get(key), list) for key in keys)
     ):
@@ -317,29 +317,29 @@ def listed(path: Path, document: Any, keys: Sequence[str], where: str = "") -> I
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the values of JSON Lines; a line that is none is a :class:`NotUnderstood` in its place."""
+    """Yield the values of JSON Lines; a line that is not JSON becomes a :class:`NotUnderstood`."""
     for number, line in enumerate(lines_of(path), start=1):
         if not line.strip():
             continue
         try:
             yield f"line {number}", parsed(line)
         except (ValueError, RecursionError):
-            yield from _values(line, number)  # several objects may stand on it
+            yield from _values(line, number)  # it may have several objects
 
 
 def is_lines(path: Path, keys: Sequence[str]) -> bool:
-    """Tell whether each line of a file is a JSON object by itself, by its first two lines."""
-    found = list[str]()
+    """Tell from its first two lines whether a file is JSON Lines."""
+    lines = list[str]()
     with suppress(
         CannotRead
-    ):  # a line that is too long is a document, perhaps; reading it says what else is wrong
-        found.extend(islice(filter(str.strip, lines_of(path)), 2))
-    if not found or not found[0].lstrip().startswith("{"):
+    ):  # a line that is too long may be a document; reading that reports any other fault
+        lines.extend(islice(filter(str.strip, lines_of(path)), 2))
+    if not lines or not lines[0].lstrip().startswith("{"):
         return False
     try:
-        first = parsed(found[0])
+        first = parsed(lines[0])
     except (ValueError, RecursionError):
         return False
     if any(isinstance(first.get(key), list) for key in keys):
         return False
-    return len(found) == 1 or found[1].lstrip().startswith("{")
+    return len(lines) == 1 or lines[1].lstrip().startswith("{")

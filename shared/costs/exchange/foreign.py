@@ -1,17 +1,17 @@
-"""What the rows of other tools mean: their names for our fields, read tolerantly and out loud.
+"""Turns rows of other tools into calls, reading their names for our fields tolerantly.
 
 Names differ between tools, so each field is known under several; names outside these lists are not
-used and are reported. What else is done:
+used and are reported. Rules:
 
-* Anthropic's own counts (``cache_read_input_tokens``, ``cache_creation_input_tokens``) stand beside
-  the input tokens and are added to them; all other names of cached tokens are parts of the input.
-* A total alone (``total_tokens``) is split 80/20 into input and output and flagged as estimated.
-* Known forms of keys and passwords in texts are not taken over.
-* A time without a zone is taken to be in the zone given, and counted in the report.
-* A date or a month alone is the time of a sum, not of a single call.
-* A row that states its cost needs no model: it counts under ``unknown``, unless one is given for all rows.
-* A row of counts below zero takes a call back; of an amount below zero alone it is a credit, and counts that
-  it repeats count no more.
+* Anthropic's counts (``cache_read_input_tokens``, ``cache_creation_input_tokens``) are not included in its
+  input tokens and are added to them; under all other names, cached tokens are part of the input.
+* A total without its parts (``total_tokens``) is split 80/20 into input and output and flagged as estimated.
+* Known forms of keys and passwords in texts are removed.
+* A time without a zone is read in the default zone, and counted in the report.
+* A date or a month without a time makes the row a sum, not a single call.
+* A row that states its cost needs no model: it counts under ``unknown``, unless a default is given.
+* A row with counts below zero takes a call back. If only the amount is below zero, it is a credit, and counts
+  that it repeats do not count again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS, Kind
 from .delimited import LocalNumber, UndecidedNumber
 from .files import parsed
 from .rows import SumOf
-from .times import DateOrder, instant, iso_text, ways
+from .times import DateOrder, instant, iso_text, readings
 
 _MINUS: Final = "-\N{MINUS SIGN}"
 _CURRENCY: Final = r"(?:US\$|\$|USD)?"
@@ -50,23 +50,23 @@ _IN_BRACKETS: Final = re.compile(
 
 
 def above_zero(value: object) -> object | None:
-    """Return a number below zero without its sign, and as text of its own kind; ``None`` for anything else.
+    """Return a negative number without its sign, text as text of the same class; ``None`` for anything else.
 
-    >>> [above_zero(each) for each in ("-0.05", "$-1,234.50", "-$5", "(5.00)", "5.00-", -3, Decimal("-1.5"))]
+    >>> [above_zero(cell) for cell in ("-0.05", "$-1,234.50", "-$5", "(5.00)", "5.00-", -3, Decimal("-1.5"))]
     ['0.05', '1,234.50', '$5', '5.00', '5.00', 3, Decimal('1.5')]
-    >>> [above_zero(each) for each in ("0.05", "2026-11-03", "-0", "gpt-4o", 3, None, True, "(none)")]
+    >>> [above_zero(cell) for cell in ("0.05", "2026-11-03", "-0", "gpt-4o", 3, None, True, "(none)")]
     [None, None, None, None, None, None, None, None]
     """
     if isinstance(value, (int, float, Decimal)):
         return -value if value < 0 else None
     if not isinstance(value, str):
         return None
-    found = next(
+    number = next(
         (match for form in (_SIGNED, _MINUS_BEHIND, _IN_BRACKETS) if (match := form.fullmatch(value))), None
     )
-    if found is None or not re.search(r"[1-9]", found[1]):
+    if number is None or not re.search(r"[1-9]", number[1]):
         return None
-    return type(value)(found[1].strip())
+    return type(value)(number[1].strip())
 
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -114,7 +114,7 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "estimated": ("estimated", "is_estimated"),
     "row_id": ("id", "uuid", "row_id", "call_id", "entry_id", "log_id"),
 }
-"""Our fields, and what other tools call them. The first name that is there and says something counts."""
+"""Our fields, and what other tools call them. The first name with a value counts."""
 
 _COUNTS: Final = tuple(name for name in USAGE_FIELDS if name not in FRACTIONAL_FIELDS)
 _DURATIONS: Final = tuple(sorted(FRACTIONAL_FIELDS))
@@ -139,7 +139,7 @@ _RUN_TOGETHER: Final = {name.replace("_", ""): name for name in _KNOWN}
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds for rows that do not say it themselves."""
+    """Values for rows that do not state them."""
 
     user_id: str = "1"
     job_id: str | None = None
@@ -151,13 +151,13 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class ForeignCall:
-    """A foreign row as a call, with what it cost where it says so.
+    """A foreign row as a call, with its stated cost if it has one.
 
-    ``parts`` is the stated cost by kind (input and output apart, or ``stated`` for the whole);
-    ``None`` when the row states none. ``sum_of`` tells that the row has a date and no time, so that it
-    is no single request. ``unused`` are the fields that mean nothing to us; ``names_model`` is false
-    where the row states a cost and no model, ``billed`` true where that cost is a bill. Of a ``kind`` that
-    corrects, ``parts`` and counts are what it takes back, above zero.
+    ``parts`` is the stated cost by kind (input and output, or ``stated`` for the whole); ``None`` if the row
+    states none. ``sum_of`` is set if the row has a date without a time, so that it is not a single request.
+    ``unused`` are the fields that were not understood; ``names_model`` is false if the row states a cost and
+    no model, ``billed`` true if that cost is from a bill. For a ``kind`` that corrects, ``parts`` and counts
+    are what it takes back, as positive numbers.
     """
 
     call: Call
@@ -175,52 +175,52 @@ class ForeignCall:
 
 
 def understand(values: Mapping[str, object], defaults: Defaults) -> ForeignCall:
-    """Return what a foreign row means.
+    """Return the call that a foreign row describes.
 
     Raises:
-        ValueError, TypeError: it says too little (no model, no time) or something that cannot be.
+        ValueError, TypeError: it states too little (no model, no time) or something impossible.
 
     >>> row = {"model": "gpt-4o", "prompt_tokens": "1,000", "completion_tokens": 200,
     ...        "cost": "$0.0045", "date": "2025-03-01", "mood": "good"}
-    >>> found = understand(row, Defaults())
-    >>> found.call.service, found.call.usage.tokens_total, dict(found.parts), found.unused
+    >>> foreign = understand(row, Defaults())
+    >>> foreign.call.service, foreign.call.usage.tokens_total, dict(foreign.parts), foreign.unused
     ('openai', 1200, {'stated': 4500000}, ('mood',))
     """
-    stated = _StatedValues(_by_field(values))
-    when = _when(stated)
-    names = [str(when), *(stated.text(name) or "" for name in ("model", "service"))]
-    if any(map(_TOTALS.fullmatch, names if names[1] else [*names, stated.text("operation") or ""])):
+    row_values = _StatedValues(_by_field(values))
+    time_value = _time_value(row_values)
+    names = [str(time_value), *(row_values.text(name) or "" for name in ("model", "service"))]
+    if any(map(_TOTALS.fullmatch, names if names[1] else [*names, row_values.text("operation") or ""])):
         raise ValueError("is a row of totals: the rows that it adds up are there")
-    text = iso_text(when, defaults.dates)
+    text = iso_text(time_value, defaults.dates)
     sum_of = _sum_of(text)
     try:
-        whole = f"{text}-01" if sum_of == "month" else when
+        whole = f"{text}-01" if sum_of == "month" else time_value
         at, zone_assumed = instant(whole, defaults.zone, defaults.dates)
     except ValueError as error:
-        raise ValueError(_either_way(when) or f"timestamp {error}") from None
-    kind, stated = _of_kind(stated)
-    parts = _parts(stated)
-    model = stated.text("model") or defaults.model or (UNKNOWN if parts is not None else None)
+        raise ValueError(_date_advice(time_value) or f"timestamp {error}") from None
+    kind, row_values = _with_kind(row_values)
+    parts = _parts(row_values)
+    model = row_values.text("model") or defaults.model or (UNKNOWN if parts is not None else None)
     return ForeignCall(
-        call=_call(stated, model, at, defaults),
+        call=_call(row_values, model, at, defaults),
         at=at,
-        user_id=user_name(stated.text("user_id") or defaults.user_id),
-        job_id=optional_name("job_id", stated.text("job_id")) or defaults.job_id,
+        user_id=user_name(row_values.text("user_id") or defaults.user_id),
+        job_id=optional_name("job_id", row_values.text("job_id")) or defaults.job_id,
         parts=parts,
-        row_id=stated.text("row_id"),
+        row_id=row_values.text("row_id"),
         zone_assumed=zone_assumed,
-        unused=tuple(sorted(name for name in stated.values if name not in _KNOWN)),
+        unused=tuple(sorted(name for name in row_values.values if name not in _KNOWN)),
         sum_of=sum_of,
         names_model=model != UNKNOWN,
         kind=kind,
     )
 
 
-def _of_kind(stated: _StatedValues) -> tuple[Kind, _StatedValues]:
-    """Return whether a row is a call, takes one back, or is a credit, and its values above zero.
+def _with_kind(stated: _StatedValues) -> tuple[Kind, _StatedValues]:
+    """Return whether a row is a call, a reversal or a credit, and its values as positive numbers.
 
     Raises:
-        ValueError: some of its numbers are below zero and others above.
+        ValueError: some of its numbers are negative and others positive.
 
     """
     numbers = [name for name in stated.values if name in _NUMBERS]
@@ -244,12 +244,12 @@ def _of_kind(stated: _StatedValues) -> tuple[Kind, _StatedValues]:
 _NUMBERS: Final = _AMOUNTS | _QUANTITIES
 
 
-def _when(stated: _StatedValues) -> object:
-    """Return when a row says that it was; a time of the day is that of the date beside it."""
-    when = stated.required("timestamp")
-    if _CLOCK.fullmatch(str(when).strip()) and (day := stated.values.get("date")):
-        return f"{str(day).strip()} {str(when).strip()}"
-    return when
+def _time_value(stated: _StatedValues) -> object:
+    """Return the time that a row states; a time of day is joined with the date in another column."""
+    clock_value = stated.required("timestamp")
+    if _CLOCK.fullmatch(str(clock_value).strip()) and (day := stated.values.get("date")):
+        return f"{str(day).strip()} {str(clock_value).strip()}"
+    return clock_value
 
 
 _CLOCK: Final = re.compile(
@@ -257,15 +257,15 @@ _CLOCK: Final = re.compile(
 )
 
 
-def _either_way(when: object) -> str:
-    """Return what to do about a date whose day and month can be taken for each other."""
-    days = ways(when)
-    told = " or ".join(f"{day} (--dates {order})" for order, day in days.items())
-    return f"timestamp {clean_text(repr(when))} is {told}: say which stands first" if days else ""
+def _date_advice(when: object) -> str:
+    """Return advice on a date whose day and month may be swapped; empty for any other value."""
+    days = readings(when)
+    choices = " or ".join(f"{day} (--dates {order})" for order, day in days.items())
+    return f"timestamp {clean_text(repr(when))} is {choices}: say which stands first" if days else ""
 
 
 def _sum_of(text: str) -> SumOf | None:
-    """Return whether a time is a whole day or month, so that its row is the sum of one."""
+    """Return whether a time is a whole day or month, so that its row is a sum; ``None`` if neither."""
     if _MONTH.fullmatch(text):
         return "month"
     return "day" if _DATE.fullmatch(text) else None
@@ -278,9 +278,9 @@ _MONTH: Final = re.compile(r"\d{4}-\d{2}")
 
 
 def field_name(theirs: str) -> str:
-    """Return a name as it is looked for, however people head a column.
+    """Return the heading of a column in the form in which names are looked up.
 
-    Signs that may be units stay, all but the dollar's: a cost in euros is no cost that we know.
+    Currency signs other than the dollar's stay: a cost in euros is not a cost that we can read.
 
     >>> field_name(" Input Tokens"), field_name("Cost (USD)"), field_name("cost ($)"), field_name("Cost (€)")
     ('input_tokens', 'cost_usd', 'cost', 'cost_€')
@@ -289,7 +289,7 @@ def field_name(theirs: str) -> str:
 
 
 def known_name(theirs: str) -> str:
-    """Return a name as :func:`field_name` does; one that is written in one word is known as well.
+    """Return a name as :func:`field_name` does, recognising known names written as one word.
 
     >>> known_name("promptTokens"), known_name("costUSD"), known_name("someThing")
     ('prompt_tokens', 'cost_usd', 'something')
@@ -299,11 +299,11 @@ def known_name(theirs: str) -> str:
 
 
 def plain_value(name: str, value: object) -> str:
-    """Return what the value of a field says, however it is written; nothing where it says nothing.
+    """Return the canonical text of a field's value; empty for a value that says nothing.
 
-    A time without a zone is that of UTC here, and a date its midnight, whatever zone its entry is read in.
+    A time without a zone counts as UTC here, and a date as its midnight, whatever zone its entry is read in.
 
-    >>> {plain_value("date", each) for each in ("2026-10-31 11:30", 1793446200000, "2026-10-31T12:30+01:00")}
+    >>> {plain_value("date", time) for time in ("2026-10-31 11:30", 1793446200000, "2026-10-31T12:30+01:00")}
     {'2026-10-31T11:30:00+00:00'}
     >>> plain_value("cost", "$1,000"), plain_value("cost", 1000.0), plain_value("date", "last week")
     ('1E+3', '1E+3', 'last week')
@@ -318,11 +318,11 @@ _WHEN: Final = frozenset(NAMES["timestamp"])
 
 
 def plain_text(value: object) -> str:
-    """Return what a value says, however it is written; nothing where it says nothing.
+    """Return the canonical text of a value; empty for a value that says nothing.
 
-    >>> [plain_text(each) for each in ("1,000", 1000.0, Decimal("1E+3"), "gpt-4o", "None", None, True, [1.0])]
+    >>> [plain_text(cell) for cell in ("1,000", 1000.0, Decimal("1E+3"), "gpt-4o", "None", None, True, [1.0])]
     ['1E+3', '1E+3', '1E+3', 'gpt-4o', '', '', 'true', '["1"]']
-    >>> [plain_text(each) for each in ("($0.020)", "-0.02 USD", -0.02, "0.02-", "(none)")]
+    >>> [plain_text(cell) for cell in ("($0.020)", "-0.02 USD", -0.02, "0.02-", "(none)")]
     ['-0.02', '-0.02', '-0.02', '-0.02', '(none)']
     """
     if not _says_something(value):
@@ -334,9 +334,9 @@ def plain_text(value: object) -> str:
                 return plain_text(parsed(text))
         return _plain_amount(text) or _PLAIN_WORDS.get(text, text)
     if isinstance(value, Mapping):
-        return json.dumps({str(name): plain_text(each) for name, each in value.items()}, sort_keys=True)
+        return json.dumps({str(name): plain_text(item) for name, item in value.items()}, sort_keys=True)
     if isinstance(value, (list, tuple)):
-        return json.dumps([plain_text(each) for each in value])
+        return json.dumps([plain_text(item) for item in value])
     text = str(value)
     return (
         text.lower() if isinstance(value, bool) else _plain_number(text) if _DIGITS.fullmatch(text) else text
@@ -344,7 +344,7 @@ def plain_text(value: object) -> str:
 
 
 def _plain_amount(text: str) -> str | None:
-    """Return a number without its currency, its groups and the ways to be below zero; ``None`` for others."""
+    """Return a number without currency, digit groups and notations for minus; ``None`` for other text."""
     if text[0] in _BEFORE or text[-1] in _BEHIND:
         above = above_zero(text)
         text = _DOLLARS.sub("", text if above is None else f"-{above}").strip()
@@ -354,7 +354,7 @@ def _plain_amount(text: str) -> str | None:
 
 _BEFORE: Final = "-\N{MINUS SIGN}($Uu"
 _BEHIND: Final = "-\N{MINUS SIGN}Dd"
-"""With what a number begins or ends that is below zero, or has its currency beside it."""
+"""First and last characters of a number that is negative or has a currency."""
 
 
 def _plain_number(text: str) -> str:
@@ -363,13 +363,13 @@ def _plain_number(text: str) -> str:
 
 _DIGITS: Final = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d{1,4})?")
 _LONGEST_NUMBER: Final = 28
-"""With so many digits a number is not rounded."""
+"""A decimal is not rounded up to this many digits."""
 
 _PLAIN_WORDS: Final = {"True": "true", "False": "false", "TRUE": "true", "FALSE": "false"}
 
 
 def nested(value: object) -> Mapping[str, Any]:
-    """Return an object within a row, as such or as JSON text; an empty one where there is none.
+    """Return an object nested in a row, parsed if it is JSON text; an empty one if there is none.
 
     >>> nested('{"cached_tokens": 5}'), nested(None)
     ({'cached_tokens': 5}, {})
@@ -383,10 +383,10 @@ def nested(value: object) -> Mapping[str, Any]:
 
 
 def decimal_of(value: object) -> Decimal | None:
-    """Return a number as it is written, ``None`` where nothing is.
+    """Return a number exactly as written; ``None`` for an empty value.
 
     Raises:
-        ValueError: it is no number.
+        ValueError: it is not a number.
 
     >>> decimal_of("$1,234.50"), decimal_of("0E-6176"), decimal_of("-0.05 USD"), decimal_of("")
     (Decimal('1234.50'), Decimal('0E-6176'), Decimal('-0.05'), None)
@@ -400,7 +400,7 @@ def decimal_of(value: object) -> Decimal | None:
 
 
 def utc_text(value: object) -> object:
-    """Return a time of a format whose times are UTC: one without a zone gets it, a date stays one.
+    """Add UTC to a time without a zone, for formats whose times are UTC; a date stays a date.
 
     >>> utc_text("2026-11-01 10:00:00.5"), utc_text("2026-11-01"), utc_text("2026-11-01T10:00:00Z")
     ('2026-11-01 10:00:00.5+00:00', '2026-11-01', '2026-11-01T10:00:00Z')
@@ -413,18 +413,18 @@ _NAIVE: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}[\d:.,]*")
 
 
 def leftover(row: Mapping[str, object], used: frozenset[str]) -> dict[str, None]:
-    """Return the names of a row that its format's reader does not use, so that the report can list them."""
+    """Return a row's names that its format's reader does not use, for the report to list."""
     return {name: None for name in row if name not in used and known_name(name) not in _KNOWN}
 
 
 def _by_field(values: Mapping[str, object]) -> dict[str, object]:
-    """Return the values of a row by field; of columns called alike, the first that says something counts."""
-    found: dict[str, object] = {}
+    """Return the values of a row by field; of columns with the same name, the first with a value counts."""
+    fields: dict[str, object] = {}
     for name, value in values.items():
         field_ = known_name(str(name))
-        if not _says_something(found.get(field_)):
-            found[field_] = value
-    return found
+        if not _says_something(fields.get(field_)):
+            fields[field_] = value
+    return fields
 
 
 def _says_something(value: object) -> bool:
@@ -438,7 +438,7 @@ class _StatedValues:
         self.values = values
 
     def get(self, name: str) -> object:
-        """Return the first value that says something, or ``None``."""
+        """Return the first value that is not empty, or ``None``."""
         for theirs in NAMES.get(name, (name,)):
             value = self.values.get(theirs)
             if _says_something(value):
@@ -478,15 +478,15 @@ _NOTHING: Final = frozenset({"", "null", "none", "nan", "n/a", "-"})
 
 _DOLLARS: Final = re.compile(r"US\$|\$|\bUSD\b", re.IGNORECASE)
 _GROUPED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:[,'\u2019\s]\d{2,3})*[,'\u2019\s]\d{3}(?:\.\d*)?")
-"""A number in groups of thousands, or as India writes it; what else has a comma may mean decimals."""
+"""A number grouped in thousands or as in India; in any other number a comma may be a decimal sign."""
 
 
 _THOUSANDS_OR_DECIMALS: Final = re.compile(r"([1-9]\d{0,2})\.(\d{3})")
-"""A count as text that is in thousands, or has decimals, as no count needs them."""
+"""A count as text whose dot may group thousands or separate decimals."""
 
 
 def refuse_thousands_or_decimals(name: str, value: object) -> None:
-    """Refuse a count that may be a thousand times as much.
+    """Refuse a count whose dot may group thousands or separate decimals.
 
     Raises:
         ValueError: it is text such as ``1.000``.
@@ -524,7 +524,7 @@ LONGEST_SHOWN: Final = 80
 """How many characters of a value a message shows."""
 
 MOST: Final = 10**15
-"""The largest amount and count that a file of others is believed to state."""
+"""The largest amount or count that is accepted from a foreign file."""
 
 
 def _dotted(value: object) -> str:
@@ -556,20 +556,22 @@ _LABELS: Final = ("operation", "description", "workflow", "project", "service_ti
 
 
 _RESPONSE: Final = re.compile(r"(?:chatcmpl-|resp_|msg_)[\w-]{8,}")
-"""The id of a response of OpenAI's or Anthropic's, by which a call that was recorded live is known."""
+"""Ids of responses from OpenAI and Anthropic, by which a call that was also recorded live is recognised."""
 
 
 def _metadata(stated: _StatedValues) -> dict[str, object]:
-    """Return what a row keeps beside its fields, as it may be stored; a text is read as JSON."""
-    told = stated.get("metadata")
-    if isinstance(told, str):
+    """Return a row's metadata with secrets redacted; text is parsed as JSON if possible."""
+    metadata = stated.get("metadata")
+    if isinstance(metadata, str):
         try:
-            told = parsed(told)
+            metadata = parsed(metadata)
         except (ValueError, RecursionError):
-            told = {"note": told}
-    if not isinstance(told, Mapping):
-        return {} if told is None else redact({"note": told})
-    return redact({str(key): float(v) if isinstance(v, Decimal) else v for key, v in told.items()})
+            metadata = {"note": metadata}
+    if not isinstance(metadata, Mapping):
+        return {} if metadata is None else redact({"note": metadata})
+    return redact(
+        {str(key): float(value) if isinstance(value, Decimal) else value for key, value in metadata.items()}
+    )
 
 
 def _service(stated: _StatedValues, model: str, defaults: Defaults) -> str:
@@ -583,10 +585,10 @@ def _service(stated: _StatedValues, model: str, defaults: Defaults) -> str:
 
 def _counts(stated: _StatedValues) -> dict[str, Any]:
     counts: dict[str, Any] = {name: count for name in _COUNTS if (count := stated.count(name))}
-    beside = {ours: stated.count(theirs) or 0 for ours, theirs in _BESIDE.items()}
-    if sum(beside.values()):
-        counts["tokens_input"] = counts.get("tokens_input", 0) + sum(beside.values())
-        counts |= beside
+    cache_counts = {ours: stated.count(theirs) or 0 for ours, theirs in _ADDED_TO_INPUT.items()}
+    if sum(cache_counts.values()):
+        counts["tokens_input"] = counts.get("tokens_input", 0) + sum(cache_counts.values())
+        counts |= cache_counts
     counts |= {name: float(seconds) for name in _DURATIONS if (seconds := stated.number(name))}
     if "audio_seconds" not in counts and (minutes := stated.number("audio_minutes")):
         counts["audio_seconds"] = float(minutes * 60)
@@ -596,7 +598,7 @@ def _counts(stated: _StatedValues) -> dict[str, Any]:
     return counts
 
 
-_BESIDE: Final = {"tokens_cached": "cache_read", "tokens_cache_write": "cache_creation"}
+_ADDED_TO_INPUT: Final = {"tokens_cached": "cache_read", "tokens_cache_write": "cache_creation"}
 
 
 def _parts(stated: _StatedValues) -> dict[str, Nanos] | None:
@@ -618,15 +620,15 @@ def _amount(stated: _StatedValues, name: str) -> Nanos | None:
     number = stated.number(name)
     if number is None:
         return None
-    stated_as = stated.get(name)
-    either = stated_as.replace(",", ".") if isinstance(stated_as, UndecidedNumber) else None
-    if either is not None:
+    as_written = stated.get(name)
+    swapped = as_written.replace(",", ".") if isinstance(as_written, UndecidedNumber) else None
+    if swapped is not None:
         raise ValueError(
-            f"{name} may be {number} or {either}, and no other number of the file tells; write it with a dot"
+            f"{name} may be {number} or {swapped}, and no other number of the file tells; write it with a dot"
         )
     amount = from_usd(number)
     if not 0 <= amount <= MAX_ENTRY_NANOS:
-        raise ValueError(f"{name} is no cost of one call: {stated_as!r}")
+        raise ValueError(f"{name} is no cost of one call: {as_written!r}")
     return amount
 
 

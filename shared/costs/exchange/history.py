@@ -1,7 +1,7 @@
-"""All entries of a storage, as a query sees them: what an archive has, and the rest from the ledgers.
+"""All entries of a storage for a query: those in an archive, and the rest from the ledgers.
 
-An entry that was archived counts for good, so the archive's rows are taken as they are, and only lines that
-it does not have are read. Where no archive is asked, that is all lines.
+An archived entry never changes, so the archive's rows are used as they are, and only lines that it does not
+have are read from ledgers. Without an archive, those are all lines.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .source import MissedLedger
 
 
 class _UnarchivedLedger(NamedTuple):
-    """A ledger of which lines from ``start`` on may not be in the archive."""
+    """A ledger whose lines from the offset ``start`` on may not be in the archive."""
 
     ledger: Readable
     start: int
@@ -39,7 +39,8 @@ class _UnarchivedLedger(NamedTuple):
 class StoredHistory:
     """The entries of one storage. ``missed`` fills while they are read.
 
-    ``parts`` are those of the archive; of these the rows of ``ledgers`` are this storage's, ``None`` for all.
+    ``parts`` are those of the archive; only their rows of ``ledgers`` belong to this storage, ``None`` for
+    all.
     """
 
     index: Store
@@ -51,32 +52,32 @@ class StoredHistory:
 
     @classmethod
     def of(cls, index: Store, archive: KnownArchive | None) -> StoredHistory:
-        """Return the entries of a storage, as many as possible from one of its archives."""
+        """Return the entries of a storage; those in the archive are read from there."""
         held = {} if archive is None else _by_path(archive)
-        rest, mine = list[_UnarchivedLedger](), set[int]()
+        rest, archived_numbers = list[_UnarchivedLedger](), set[int]()
         for ledger in index.readable(Query()):
-            found = _held(ledger, held.get(str(ledger.job.ledger), ()))
-            if found is not None:
-                mine.add(found.number)
-            if found is None or (ledger.gone is None and found.rest < (ledger.read_to or 0)):
-                rest.append(_UnarchivedLedger(ledger, 0 if found is None else found.rest))
+            archived = _held(ledger, held.get(str(ledger.job.ledger), ()))
+            if archived is not None:
+                archived_numbers.add(archived.number)
+            if archived is None or (ledger.gone is None and archived.rest < (ledger.read_to or 0)):
+                rest.append(_UnarchivedLedger(ledger, 0 if archived is None else archived.rest))
         if archive is None:
             return cls(index, None, (), None, _rest=rest)
-        every = {each.number for each in archive.manifest.ledgers} <= mine
-        ledgers = None if every else frozenset(mine)
-        return cls(index, archive, archive.manifest.parts if mine else (), ledgers, _rest=rest)
+        covers_all = {ledger.number for ledger in archive.manifest.ledgers} <= archived_numbers
+        ledgers = None if covers_all else frozenset(archived_numbers)
+        return cls(index, archive, archive.manifest.parts if archived_numbers else (), ledgers, _rest=rest)
 
     def files(self) -> list[str]:
-        """Return the paths here of all parts of the archive.
+        """Return the local paths of all parts of the archive.
 
         Raises:
-            DamagedArchive: one is not there.
+            DamagedArchive: a part is missing.
 
         """
         return self._paths(self.parts)
 
     def files_with(self, earliest: int, latest: int) -> list[str]:
-        """Return those that may have timestamps in a stretch of time, in microseconds since 1970."""
+        """Return the paths of parts that may have timestamps in a range, in microseconds since 1970."""
         return self._paths([p for p in self.parts if p.earliest <= latest and earliest <= p.latest])
 
     def _paths(self, parts: Sequence[ParquetPart]) -> list[str]:
@@ -99,9 +100,9 @@ class StoredHistory:
             if start == 0:
                 yield from self.index.lines_of_ledger(ledger, self._miss)
             else:
-                yield from self._from(ledger, start)
+                yield from self._lines_from(ledger, start)
 
-    def _from(self, ledger: Readable, start: int) -> Iterator[bytes]:
+    def _lines_from(self, ledger: Readable, start: int) -> Iterator[bytes]:
         try:
             with opened(os.fsencode(ledger.job.ledger)) as file:
                 for offset, _, raw in split(file.fileno(), start, ledger.read_to):
@@ -115,17 +116,19 @@ class StoredHistory:
 
 
 def _by_path(archive: KnownArchive) -> dict[str, list[HeldLedger]]:
-    found: dict[str, list[HeldLedger]] = {}
+    by_path: dict[str, list[HeldLedger]] = {}
     for held in archive.manifest.ledgers:
-        found.setdefault(held.path, []).append(held)
-    return found
+        by_path.setdefault(held.path, []).append(held)
+    return by_path
 
 
 def _held(ledger: Readable, candidates: Sequence[HeldLedger]) -> HeldLedger | None:
-    """Return what the archive has of a ledger, be it that this was packed away."""
+    """Return what the archive holds of a ledger, even if the ledger was packed away."""
     if ledger.gone is not None:
-        marks = (held for held in candidates if (held.size, held.head, held.tail) == ledger.mark)
-        return next((held for held in marks if held.is_whole), None)
+        same = (held for held in candidates if (held.size, held.head, held.tail) == ledger.mark)
+        return next((held for held in same if held.is_whole), None)
     with suppress(OSError, CostError), opened(os.fsencode(ledger.job.ledger)) as file:
-        return next((h for h in candidates if recognised(Extent(h.size, h.head, h.tail), file)), None)
+        return next(
+            (held for held in candidates if recognised(Extent(held.size, held.head, held.tail), file)), None
+        )
     return None

@@ -1,4 +1,4 @@
-"""What an import did, as a report: what was added, what was known, and what was not understood and why."""
+"""The report of an import: what was added, what was known, and what was not understood, with the reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..reports.document import Column, Figure, Note, Report, Table, derive
 from .importing import Tally
 
 _MANY = 20
-"""How many rows that were not understood are shown to people; JSON has all that are kept."""
+"""How many rows that were not understood are shown; the JSON has all that were kept."""
 
 _ZERO = "tools that know no price write that, so they are priced here; if they were free: --zero-is-free"
 
@@ -51,46 +51,46 @@ def _how_priced(tally: Tally) -> str:
 
 
 def _tables(tally: Tally) -> list[Table]:
-    found = []
+    tables = []
     if tally.refusals:
-        rows = tuple((each.row, each.why) for each in tally.refusals[:_MANY])
-        found.append(Table("Not understood", (Column("row", "Row"), Column("why", "Why", wraps=True)), rows))
+        rows = tuple((refusal.row, refusal.why) for refusal in tally.refusals[:_MANY])
+        tables.append(Table("Not understood", (Column("row", "Row"), Column("why", "Why", wraps=True)), rows))
     if tally.unused:
         columns = (Column("field", "Field"), Column("rows", "Rows", "count"))
-        found.append(Table("Fields that were not used", columns, tuple(sorted(tally.unused.items()))))
-    return found
+        tables.append(Table("Fields that were not used", columns, tuple(sorted(tally.unused.items()))))
+    return tables
 
 
 def recorded_before(calls: int) -> str:
-    """Return in words that calls were left out, since they had been recorded otherwise."""
+    """Return the note that calls were left out because they had already been recorded."""
     were = plural(calls, "call was", "calls were")
     return f"{were} recorded before, live or from another log, with the same response id: not counted again."
 
 
 def _notes(tally: Tally) -> list[Note]:
-    found = []
+    notes = []
     if tally.elsewhere:
-        found.append(Note(recorded_before(tally.elsewhere)))
+        notes.append(Note(recorded_before(tally.elsewhere)))
     if tally.anew:
         rows = plural(tally.anew, "row was", "rows were")
-        found.append(
+        notes.append(
             Note(f"{rows} recorded anew, as stated now; what counted for them before is taken back.")
         )
     if tally.refused > _MANY:
         rows = plural(tally.refused - _MANY, "more row was", "more rows were")
-        found.append(Note(f"{rows} not understood.", "warning"))
+        notes.append(Note(f"{rows} not understood.", "warning"))
     if tally.unpriced:
         calls = plural(
             tally.unpriced, "call has no known price: it counts", "calls have no known price: they count"
         )
-        found.append(Note(f"{calls} as unpriced.", "warning"))
+        notes.append(Note(f"{calls} as unpriced.", "warning"))
     if tally.partial:
-        found.append(priced_in_part(tally.partial))
+        notes.append(priced_in_part(tally.partial))
     if tally.zero_stated:
         calls = plural(tally.zero_stated, "call is", "calls are")
-        found.append(Note(f"{calls} stated to cost $0 beside usage: {_ZERO}."))
-    found += _notes_of_rows(tally)
-    return found
+        notes.append(Note(f"{calls} stated to cost $0 beside usage: {_ZERO}."))
+    notes += _notes_of_rows(tally)
+    return notes
 
 
 def _notes_of_rows(tally: Tally) -> Iterator[Note]:

@@ -1,14 +1,13 @@
-"""Bringing a history into the cost storage: each row once, priced if it states no cost, and reported.
+"""Imports a history into the cost storage: each row once, priced if it states no cost.
 
-Imported entries go through the same writer as all others, into ledgers under
-``imported/SOURCE/`` of the cost storage: one per job that the source names, and one for the
-rest. An entry's id is a hash of what the row says, however it is written (rows that say the same are told
-apart by counting them, unless they name one request), or of the row's own id where that is unique in the
-world; so importing a file again, a longer version of it, or another format of it adds only what is new. With
-other options, which make its rows other entries, these are recorded anew (``revisions.py``). Entries of our
-own exports keep their ids, and so are known where they came from. A row whose response was recorded already,
-as it came or from another log, adds nothing (``elsewhere.py``). A row below zero is a reversal or an
-adjustment of its own, for what it states.
+Imported entries go through the same writer as all others, into ledgers under ``imported/SOURCE/`` of the cost
+storage: one for each job that the source names, and one for the rest. An entry's id is a hash of the row's
+values in a canonical form (equal rows are numbered, unless they name one request), or of the row's own id if
+that is globally unique. So importing a file again, a longer version of it, or another format of it adds only
+what is new. If other options turn its rows into other entries, these are recorded again (``revisions.py``).
+Entries of our own exports keep their ids, so the storage that they came from knows them. A row whose response
+was already recorded, live or from another log, adds nothing (``elsewhere.py``). A row below zero becomes a
+reversal or an adjustment of its own.
 """
 
 from __future__ import annotations
@@ -41,16 +40,16 @@ from .revisions import FREE, RecordedCall, recorded_anew
 from .rows import ForeignRow, NotUnderstood
 
 MAX_REFUSALS: Final = 100
-"""How many rows that were not understood are kept with their reasons; the others are counted."""
+"""How many rows that were not understood are kept with their reasons; further ones are only counted."""
 
-_TOGETHER: Final = 20_000
-"""So many rows are looked up together among the calls that were recorded otherwise."""
+_FOREIGN_CHUNK: Final = 20_000
+"""How many foreign rows are looked up together among the recorded calls."""
 
-_FEW: Final = 500
-"""So many entries of our own exports, which are looked up by their ids alone, are written together."""
+_OWN_CHUNK: Final = 500
+"""How many entries of our own exports, which are looked up only by their ids, are written together."""
 
 _UNIQUE_FROM: Final = 16
-"""A row id of so many characters is unique in the world (a UUID, a hash), a shorter one in its file."""
+"""A row id with this many characters is globally unique (a UUID, a hash), a shorter one in its file."""
 
 _OTHER_CALL: Final = (
     "has the id of a row before it and says something else: if it is another call, "
@@ -60,11 +59,11 @@ _OTHER_CALL: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ImportSource:
-    """What is imported: the file, its format, a name for where it comes from, and what rows leave out.
+    """What is imported: the file, its format, a name for its origin, and defaults for what rows leave out.
 
-    A stated cost of zero beside usage is not believed, unless the model is listed as free or
-    ``zero_is_free``: tools that know no price write that. ``settled`` are the fields of entries that somebody
-    decided now: rows that were imported before and have others are recorded anew.
+    A stated cost of zero beside usage is ignored, unless the model is listed as free or ``zero_is_free``:
+    tools without a price write it. ``settled`` are the fields of entries that this run's options decide: rows
+    that were imported before with other values are recorded again.
     """
 
     path: Path
@@ -76,7 +75,7 @@ class ImportSource:
 
 
 class _Costs(NamedTuple):
-    """What an imported row used and costs."""
+    """The usage and cost of an imported row."""
 
     usage: Usage
     charge: Charge | None
@@ -89,10 +88,10 @@ class _Costs(NamedTuple):
 class Tally:
     """What an import did, or with ``dry_run`` would do. ``cost`` is that of the added entries.
 
-    ``elsewhere`` counts rows whose call was recorded already, live or from another log; ``zero_stated`` rows
-    that state a cost of zero beside usage although their model is not free;
-    ``sums`` those that are sums of a day or a month, ``unnamed`` those that name no model;
-    ``anew`` those that were recorded otherwise before; ``refunds`` those added that take something back.
+    ``elsewhere`` counts rows whose call was already recorded, live or from another log; ``zero_stated`` rows
+    that state a cost of zero beside usage although their model is not free; ``sums`` rows that are sums of a
+    day or a month; ``unnamed`` rows without a model; ``anew`` rows that replaced an earlier import;
+    ``refunds`` added rows that take something back.
     """
 
     rows: int = 0
@@ -142,14 +141,14 @@ class Tally:
 
 
 class _ImportRow(NamedTuple):
-    """An entry, where it stands, what its row says, and the ids that it had in earlier versions.
+    """An entry, the position and content digest of its row, and the ids that earlier versions gave it.
 
-    These told rows by how they are written.
+    Those versions identified rows by their exact text.
     """
 
     entry: Entry
     former_ids: tuple[str, ...] = ()
-    place: str = ""
+    position: str = ""
     content: bytes = b""
 
     @property
@@ -159,30 +158,30 @@ class _ImportRow(NamedTuple):
 
 
 class LedgerAccess(Protocol):
-    """Where entries go and where they are known from: the ledgers, behind a narrow door."""
+    """What an import needs of the ledgers: to look up recorded calls and to write entries."""
 
     def known(self, entry_ids: Sequence[str]) -> Container[str]:
-        """Return those of the ids whose entries count already, what waits to be written left out."""
+        """Return the ids whose entries count already, without those that wait to be written."""
         ...
 
-    def alone(self) -> AbstractContextManager[object]:
-        """Return what keeps another import from recording the same calls meanwhile."""
+    def import_lock(self) -> AbstractContextManager[object]:
+        """Acquire the lock that keeps other imports from recording the same calls."""
         ...
 
-    def elsewhere(self, calls: Iterable[StatedCall], source: str) -> set[str]:
-        """Return the responses' ids among these whose calls were recorded other than from ``source``."""
+    def ids_recorded_elsewhere(self, calls: Iterable[StatedCall], source: str) -> set[str]:
+        """Return the response ids among these whose calls were recorded, but not by ``source``."""
         ...
 
-    def account(self, entry_id: str) -> RecordedCall | None:
-        """Return what was recorded of a call; ``None`` where nothing was, or its ledger cannot be read."""
+    def recorded_call(self, entry_id: str) -> RecordedCall | None:
+        """Return the recorded call; ``None`` if there is none, or its ledger cannot be read."""
         ...
 
     def write(self, ledger: Path, entry: Entry) -> None:
-        """Take an entry; it is on the disk after the next :meth:`flush` at the latest."""
+        """Queue an entry; it is on disk after the next :meth:`flush` at the latest."""
         ...
 
     def flush(self) -> None:
-        """Bring everything that was taken to the disk."""
+        """Write everything that is queued to disk."""
         ...
 
 
@@ -201,7 +200,7 @@ class Importer:
     def run(self) -> Tally:
         """Import every row and return the tally.
 
-        Interrupted or failing, it has imported a part of the rows; running it again adds the others.
+        If it is interrupted or fails, some rows are imported; running it again adds the others.
 
         Raises:
             CannotRead: the file cannot be read.
@@ -210,24 +209,24 @@ class Importer:
         """
         tally, fresh = Tally(), dict[str, bytes]()
         for chunk in _chunks(self._entries(tally)):
-            with nullcontext() if self.dry_run else self.recorded.alone():
-                self._take(chunk, fresh, tally)
+            with nullcontext() if self.dry_run else self.recorded.import_lock():
+                self._import_chunk(chunk, fresh, tally)
                 self.recorded.flush()
         self.progress(tally.rows)
         return tally
 
-    def _take(self, chunk: Sequence[_ImportRow], fresh: dict[str, bytes], tally: Tally) -> None:
-        elsewhere = self._elsewhere(chunk)
+    def _import_chunk(self, chunk: Sequence[_ImportRow], fresh: dict[str, bytes], tally: Tally) -> None:
+        elsewhere = self._recorded_elsewhere(chunk)
         known = self.recorded.known([*dict.fromkeys(entry_id for row in chunk for entry_id in row.ids)])
         for row in chunk:
             entry = row.entry
             if fresh.get(entry.id, row.content) != row.content:
-                tally.refuse(row.place, _OTHER_CALL)
+                tally.refuse(row.position, _OTHER_CALL)
             elif entry.id in fresh:
                 tally.known += 1
-            elif (recorded := next((each for each in row.ids if each in known), None)) is not None:
+            elif (recorded := next((row_id for row_id in row.ids if row_id in known), None)) is not None:
                 fresh[entry.id] = row.content
-                self._take_again(replace(entry, id=recorded), tally)
+                self._reimport(replace(entry, id=recorded), tally)
             elif response_of(entry) in elsewhere and _is_foreign(entry):
                 tally.elsewhere += 1
             else:
@@ -236,9 +235,9 @@ class Importer:
                     self.recorded.write(self.ledger(entry), entry)
                 tally.add(entry)
 
-    def _take_again(self, entry: Entry, tally: Tally) -> None:
-        """Leave a known row as it is, unless it was recorded as something else than it is said to be now."""
-        lines = [*self._anew(entry)] if _is_foreign(entry) else []
+    def _reimport(self, entry: Entry, tally: Tally) -> None:
+        """Count a known row as known, or record it again if this run's options make it another entry."""
+        lines = [*self._replacement_lines(entry)] if _is_foreign(entry) else []
         tally.known += not lines
         tally.anew += bool(lines)
         for ledger, line in lines:
@@ -246,17 +245,17 @@ class Importer:
             if not self.dry_run:
                 self.recorded.write(ledger, line)
 
-    def _anew(self, entry: Entry) -> Iterator[tuple[Path, Entry]]:
+    def _replacement_lines(self, entry: Entry) -> Iterator[tuple[Path, Entry]]:
         settled = self.source.settled | ({FREE} if self.source.zero_is_free else frozenset())
         if not settled:
             return iter(())
-        return recorded_anew(entry, self.ledger(entry), self.recorded.account, settled, self.now)
+        return recorded_anew(entry, self.ledger(entry), self.recorded.recorded_call, settled, self.now)
 
-    def _elsewhere(self, chunk: Sequence[_ImportRow]) -> set[str]:
-        """Return the responses' ids of a chunk's foreign rows whose calls were recorded otherwise."""
+    def _recorded_elsewhere(self, chunk: Sequence[_ImportRow]) -> set[str]:
+        """Return the response ids of a chunk's foreign rows whose calls were already recorded."""
         entries = (row.entry for row in chunk)
-        rows = (StatedCall(response_of(each), each.timestamp) for each in entries if _is_foreign(each))
-        return self.recorded.elsewhere(rows, self.source.format.name)
+        rows = (StatedCall(response_of(entry), entry.timestamp) for entry in entries if _is_foreign(entry))
+        return self.recorded.ids_recorded_elsewhere(rows, self.source.format.name)
 
     def _entries(self, tally: Tally) -> Iterator[_ImportRow]:
         copies: Counter[bytes] = Counter()
@@ -279,41 +278,41 @@ class Importer:
             tally.refuse(item.row, item.why)
             return None
         if isinstance(item, Entry):
-            encode(item)  # what the ledger would not take is refused here, before it counts as added
+            encode(item)  # raises what the ledger would refuse before it counts as added
             return _ImportRow(item)
-        found = understand(item.values, self.source.defaults)
-        found = replace(found, sum_of=item.sum_of or found.sum_of, billed=item.billed)
-        said = item.values if item.said is None else item.said
-        content = content_of(said)
+        call = understand(item.values, self.source.defaults)
+        call = replace(call, sum_of=item.sum_of or call.sum_of, billed=item.billed)
+        id_values = item.values if item.id_values is None else item.id_values
+        content = content_of(id_values)
         copies[content] += 1
-        copy = 1 if _is_of_one_response(found) else copies[content]
-        entry = self._made(found, entry_id(_own_id(found, content), content, copy))
+        copy = 1 if _is_of_one_response(call) else copies[content]
+        entry = self._build_entry(call, entry_id(_own_id(call, content), content, copy))
         encode(entry)
-        tally.unused.update(found.unused)
-        tally.zone_assumed += found.zone_assumed
-        tally.zero_stated += self._is_doubtful_zero(found)
-        tally.sums += found.sum_of is not None
-        tally.unnamed += not found.names_model
-        former = former_content_of(said)
-        ids = [entry_id(_own_id(found, former), former, copy)]
-        if item.formerly is not None:  # numbered, so that no two rows were alike
-            formers = content_of(item.formerly), former_content_of(item.formerly)
-            ids = [entry_id(None, each, 1) for each in formers]
+        tally.unused.update(call.unused)
+        tally.zone_assumed += call.zone_assumed
+        tally.zero_stated += self._is_doubtful_zero(call)
+        tally.sums += call.sum_of is not None
+        tally.unnamed += not call.names_model
+        former_content = former_content_of(id_values)
+        ids = [entry_id(_own_id(call, former_content), former_content, copy)]
+        if item.former_id_values is not None:  # numbered, so that no two rows were alike
+            former_contents = content_of(item.former_id_values), former_content_of(item.former_id_values)
+            ids = [entry_id(None, digest, 1) for digest in former_contents]
         return _ImportRow(entry, tuple(ids), item.row, content)
 
-    def _made(self, found: ForeignCall, entry_id: str) -> Entry:
-        call, is_call = found.call, found.kind == "usage"
-        costs = self._costs(found)
+    def _build_entry(self, row: ForeignCall, entry_id: str) -> Entry:
+        call, is_call = row.call, row.kind == "usage"
+        costs = self._costs(row)
         if not is_call and costs.charge is None:
             raise ValueError(
                 f"takes back a call of {call.service}/{call.model}, of no known price: state its cost"
             )
         return Entry(
             id=entry_id,
-            kind=found.kind,
-            timestamp=found.at,
-            job_id=folder_name(found.job_id) if found.job_id else self._own_job,
-            user_id=found.user_id,
+            kind=row.kind,
+            timestamp=row.at,
+            job_id=folder_name(row.job_id) if row.job_id else self._own_job,
+            user_id=row.user_id,
             service=call.service,
             model=call.model,
             usage=costs.usage,
@@ -333,59 +332,59 @@ class Importer:
             region=call.region,
             estimated=call.estimated or costs.estimated,
             host=host_name()[:64],
-            metadata=self._metadata(found),
+            metadata=self._metadata(row),
         )
 
-    def _costs(self, found: ForeignCall) -> _Costs:
-        """Return what a row costs: as it states, by a bill or by its tool's estimate, else by our prices."""
-        usage, priced = self._priced(found)
-        summed = usage != found.call.usage
-        if found.parts is not None and (self.source.zero_is_free or not self._is_doubtful_zero(found)):
-            call = found.call
-            stated = Charge(found.parts, PricedBy("stated", "1", f"{call.service}/{call.model}"))
-            return _Costs(usage, stated, NO_UNITS, priced.total if priced else None, not found.billed)
-        if found.call.usage.is_zero:
+    def _costs(self, row: ForeignCall) -> _Costs:
+        """Return what a row costs: what it states (billed or estimated by its tool), else by our prices."""
+        usage, priced = self._priced(row)
+        summed = usage != row.call.usage
+        if row.parts is not None and (self.source.zero_is_free or not self._is_doubtful_zero(row)):
+            call = row.call
+            stated = Charge(row.parts, PricedBy("stated", "1", f"{call.service}/{call.model}"))
+            return _Costs(usage, stated, NO_UNITS, priced.total if priced else None, not row.billed)
+        if row.call.usage.is_zero:
             raise ValueError("says neither what was used nor what it cost: no input_tokens, cost or the like")
         if priced is None:
             return _Costs(usage, None)
         return _Costs(usage, priced._replace(missing=NO_UNITS), priced.missing, estimated=summed)
 
-    def _priced(self, found: ForeignCall) -> tuple[Usage, Charge | None]:
-        """Return our charge for a row's usage, and that usage.
+    def _priced(self, row: ForeignCall) -> tuple[Usage, Charge | None]:
+        """Return a row's usage and our charge for it.
 
-        A sum is no single request, so none of it pays the rate of large ones. Where that makes a
-        difference, it counts as two requests: fewer cannot be, and how many there were it does not say.
+        A sum of calls must not pay the higher rate of one large request. If that makes a difference, it
+        counts as two requests: the row does not say how many there were, and it cannot be fewer.
         """
-        usage = found.call.usage
-        charge = self._charge(found, usage)
-        if found.sum_of and usage.requests <= 1:
-            several = replace(usage, requests=2)
-            if (apart := self._charge(found, several)) != charge:
-                return several, apart
+        usage = row.call.usage
+        charge = self._charge(row, usage)
+        if row.sum_of and usage.requests <= 1:
+            as_several = replace(usage, requests=2)
+            if (charge_of_several := self._charge(row, as_several)) != charge:
+                return as_several, charge_of_several
         return usage, charge
 
-    def _charge(self, found: ForeignCall, usage: Usage) -> Charge | None:
-        call = found.call
+    def _charge(self, row: ForeignCall, usage: Usage) -> Charge | None:
+        call = row.call
         verdict = self.catalogue.charge(
-            call.service, call.model, usage, found.at, call.service_tier, call.region
+            call.service, call.model, usage, row.at, call.service_tier, call.region
         )
         return verdict if isinstance(verdict, Charge) else None
 
-    def _is_doubtful_zero(self, found: ForeignCall) -> bool:
-        if found.parts is None or any(found.parts.values()) or found.call.usage == Usage():
+    def _is_doubtful_zero(self, row: ForeignCall) -> bool:
+        if row.parts is None or any(row.parts.values()) or row.call.usage == Usage():
             return False
-        _, charge = self._priced(found)
+        _, charge = self._priced(row)
         return charge is None or charge.total > 0
 
-    def _metadata(self, found: ForeignCall) -> dict[str, object]:
-        told: dict[str, object] = {"imported_from": self.source.format.name, **found.call.metadata}
-        if found.sum_of:
-            told["sum_of"] = found.sum_of
-        if found.kind != "usage" and found.call.request_id:
-            told["refund_of"] = found.call.request_id
-        if found.job_id and found.job_id != folder_name(found.job_id):
-            told["job"] = found.job_id
-        return told
+    def _metadata(self, row: ForeignCall) -> dict[str, object]:
+        metadata: dict[str, object] = {"imported_from": self.source.format.name, **row.call.metadata}
+        if row.sum_of:
+            metadata["sum_of"] = row.sum_of
+        if row.kind != "usage" and row.call.request_id:
+            metadata["refund_of"] = row.call.request_id
+        if row.job_id and row.job_id != folder_name(row.job_id):
+            metadata["job"] = row.job_id
+        return metadata
 
     @property
     def _own_job(self) -> str:
@@ -398,11 +397,11 @@ class Importer:
 
 
 def _chunks(rows: Iterable[_ImportRow]) -> Iterator[Sequence[_ImportRow]]:
-    """Yield what is looked up and written together."""
-    left = iter(rows)
-    while chunk := list(islice(left, _FEW)):
+    """Yield the rows in chunks that are looked up and written together."""
+    remaining = iter(rows)
+    while chunk := list(islice(remaining, _OWN_CHUNK)):
         if _is_foreign(chunk[0].entry):
-            chunk += islice(left, _TOGETHER - _FEW)
+            chunk += islice(remaining, _FOREIGN_CHUNK - _OWN_CHUNK)
         yield chunk
 
 
@@ -411,41 +410,41 @@ def _negative(charge: Charge) -> Charge:
 
 
 def _own_id(row: ForeignCall, content: bytes) -> str | None:
-    """Return what a row calls itself; what takes a call back may have that call's id, and so may the next."""
+    """Return the row's own id; for a refund with its content, because it may have the id of the call."""
     if row.kind == "usage" or row.row_id is None or len(row.row_id) < _UNIQUE_FROM:
         return row.row_id
     return f"{row.row_id}/{content.hex()}"
 
 
 def _is_of_one_response(row: ForeignCall) -> bool:
-    """Whether a row is about one call that has an id: said again in the same words, it is the same call."""
+    """Tell whether a row is about one call with an id, so that an equal row is the same call."""
     request_id = row.call.request_id
     return request_id is not None and row.sum_of is None and not comes_again(request_id)
 
 
 def _is_foreign(entry: Entry) -> bool:
-    """Whether an entry was made of another tool's row; our own exports have all that was recorded."""
+    """Tell whether an entry was made from another tool's row, not taken from an export of our own."""
     return "imported_from" in entry.metadata
 
 
 def content_of(values: Mapping[str, object]) -> bytes:
-    """Return a digest of what a row says: the same for equal rows, be they of a CSV, JSON or a database.
+    """Return a digest of a row's values: the same for equal rows, whether in CSV, JSON or a database.
 
     >>> row = {"Input Tokens": "1,000", "cost": LocalNumber("0,50"), "note": "", "ts": "2026-10-31 11:30"}
     >>> content_of(row) == content_of({"inputTokens": 1000, "cost": 0.5, "note": None, "ts": 1793446200})
     True
     """
-    said = sorted(
+    fields = sorted(
         [known, plain]
-        for name, each in values.items()
-        if (plain := plain_value(known := known_name(str(name)), each))
+        for name, value in values.items()
+        if (plain := plain_value(known := known_name(str(name)), value))
     )
-    return blake2b(json.dumps(said, separators=(",", ":")).encode(), digest_size=14).digest()
+    return blake2b(json.dumps(fields, separators=(",", ":")).encode(), digest_size=14).digest()
 
 
 def former_content_of(values: Mapping[str, object]) -> bytes:
-    """Return the digest by which earlier versions told a row: the same for rows that are written alike."""
-    values = {name: each.dotted if isinstance(each, LocalNumber) else each for name, each in values.items()}
+    """Return the digest by which earlier versions identified a row: that of its exact text."""
+    values = {name: cell.dotted if isinstance(cell, LocalNumber) else cell for name, cell in values.items()}
     text = json.dumps(values, sort_keys=True, default=str, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=14).digest()
 
@@ -464,7 +463,7 @@ def entry_id(row_id: str | None, content: bytes, copy: int) -> str:
 
 
 def folder_name(job_id: str) -> str:
-    """Return a job's id as the name of a directory; ids that are none get a hash.
+    """Return a job's id as the name of a directory; an id that cannot be one gets a hash.
 
     >>> folder_name("job-1"), folder_name("../../etc")
     ('job-1', 'etc-f470a0ab')

@@ -1,12 +1,13 @@
-"""What was spent and how limits stand, as OpenMetrics text for Prometheus and its kind.
+"""Spend and limits as OpenMetrics text, for Prometheus and similar systems.
 
-Gauges only: a reversal lowers a sum, and Prometheus would take a falling counter for a restart. Labels are
-named as OpenTelemetry's attributes (``gen_ai.provider.name``), with underscores for the dots that no label
-may have; of its metric names none is for money. There are no job ids: each would be a series for ever.
+Gauges only: a reversal lowers a sum, and Prometheus would take a falling counter for a restart. Labels have
+the names of OpenTelemetry's attributes (``gen_ai.provider.name``), with underscores instead of the dots,
+which labels may not have; none of its metric names is for money. There are no job ids: each would add a
+series that never ends.
 
 https://prometheus.io/docs/specs/om/open_metrics_spec/, checked 2026-11-29. Parsers of the older text format,
-such as the node exporter's textfile collector, take the same text: ``# UNIT`` and ``# EOF`` are comments to
-them.
+such as the node exporter's textfile collector, accept the same text: to them ``# UNIT`` and ``# EOF`` are
+comments.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from ..reports.show_budget import BudgetFacts, budget_facts
 from ..rollup import Group, Query
 
 PARTS: Final = ("stage", "service", "model")
-"""What sums are split by, beside the user and the period."""
+"""The dimensions of sums, besides the user and the period."""
 
 _SPEND_LABELS: Final = ("period", "user", "stage", "gen_ai_provider_name", "gen_ai_request_model")
 _LIMIT_LABELS: Final = ("user", "scope", "name")
 
 
 class Family(NamedTuple):
-    """A metric: its name, its unit (the name's end, or none), what it means, and its samples' labels."""
+    """A metric: its name, its unit (the end of the name, or empty), its help text and its labels."""
 
     name: str
     unit: str
@@ -69,7 +70,7 @@ FAMILIES: Final = (
 )
 
 _LATELY: Final = timedelta(days=32)
-"""Whoever called within this time has metrics: it holds the present month of every time zone."""
+"""Users who called within this time have metrics: it contains the current month of every time zone."""
 
 Samples = dict[str, dict[tuple[str, ...], str]]
 """The samples of each family: a number as text, by the values of its labels."""
@@ -89,7 +90,8 @@ def openmetrics(reader: Reader) -> str:
     for user in users:
         _add_budget(samples, budget_facts(reader, UserMonth(user)))
     _add_state(samples, reader)
-    return "".join([*(line for each in FAMILIES for line in _written(each, samples[each.name])), "# EOF\n"])
+    lines = (line for family in FAMILIES for line in _written(family, samples[family.name]))
+    return "".join([*lines, "# EOF\n"])
 
 
 def _users(reader: Reader) -> list[str]:
@@ -115,7 +117,7 @@ def _add_group(samples: Samples, labels: tuple[str, ...], group: Group) -> None:
 
 
 def _add_budget(samples: Samples, facts: BudgetFacts) -> None:
-    """Add a user's limits, and those of everybody, which all users' facts have alike."""
+    """Add a user's limits, and those for everybody, which are in every user's facts."""
     for spending in facts.spendings:
         scope = spending.limit.scope
         labels = (scope.owner or "", scope.kind, scope.name or "")
@@ -129,7 +131,7 @@ def _add_budget(samples: Samples, facts: BudgetFacts) -> None:
 
 
 def _ratio(spending: Spending) -> str:
-    """Return a share of a limit; of a limit of nothing all is used once anything is spent."""
+    """Return the spent share of a limit; for a limit of zero infinite once anything is spent."""
     limit = spending.limit.amount
     if limit <= 0:
         return "+Inf" if spending.spent > 0 else "0"
@@ -137,15 +139,15 @@ def _ratio(spending: Spending) -> str:
 
 
 def _add_state(samples: Samples, reader: Reader) -> None:
-    found = health(reader)
-    samples["cost_ledger_problems"][()] = str(len(found.problems))
-    samples["cost_ledger_waiting_entries"][()] = str(found.waiting)
+    storage_health = health(reader)
+    samples["cost_ledger_problems"][()] = str(len(storage_health.problems))
+    samples["cost_ledger_waiting_entries"][()] = str(storage_health.waiting)
     for newest in reader.index.job_page(Query(), count=1).jobs:
         samples["cost_ledger_last_entry_timestamp_seconds"][()] = str(newest.last)
 
 
 def _written(family: Family, samples: Mapping[tuple[str, ...], str]) -> Iterator[str]:
-    """Yield the lines of one family; none where it has no sample."""
+    """Yield the lines of one family; none if it has no sample."""
     if not samples:
         return
     yield f"# TYPE {family.name} gauge\n"
@@ -159,7 +161,7 @@ def _written(family: Family, samples: Mapping[tuple[str, ...], str]) -> Iterator
 
 
 def _escaped(value: str) -> str:
-    r"""Return a label's value as it stands between quotes.
+    r"""Return a label's value escaped for use between quotes.
 
     >>> print(_escaped('a "b"\\c'))
     a \"b\"\\c

@@ -1,9 +1,9 @@
-"""Packs ledgers away that an archive holds, and puts them back.
+"""Removes ledgers that an archive holds, and restores them.
 
-A ledger goes when, in this order: the archive holds all of its lines; they were read back from it and are the
-very bytes of the file; what was counted of it is written down for good (``kept.journal``); and the file,
-locked, still is what was read back. Cut off at any point, either the file is there and counts, or what was
-counted is kept and the archive has the lines.
+A ledger is removed after these steps, in this order: the archive holds all of its lines; they were read back
+and equal the file to the byte; its sums are stored durably (``kept.journal``); and the locked file still is
+what was read back. After a crash at any point, either the file exists and counts, or its sums are kept and
+the archive has the lines.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from ..errors import CostError
 from ..store.journal import opened, size_of
 from ..store.store import Store
 
-_STAYS: Final = "somebody may still write to it, or not all of its lines count"
+_NOT_COUNTED: Final = "somebody may still write to it, or not all of its lines count"
 
 BATCH: Final = 200
-"""How many ledgers are written down together as gone."""
+"""How many ledgers are recorded as gone in one step."""
 
 LOCK_S: Final = 2.0
-"""How long to wait for a ledger that somebody writes to, in seconds."""
+"""How long to wait for the lock of a ledger, in seconds."""
 
 Progress = Callable[[int, int], None]
 
 Needed = Callable[[Path], str | None]
-"""Says what a ledger is still needed for; ``None`` where for nothing."""
+"""Returns why a ledger is still needed; ``None`` if it is not."""
 
 
 class SkippedLedger(NamedTuple):
-    """A ledger that was not packed away or put back, and why."""
+    """A ledger that was not packed or restored, and the reason."""
 
     ledger: Path
     why: str
 
 
 class PackingResult(NamedTuple):
-    """The ledgers that were packed away or put back, how many bytes they have, and those that were not."""
+    """The ledgers that were packed or restored, their size in bytes, and those that were skipped."""
 
     ledgers: tuple[Path, ...]
     size: int
@@ -56,10 +56,10 @@ def pack(
 ) -> PackingResult:
     """Remove the ledgers that an archive holds whole, once each was read back from it byte by byte."""
     packing = _PackingRun(index)
-    here = [held for held in archive.manifest.ledgers if held.is_whole and os.path.lexists(held.path)]
+    existing = [held for held in archive.manifest.ledgers if held.is_whole and os.path.lexists(held.path)]
     waiting = list[tuple[HeldLedger, bytes]]()
-    for done, (held, content) in enumerate(restored(archive, here)):
-        progress(done, len(here))
+    for done, (held, content) in enumerate(restored(archive, existing)):
+        progress(done, len(existing))
         path = Path(held.path)
         if isinstance(content, CostError):
             packing.stayed.append(SkippedLedger(path, str(content)))
@@ -71,23 +71,23 @@ def pack(
             packing.remove(waiting)
             waiting.clear()
     packing.remove(waiting)
-    progress(len(here), len(here))
+    progress(len(existing), len(existing))
     return packing.result()
 
 
 class _PackingRun:
     def __init__(self, index: Store) -> None:
         self._index = index
-        self._gone: list[Path] = []
+        self._packed: list[Path] = []
         self._size = 0
         self.stayed: list[SkippedLedger] = []
 
     def result(self) -> PackingResult:
-        """Return what was done."""
-        return PackingResult(tuple(self._gone), self._size, tuple(self.stayed))
+        """Return what was packed and what was skipped."""
+        return PackingResult(tuple(self._packed), self._size, tuple(self.stayed))
 
     def differs(self, path: Path, content: bytes) -> str | None:
-        """Say how a ledger differs from its content in the archive; ``None`` where it is the same."""
+        """Return how a ledger differs from its content in the archive; ``None`` if it is the same."""
         try:
             with opened(path) as file:
                 return _difference(file, content)
@@ -95,24 +95,24 @@ class _PackingRun:
             return fault.strerror or str(fault)
 
     def remove(self, ledgers: Sequence[tuple[HeldLedger, bytes]]) -> None:
-        """Let ledgers count as gone, and remove them."""
+        """Record ledgers as gone, then remove their files."""
         marks = {Path(held.path): fingerprint_of(content) for held, content in ledgers}
         counted = self._index.let_go(marks)
         for held, content in ledgers:
             path = Path(held.path)
-            why = self._removed(path, content) if path in counted else _STAYS
+            why = self._remove_file(path, content) if path in counted else _NOT_COUNTED
             if why is None:
-                self._gone.append(path)
+                self._packed.append(path)
                 self._size += len(content)
             else:
                 self.stayed.append(SkippedLedger(path, why))
         self._index.catch_up_all()
 
-    def _removed(self, path: Path, content: bytes) -> str | None:
-        """Remove a file that is still what was read back; else say why not."""
+    def _remove_file(self, path: Path, content: bytes) -> str | None:
+        """Remove a file if it still is what was read back; return the reason if not."""
         try:
             with opened(path) as file:
-                # Whoever appends looks, under this lock, whether the path still names the file.
+                # Writers check under this lock whether the path still names the file.
                 if not platform.lock(file.fileno(), LOCK_S):
                     return "another process keeps it locked"
                 if not platform.same_file(file.fileno(), path):
@@ -133,29 +133,29 @@ def _difference(file: platform.SecureFile, content: bytes) -> str | None:
     return None if is_same else "the archive does not give back its very bytes"
 
 
-# --- putting back
+# --- restoring
 
 
 def unpack(index: Store, ledgers: Iterable[Path], progress: Progress) -> PackingResult:
-    """Put ledgers back where they were; those whose path names a file now are left alone."""
+    """Restore ledgers at their paths; a path that exists by now is left as it is."""
     chosen = list(dict.fromkeys(ledgers))
-    back, stayed, size = list[Path](), list[SkippedLedger](), 0
+    restored_paths, stayed, size = list[Path](), list[SkippedLedger](), 0
     for done, (path, content) in enumerate(index.packed(chosen)):
         progress(done, len(chosen))
-        why = str(content) if isinstance(content, CostError) else _put_back(path, content)
+        why = str(content) if isinstance(content, CostError) else _restore_file(path, content)
         if why is None:
-            back.append(path)
+            restored_paths.append(path)
             size += len(content) if isinstance(content, bytes) else 0
         else:
             stayed.append(SkippedLedger(path, why))
     progress(len(chosen), len(chosen))
-    index.add(back)
+    index.add(restored_paths)
     index.catch_up_all()
-    return PackingResult(tuple(back), size, tuple(stayed))
+    return PackingResult(tuple(restored_paths), size, tuple(stayed))
 
 
-def _put_back(path: Path, content: bytes) -> str | None:
-    """Write a file whole under a name that nothing has; else say why not."""
+def _restore_file(path: Path, content: bytes) -> str | None:
+    """Write a whole file under a path that does not exist; return the reason if that fails."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         platform.secure_directory(path.parent)
@@ -177,7 +177,7 @@ def _put_back(path: Path, content: bytes) -> str | None:
 
 
 def packed_paths(index: Store, names: Sequence[str]) -> Iterator[Path]:
-    """Yield the ledgers that were packed away, of the jobs named or of all."""
+    """Yield the ledgers that were packed away, of the named jobs or of all."""
     for ledger in index.ledgers():
         if not ledger.exists() and (not names or ledger.parent.name in names):
             yield ledger

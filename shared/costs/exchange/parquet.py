@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MAGIC: Final = b"PAR1"
-"""How a Parquet file begins."""
+"""The first bytes of a Parquet file."""
 
 _BATCH: Final = 1_000
 
@@ -33,9 +33,9 @@ def parquet_columns(path: Path) -> tuple[str, ...]:
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows under their columns' names, each with its number; times are UTC.
+    """Yield the rows by column name, each with its number; times are UTC.
 
-    Structures are mappings, amounts decimals or floats as the file has them.
+    Structs are mappings; amounts are decimals or floats, as in the file.
 
     Raises:
         MissingExtra: DuckDB is not installed.
@@ -54,12 +54,12 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _described(database: DuckDBPyConnection, path: Path) -> Sequence[tuple[str, str]]:
-    found = database.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
-    return [(str(name), str(kind)) for name, kind, *_ in found]
+    columns = database.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+    return [(str(name), str(kind)) for name, kind, *_ in columns]
 
 
 def _plain(name: str, kind: str) -> str:
-    """Return a column as SQL; a time with a zone as one in UTC: Python's would need another library."""
+    """Return a column as SQL; a time with a zone is converted to UTC: DuckDB needs another library for it."""
     column = '"' + name.replace('"', '""') + '"'
     return f"make_timestamp(epoch_us({column}))" if kind == "TIMESTAMP WITH TIME ZONE" else column
 
@@ -68,7 +68,7 @@ def _plain(name: str, kind: str) -> str:
 def _reading(path: Path) -> Iterator[DuckDBPyConnection]:
     require_regular(path)
     with connect() as database:
-        import duckdb  # there, since connect() succeeded
+        import duckdb  # installed, because connect() succeeded
 
         try:
             yield database

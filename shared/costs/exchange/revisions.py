@@ -1,8 +1,8 @@
-"""Rows that are imported again and are other entries now, since a date, a zone or a model is said otherwise.
+"""Rows that are imported again as other entries, because options now give another date, zone or model.
 
-What was recorded of such a row is taken back, in the period where it counted, and the row is recorded under
-the next of its ids. Its entries are thus all taken back but for the last one, also where an import before was
-interrupted between the two lines.
+The earlier entry is reversed in the period where it counted, and the row is recorded under the next of its
+ids. So all entries of a row except the last are reversed, even if an earlier import was interrupted between
+the two lines.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ..tracking.corrections import reversal
 WHY: Final = "the file was imported again and is read otherwise"
 
 FREE: Final = "free"
-"""What is settled, beside fields of entries: that a stated cost of zero beside usage is one."""
+"""Besides fields of entries, what can be settled: that a stated cost of zero beside usage is true."""
 
 
 class RecordedCall(NamedTuple):
-    """A call that was recorded, with its corrections, and the ledger in which it is."""
+    """A recorded call with its corrections, and its ledger."""
 
     ledger: Path
     corrected: Corrected
@@ -34,27 +34,27 @@ class RecordedCall(NamedTuple):
 def recorded_anew(
     entry: Entry,
     ledger: Path,
-    account: Callable[[str], RecordedCall | None],
+    recorded_call: Callable[[str], RecordedCall | None],
     settled: Collection[str],
     now: datetime,
 ) -> Iterator[tuple[Path, Entry]]:
-    """Yield the lines, each with its ledger, that make a row that is known the entry that it is now.
+    """Yield the lines, each with its ledger, that replace the recorded entry of a known row by ``entry``.
 
-    Nothing, where it is that already as far as ``settled`` goes (names of fields, and :data:`FREE`), where
-    its ledger cannot be read, or where somebody else took it back.
+    Yields nothing if the fields in ``settled`` (names of fields, and :data:`FREE`) are the same, if the
+    ledger cannot be read, or if the entry was reversed for another reason.
     """
-    accounts: list[RecordedCall] = []
-    while (found := account(_later_id(entry.id, len(accounts)))) is not None:
-        accounts.append(found)
-    last = accounts[-1].corrected if accounts else None
+    earlier: list[RecordedCall] = []
+    while (call := recorded_call(_later_id(entry.id, len(earlier)))) is not None:
+        earlier.append(call)
+    last = earlier[-1].corrected if earlier else None
     if last is None or (last.reversal is not None and last.reversal.why != WHY):
         return
     is_other = last.reversal is not None or _is_other(last.call, entry, settled)
-    for place, before in accounts if is_other else accounts[:-1]:
-        if before.reversal is None:
-            yield place, reversal(before, WHY, now)
+    for call_ledger, corrected in earlier if is_other else earlier[:-1]:
+        if corrected.reversal is None:
+            yield call_ledger, reversal(corrected, WHY, now)
     if is_other:
-        yield ledger, replace(entry, id=_later_id(entry.id, len(accounts)))
+        yield ledger, replace(entry, id=_later_id(entry.id, len(earlier)))
 
 
 def _is_other(recorded: Entry, entry: Entry, settled: Collection[str]) -> bool:

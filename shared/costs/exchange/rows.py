@@ -1,4 +1,4 @@
-"""What readers of other programs' files find, row by row: a foreign row, an entry, or neither."""
+"""What readers of other programs' files yield for a row: a foreign row, an entry, or why it is neither."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from ..model import Entry
 
 
 class CannotRead(CostError):
-    """A file cannot be read at all: not there, no regular file, damaged as a whole, of no known format."""
+    """A file cannot be read at all: it is missing, not a regular file, damaged, or of an unknown format."""
 
 
 SumOf = Literal["day", "month"]
-"""A row that is the sum of the calls of a day or a month, and no single call."""
+"""The period of a row that is the sum of a day's or a month's calls, not a single call."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignRow:
-    """A row of another tool's history. ``row`` tells people where it is.
+    """A row of another tool's history. ``row`` is its position in words.
 
-    ``values`` are as they stand there, or under our names where the format's reader translated them; then
-    ``said`` are those of the row itself, of which the entry's id is made, and ``formerly`` what earlier
-    versions made it of, where that was something else. ``sum_of`` marks a sum; ``billed`` that the stated
-    cost is what the service bills, no estimate.
+    ``values`` are as written there, or under our names if the format's reader translated them; then
+    ``id_values`` are those of the row itself, from which the entry's id is made, and ``former_id_values``
+    those from which earlier versions made it, if they differ. ``sum_of`` marks a sum; ``billed`` that the
+    stated cost is what the service bills, not an estimate.
     """
 
     row: str
     values: Mapping[str, object]
     sum_of: SumOf | None = None
-    said: Mapping[str, object] | None = None
+    id_values: Mapping[str, object] | None = None
     billed: bool = False
-    formerly: Mapping[str, object] | None = None
+    former_id_values: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +45,4 @@ class NotUnderstood:
 
 
 Item = ForeignRow | Entry | NotUnderstood
-"""What a reader finds: a foreign row, a complete entry of one of our own exports, or neither."""
+"""What a reader yields: a foreign row, a complete entry of one of our own exports, or neither."""

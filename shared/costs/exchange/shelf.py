@@ -1,4 +1,4 @@
-"""The ledgers of a cost storage as an import sees them: what is known, and where entries go."""
+"""The ledgers of a cost storage as an import uses them: looks up what is recorded, and writes entries."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from .elsewhere import StatedCall, recorded_elsewhere
 from .revisions import RecordedCall
 
 BATCH: Final = 2_000
-"""So many entries wait in memory before they are written: a ledger is synced once for all of its own."""
+"""How many entries are collected in memory before they are written, so that each ledger is synced once."""
 
 LOCK_TIMEOUT_S: Final = 10.0
 
 LOCK_WAIT_S: Final = 60.0
-"""How long an import, or what follows from a bill, waits for another one to write, in seconds."""
+"""How long an import or a correction by a bill waits for another one, in seconds."""
 
 
 class NotWritten(CostError):
-    """A ledger cannot be written to. What was written before stays; doing it again adds the rest."""
+    """A ledger cannot be written to. What was written before stays; running it again adds the rest."""
 
 
-def alone(storage: CostStorage) -> AbstractContextManager[object]:
-    """Return what keeps others from recording the same calls, or correcting them by a bill, meanwhile.
+def import_lock(storage: CostStorage) -> AbstractContextManager[object]:
+    """Acquire the lock that keeps others from importing the same calls or correcting them by a bill.
 
     Raises:
-        NotWritten: another import or correction does not come to the end of its batch.
+        NotWritten: another import or correction did not release it in time.
 
     """
     try:
@@ -51,7 +51,7 @@ def alone(storage: CostStorage) -> AbstractContextManager[object]:
 
 
 class BatchWriter:
-    """Writes entries into ledgers in batches, each batch of a ledger whole and synced."""
+    """Writes entries into ledgers in batches; each batch of a ledger is written as a whole and synced."""
 
     def __init__(self, index: Store) -> None:
         self._index = index
@@ -64,20 +64,20 @@ class BatchWriter:
         return entry_id in self._ids or self._index.find(entry_id) is not None
 
     def known(self, entry_ids: Sequence[str]) -> Container[str]:
-        """Return those of the ids whose entries count already, what waits to be written left out."""
+        """Return the ids whose entries count already, without those that wait to be written."""
         return self._index.find_many(entry_ids)
 
-    def alone(self) -> AbstractContextManager[object]:
-        """Return what keeps another import from recording the same calls meanwhile (:func:`alone`)."""
-        self._corrections.clear()  # until now others may have written some
-        return alone(self._index.storage)
+    def import_lock(self) -> AbstractContextManager[object]:
+        """Acquire the lock that keeps other imports from recording the same calls (:func:`import_lock`)."""
+        self._corrections.clear()  # others may have written some before
+        return import_lock(self._index.storage)
 
-    def elsewhere(self, calls: Iterable[StatedCall], source: str) -> set[str]:
-        """Return the responses' ids among these whose calls were recorded other than from ``source``."""
+    def ids_recorded_elsewhere(self, calls: Iterable[StatedCall], source: str) -> set[str]:
+        """Return the response ids among these whose calls were recorded, but not by ``source``."""
         return recorded_elsewhere(self._index, calls, source)
 
-    def account(self, entry_id: str) -> RecordedCall | None:
-        """Return what was recorded of a call; ``None`` where nothing was, or its ledger cannot be read."""
+    def recorded_call(self, entry_id: str) -> RecordedCall | None:
+        """Return the recorded call; ``None`` if there is none, or its ledger cannot be read."""
         location = self._index.find(entry_id)
         with suppress(OSError, DamagedLine):
             if location is not None and (entry := self._index.entry(entry_id)) is not None:
@@ -88,17 +88,17 @@ class BatchWriter:
         return None
 
     def _corrections_in(self, ledger: Path) -> dict[str, list[Entry]]:
-        """Return all corrections of a ledger by what they correct."""
-        found: dict[str, list[Entry]] = {}
+        """Return all corrections in a ledger by the id that they correct."""
+        corrections: dict[str, list[Entry]] = {}
         for line in self._index.lines(Query(ledger=ledger), text=b'"corrects":'):
             with suppress(DamagedLine):
                 entry = decode(line)
                 if entry.corrects:
-                    found.setdefault(entry.corrects, []).append(entry)
-        return found
+                    corrections.setdefault(entry.corrects, []).append(entry)
+        return corrections
 
     def write(self, ledger: Path, entry: Entry) -> None:
-        """Take an entry; it is on the disk after the next :meth:`flush` at the latest.
+        """Queue an entry; it is on disk after the next :meth:`flush` at the latest.
 
         Raises:
             NotWritten: a batch was full, and its ledger cannot be written to.

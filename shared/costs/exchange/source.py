@@ -1,4 +1,4 @@
-"""Where the entries of an export come from: the index, or any list of them."""
+"""Where the entries of an export come from: the store, or any list of entries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..store.store import Store
 
 
 class EntrySource(Protocol):
-    """Entries, one after the other: as such, or as the cells of a table where that is all it takes."""
+    """A source of entries, whole or as rows of cells, which are faster to read."""
 
     def entries(self) -> Iterator[Entry]:
         """Return the entries."""
@@ -27,22 +27,22 @@ class EntrySource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """Entries that are at hand."""
+class ListedEntries:
+    """Entries from a list."""
 
-    given: Iterable[Entry]
+    listed: Iterable[Entry]
 
     def entries(self) -> Iterator[Entry]:
         """Return the entries."""
-        return iter(self.given)
+        return iter(self.listed)
 
     def cells(self) -> Iterator[Cells]:
         """Return the entries as rows of cells."""
-        return map(cells_of, self.given)
+        return map(cells_of, self.listed)
 
 
 class MissedLedger(NamedTuple):
-    """A ledger that could not be read, so that its entries are missing, and why."""
+    """A ledger that could not be read, so that its entries are missing, and the reason."""
 
     ledger: Path
     why: str
@@ -61,7 +61,7 @@ class IndexedEntries:
         return self.index.entries(self.query, self._miss)
 
     def cells(self) -> Iterator[Cells]:
-        """Return the entries as rows of cells; straight from the lines where no condition is on them."""
+        """Return the entries as rows of cells; directly from the lines if no condition applies to them."""
         if self.query != Query(ledger=self.query.ledger, job_id=self.query.job_id):
             return map(cells_of, self.entries())
         return self._cells_of_lines()
@@ -74,4 +74,4 @@ class IndexedEntries:
             try:
                 yield cells_of_line(line)
             except DamagedLine:
-                continue  # damaged since it was taken in: the entries leave it out as well
+                continue  # damaged since it was counted: entries() leaves it out as well

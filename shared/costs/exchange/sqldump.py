@@ -17,10 +17,10 @@ Cells = dict[str, str | None]
 
 
 def rows_of_table(path: Path, table: str) -> Iterator[tuple[str, Cells] | NotUnderstood]:
-    """Yield the rows of a table, each with the number of the line that it begins in.
+    """Yield the rows of a table, each with the number of its first line.
 
-    A row with another number of cells than the table has columns is not understood, nor is the end of a dump
-    that was cut off within the table.
+    A row whose number of cells differs from that of the columns is not understood, nor is the end of a dump
+    that was truncated within the table.
 
     Raises:
         CannotRead: the file cannot be read, or has no such table.
@@ -33,10 +33,10 @@ def rows_of_table(path: Path, table: str) -> Iterator[tuple[str, Cells] | NotUnd
     lines, columns, known = enumerate(lines_of(path), start=1), list[str](), False
     for number, line in lines:
         if create.match(line):
-            known, columns = True, _created(lines)
+            known, columns = True, _created_columns(lines)
         elif match := copy.match(line):
             known = True
-            yield from _copied(lines, _names(match["columns"]))
+            yield from _copied_rows(lines, _names(match["columns"]))
         elif match := insert.match(line):
             known = True
             names = _names(match["columns"]) if match["columns"] else columns
@@ -52,7 +52,7 @@ def _names(columns: str) -> list[str]:
     return [name.strip().strip('"') for name in columns.split(",")]
 
 
-def _created(lines: Iterator[tuple[int, str]]) -> list[str]:
+def _created_columns(lines: Iterator[tuple[int, str]]) -> list[str]:
     columns = []
     for _, line in lines:
         if line.startswith(")"):
@@ -63,7 +63,7 @@ def _created(lines: Iterator[tuple[int, str]]) -> list[str]:
     return columns
 
 
-def _copied(
+def _copied_rows(
     lines: Iterator[tuple[int, str]], names: Sequence[str]
 ) -> Iterator[tuple[str, Cells] | NotUnderstood]:
     for number, line in lines:
@@ -91,7 +91,7 @@ def _unescaped(cell: str) -> str:
 
 
 def _statement(path: Path, text: str, lines: Iterator[tuple[int, str]]) -> str:
-    """Return a statement up to the semicolon that ends it; texts within may go over several lines."""
+    """Return a statement up to its semicolon; strings in it may span several lines."""
     pieces, size = [text], len(text)
     quotes = text.count("'")
     while quotes % 2 or not pieces[-1].rstrip().endswith(";"):

@@ -1,6 +1,6 @@
-"""Lines of ledgers on their way into Parquet: tables of text by month, then one file or more for each.
+"""Turns lines of ledgers into Parquet: first a CSV table for each month, then one or more files from each.
 
-What is written is read back, and must be what was staged: as many rows, and the same cost to the nano-dollar.
+What is written is read back, and must match what was staged in rows and in cost to the nano-dollar.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PART_BYTES: Final = 128 << 20
-"""How large one Parquet file may become."""
+"""The maximum size of one Parquet file, in bytes."""
 
 TABLE_BYTES: Final = 4 * PART_BYTES
-"""How much text goes into one file: Parquet takes a tenth of it, a quarter where it hardly shrinks."""
+"""The bytes of text that are staged for one file: Parquet needs a tenth of them, a quarter at worst."""
 
 SPLIT_ROWS: Final = 20_480
-"""After how many rows a file that was too large may end."""
+"""The rows in a row group when a file that was too large is split."""
 
 FURTHER: Final = (
     ("billing_day", "DATE"),
@@ -51,8 +51,8 @@ FURTHER: Final = (
 )
 """The columns of a part after those of the export.
 
-``whole_seconds`` says that durations which are whole stand without decimals in the line; ``original`` is a
-line that its cells do not give back.
+``whole_seconds`` says that whole durations have no decimals in the line; ``original`` is a line that cannot
+be restored from its cells.
 """
 
 SUMS: Final = (
@@ -69,12 +69,12 @@ _USER, _TIMESTAMP, _PERIOD, _COST = (_AT[name] for name in ("user_id", "timestam
 
 
 class NotArchived(CostError):
-    """What was written is not what was read. Nothing was added to the archive."""
+    """What was written differs from what was read. Nothing was added to the archive."""
 
 
 @dataclass(slots=True)
 class _MonthRows:
-    """Rows of one month, as text in a file."""
+    """Rows of one month, in a CSV file."""
 
     month: str
     path: Path
@@ -84,12 +84,12 @@ class _MonthRows:
 
     @property
     def write(self) -> Any:
-        """What writes a row."""
+        """A function that writes a row."""
         return csv.writer(self.file).writerow
 
 
 class Staging:
-    """Takes the lines of closed months into tables of text in a private folder."""
+    """Writes the lines of closed months to CSV tables in a private folder."""
 
     def __init__(self, folder: Path, calendar: Calendar, before: str) -> None:
         self.folder = folder
@@ -100,7 +100,7 @@ class Staging:
 
     @property
     def times(self) -> tuple[int, int]:
-        """The first and the last timestamp, in microseconds since 1970; there must be one."""
+        """The first and the last timestamp, in microseconds since 1970; there must be a row."""
         first, last = map(datetime.fromisoformat, (self._earliest, self._latest))
         return microseconds(first), microseconds(last)
 
@@ -109,25 +109,25 @@ class Staging:
         """How many rows there are."""
         return sum(table.rows for table in self.tables)
 
-    def take(self, number: int, lines: Iterable[Line], uncounted: frozenset[int], size: int) -> int:
-        """Take the lines of a ledger; return where the first begins that does not go into the archive.
+    def add_lines(self, number: int, lines: Iterable[Line], uncounted: frozenset[int], size: int) -> int:
+        """Add the lines of a ledger; return the offset of the first that does not go into the archive.
 
-        ``size`` where all of them do. Lines that do not count, that are damaged, or of months that are
-        not over, stay out.
+        That is ``size`` if all of them do. Lines that do not count, are damaged or belong to months that are
+        not over are left out.
         """
-        rest, months = size, self._calendar.day_and_month
+        rest, day_and_month = size, self._calendar.day_and_month
         for offset, _, raw in lines:
-            found = None if offset in uncounted or raw[-1:] != b"\n" else _cells_and_form(raw)
-            if found is None:
+            parsed_line = None if offset in uncounted or raw[-1:] != b"\n" else _cells_and_form(raw)
+            if parsed_line is None:
                 rest = min(rest, offset)
                 continue
-            cells, form = found
-            day, month = months(str(cells[_USER]), str(cells[_PERIOD] or cells[_TIMESTAMP]))
+            cells, form = parsed_line
+            day, month = day_and_month(str(cells[_USER]), str(cells[_PERIOD] or cells[_TIMESTAMP]))
             if month >= self._before:
                 rest = min(rest, offset)
                 continue
-            at = str(cells[_TIMESTAMP])
-            self._earliest, self._latest = min(self._earliest, at), max(self._latest, at)
+            timestamp = str(cells[_TIMESTAMP])
+            self._earliest, self._latest = min(self._earliest, timestamp), max(self._latest, timestamp)
             table, write = self._open.get(month) or self._new(month)
             cost = cells[_COST]
             if cost is not None:
@@ -147,17 +147,17 @@ class Staging:
         return self._open[month]
 
     def close(self) -> None:
-        """Bring all rows into the files."""
+        """Close all tables, so that their rows are in the files."""
         for table in self.tables:
             table.file.close()
 
 
 Form = tuple[int, str | None]
-"""How a line is written, where its cells do not say it: the columns ``whole_seconds`` and ``original``."""
+"""The columns ``whole_seconds`` and ``original``: how a line is written, where its cells do not show it."""
 
 
 def _cells_and_form(raw: bytes) -> tuple[Cells, Form] | None:
-    """Return the cells of a line, and how it is written; ``None`` for one that is damaged."""
+    """Return the cells and the form of a line; ``None`` if it is damaged."""
     if (cells := usual_cells(raw)) is not None:
         return cells, (_form(raw, is_usual=True) if _FRACTIONAL(raw) else (0, None))
     try:
@@ -172,10 +172,10 @@ def _cells_and_form(raw: bytes) -> tuple[Cells, Form] | None:
 
 
 def _form(raw: bytes, *, is_usual: bool) -> Form:
-    """Return how a line is written: a column has 600 seconds alike, be they written 600 or 600.0."""
-    written = _FRACTIONAL(raw)
-    whole = any(text.isdigit() for text in written)
-    if not is_usual or (whole and any(text.endswith(b".0") for text in written)):
+    """Return the form of a line: the cell for 600 seconds is the same whether the line has 600 or 600.0."""
+    numbers = _FRACTIONAL(raw)
+    whole = any(text.isdigit() for text in numbers)
+    if not is_usual or (whole and any(text.endswith(b".0") for text in numbers)):
         return 0, raw.decode("ascii")
     return int(whole), None
 
@@ -187,26 +187,26 @@ _FRACTIONAL: Final = re.compile(rb'(?:_seconds|billable_units)":([0-9.]+)').find
 
 
 class Draft(NamedTuple):
-    """A part that is written, and where it lies."""
+    """A part that was written, and its path."""
 
     part: ParquetPart
     path: Path
 
 
 class DuplicateLine(NamedTuple):
-    """A ledger with a line that the archive has of another ledger: the first one begins at ``offset``."""
+    """A ledger with lines that the archive has from another ledger, and the ``offset`` of the first."""
 
     ledger: int
     offset: int
 
 
 class PartWriter:
-    """Writes the tables of a staging as Parquet, without the entries that the archive has already."""
+    """Writes the tables of a staging as Parquet, without the entries that are already in the archive."""
 
     def __init__(self, staging: Staging, known: Sequence[Path]) -> None:
         self._staging = staging
         self._known = [str(path) for path in known]
-        self.elsewhere: list[DuplicateLine] = []
+        self.duplicates: list[DuplicateLine] = []
         self.skipped = 0
 
     def drafts(self) -> Iterator[Draft]:
@@ -214,18 +214,18 @@ class PartWriter:
 
         Raises:
             MissingExtra: DuckDB is not installed.
-            NotArchived: what stands in them is not what was staged.
+            NotArchived: their content differs from what was staged.
             CannotWrite: the disk is full or fails.
 
         """
         with connect() as database:
-            import duckdb  # there, since connect() succeeded
+            import duckdb  # installed, because connect() succeeded
 
             database.execute(f"SET temp_directory = '{quoted(self._staging.folder)}'")
             try:
                 self._load_known(database)
                 for table in sorted(self._staging.tables, key=lambda table: table.month):
-                    yield from self._written(database, table)
+                    yield from self._write_month(database, table)
             except duckdb.Error as fault:
                 raise CannotWrite(f"the archive's files cannot be written: {fault}") from fault
 
@@ -235,11 +235,11 @@ class PartWriter:
             load = "INSERT INTO known SELECT id, ledger FROM read_parquet(?, hive_partitioning = false)"
             run(database, partial(database.execute, load, [self._known]))
 
-    def _written(self, database: DuckDBPyConnection, table: _MonthRows) -> Iterator[Draft]:
+    def _write_month(self, database: DuckDBPyConnection, table: _MonthRows) -> Iterator[Draft]:
         database.execute(f"CREATE OR REPLACE VIEW staged AS FROM {_scan(table.path)}")
-        skipped = self._skipped(database) if self._known else RowSums()
+        skipped = self._count_skipped(database) if self._known else RowSums()
         if skipped.rows < table.rows:
-            paths = self._copied(database, table.path)
+            paths = self._copy_to_parquet(database, table.path)
             drafts = [Draft(_part(database, path, table.month), path) for path in paths]
             table.path.unlink()
             written = [draft.part.sums for draft in drafts]
@@ -255,16 +255,18 @@ class PartWriter:
         self.skipped += skipped.rows
         yield from drafts
 
-    def _skipped(self, database: DuckDBPyConnection) -> RowSums:
-        """Return the sums of the rows that the archive has, and note those that it has of other ledgers."""
+    def _count_skipped(self, database: DuckDBPyConnection) -> RowSums:
+        """Return the sums of the rows that the archive has; note those from other ledgers."""
         of_others = """SELECT s.ledger, min(s.ledger_offset) FROM staged s JOIN known k ON k.id = s.id
             WHERE k.ledger != s.ledger GROUP BY 1"""
-        self.elsewhere += [DuplicateLine(*row) for row in run(database, database.execute(of_others).fetchall)]
+        self.duplicates += [
+            DuplicateLine(*row) for row in run(database, database.execute(of_others).fetchall)
+        ]
         rows = entries_of("FROM staged s SEMI JOIN known k ON k.id = s.id")
         return sums_of(database.execute(f"SELECT {SUMS} FROM ({rows})").fetchone() or ())  # noqa: S608 - our own text
 
-    def _copied(self, database: DuckDBPyConnection, table: Path) -> list[Path]:
-        """Write one Parquet file, or several where it would be too large."""
+    def _copy_to_parquet(self, database: DuckDBPyConnection, table: Path) -> list[Path]:
+        """Write one Parquet file, or several if it would be too large."""
         rows = "FROM staged s ANTI JOIN known k ON k.id = s.id" if self._known else "FROM staged"
         options = "FORMAT parquet, COMPRESSION zstd"
         whole = table.with_suffix(".parquet")
@@ -275,7 +277,7 @@ class PartWriter:
         if whole.stat().st_size <= PART_BYTES:
             return [whole]
         folder = table.with_suffix(".parts")
-        # One thread: each would begin a file of its own, and the rows would not keep their order.
+        # With several threads each would begin a file of its own, and the rows would lose their order.
         pieces = f"ROW_GROUP_SIZE {SPLIT_ROWS}, FILE_SIZE_BYTES {PART_BYTES * 7 // 8}"
         database.execute("SET threads = 1")
         copy = f"COPY (FROM read_parquet('{quoted(whole)}')) TO '{quoted(folder)}' ({options}, {pieces})"
@@ -286,7 +288,7 @@ class PartWriter:
 
 
 def _scan(path: Path) -> str:
-    """Return the table function that reads a table of text, with every type stated."""
+    """Return the DuckDB table function that reads a CSV table, with the type of every column."""
     types = {**{column.name: TYPES[column.kind] for column in COLUMNS}, **dict(FURTHER)}
     columns = ", ".join(f"'{name}': '{kind}'" for name, kind in types.items())
     return (
@@ -296,7 +298,7 @@ def _scan(path: Path) -> str:
 
 
 def _part(database: DuckDBPyConnection, path: Path, month: str) -> ParquetPart:
-    """Return what stands in a file that was written, as it is read back."""
+    """Return the manifest's record of a file that was written, from reading it back."""
     ends = "min(epoch_us(timestamp)), max(epoch_us(timestamp)), min(ledger), max(ledger)"
     sql = f"SELECT {SUMS}, {ends} FROM ({PART})"  # noqa: S608 - our own text
     row = run(database, database.execute(sql, [str(path)]).fetchone) or ()
@@ -307,6 +309,6 @@ def _part(database: DuckDBPyConnection, path: Path, month: str) -> ParquetPart:
 
 
 def sums_of(row: Sequence[Any]) -> RowSums:
-    """Return the sums that a query of :data:`SUMS` gave."""
+    """Return the sums from a row of a query of :data:`SUMS`."""
     rows, calls, unpriced, partly, cost = map(int, row[: len(RowSums._fields)])
     return RowSums(rows, calls, unpriced, partly, Nanos(cost))

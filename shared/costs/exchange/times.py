@@ -1,4 +1,4 @@
-"""Times as other programs write them: read where there is one way to, refused where there are two."""
+"""Reads times as other programs write them; a time that can be read in two ways is refused."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Final, Literal
 from ..ledger.redact import clean_text
 
 FIRST_YEAR: Final = 2000
-"""No call of a model was made before it: a number that means such a time means something else."""
+"""No model was called before it: a number that would be an earlier time means something else."""
 
 _EPOCH: Final = re.compile(r"\d{9,13}(?:\.\d*)?|\d{16}|\d{19}")
 """Seconds, milliseconds, microseconds or nanoseconds since 1970."""
 
 _MILLISECONDS_ABOVE: Final = 100_000_000_000
-"""Seconds since 1970 reach this in the year 5138; larger numbers are of finer units."""
+"""Seconds since 1970 reach this in the year 5138; larger numbers are in smaller units."""
 
 _DATES: Final = tuple(
     re.compile(rf"{date}(?=\D|$)(?P<rest>.*)")
@@ -30,7 +30,7 @@ _DATES: Final = tuple(
     )
 )
 DateOrder = Literal["day-first", "month-first"]
-"""Which of day and month stands first in a date such as 3/10/2026."""
+"""Which of day and month comes first in a date such as 3/10/2026."""
 
 _SLASHED: Final = r"(?P<{}>\d{{1,2}})[/-](?P<{}>\d{{1,2}})[/-](?P<y>\d{{4}})(?=\D|$)(?P<rest>.*)"
 _BY_ORDER: Final[Mapping[DateOrder, re.Pattern[str]]] = {
@@ -63,11 +63,11 @@ _MAIL: Final = re.compile(r"(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d{2
 
 
 def iso_text(value: object, order: DateOrder | None = None) -> str:
-    """Return a time as ISO 8601, or as digits, as far as there is one way to read it; else as it stands.
+    """Return a time as ISO 8601, or as digits, if there is only one way to read it; else unchanged.
 
-    ``order`` says which of day and month stands first between slashes; without it that is not guessed at.
+    ``order`` says which of day and month comes first between slashes; without it such dates stay unchanged.
 
-    >>> [iso_text(each) for each in ("2026/10/3", "3.10.2026 9:30 PM", "2026-10-03 09:30 UTC", "3/10/2026")]
+    >>> [iso_text(text) for text in ("2026/10/3", "3.10.2026 9:30 PM", "2026-10-03 09:30 UTC", "3/10/2026")]
     ['2026-10-03', '2026-10-03T21:30', '2026-10-03T09:30+00:00', '3/10/2026']
     >>> iso_text("Oct 3, 2026 at 9:30 PM"), iso_text("03-Oct-2026 09:30:15Z"), iso_text("Octember 3, 2026")
     ('2026-10-03T21:30', '2026-10-03T09:30:15+00:00', 'Octember 3, 2026')
@@ -80,15 +80,15 @@ def iso_text(value: object, order: DateOrder | None = None) -> str:
     if match := _COMPACT.fullmatch(text):
         return f"{match[1]}T{match[2]}"
     patterns = (*_DATES, *_NAMED, _BY_ORDER[order]) if order else (*_DATES, *_NAMED)
-    found = next((match for each in patterns if (match := each.fullmatch(text))), None)
-    if found is None:
+    date_match = next((match for pattern in patterns if (match := pattern.fullmatch(text))), None)
+    if date_match is None:
         return text
-    told = found.groupdict()
-    month = _MONTHS.index(told["month"][:3].lower()) + 1 if "month" in told else int(told["m"])
-    day = f"{found['y']}-{month:02}-{int(found['d']):02}"
-    clock = _CLOCK.fullmatch(found["rest"])
+    groups = date_match.groupdict()
+    month = _MONTHS.index(groups["month"][:3].lower()) + 1 if "month" in groups else int(groups["m"])
+    day = f"{groups['y']}-{month:02}-{int(groups['d']):02}"
+    clock = _CLOCK.fullmatch(groups["rest"])
     if clock is None:
-        return f"{day}{found['rest']}"
+        return f"{day}{groups['rest']}"
     hour, zone = int(clock["h"]), "+00:00" if _UTC.fullmatch(clock["zone"]) else clock["zone"].strip()
     if clock["half"] and 1 <= hour <= 12:
         hour = hour % 12 + 12 * (clock["half"].lower() == "pm")
@@ -96,21 +96,21 @@ def iso_text(value: object, order: DateOrder | None = None) -> str:
 
 
 def instant(value: object, zone: tzinfo, order: DateOrder | None = None) -> tuple[datetime, bool]:
-    """Return an instant in UTC, and whether its zone had to be taken from ``zone``.
+    """Return an instant in UTC, and whether it had no zone of its own and was read in ``zone``.
 
-    ``order`` is as :func:`iso_text` takes it.
+    ``order`` is as for :func:`iso_text`.
 
     Raises:
-        ValueError: it is no time, can be read in several ways, or is before 2000.
+        ValueError: it is not a time, can be read in several ways, or is before 2000.
 
-    >>> [f"{instant(each, UTC)[0]:%m-%d %H:%M}" for each in ("1793446200", 1793446200.5, "1793446200000000")]
+    >>> [f"{instant(time, UTC)[0]:%m-%d %H:%M}" for time in ("1793446200", 1793446200.5, "1793446200000000")]
     ['10-31 11:30', '10-31 11:30', '10-31 11:30']
-    >>> [f"{instant(each, UTC)[0]:%H:%M}" for each in ("Sat, 03 Oct 2026 10:00:00 +0200", "20261003093000")]
+    >>> [f"{instant(time, UTC)[0]:%H:%M}" for time in ("Sat, 03 Oct 2026 10:00:00 +0200", "20261003093000")]
     ['08:00', '09:30']
     """
     try:
         text = iso_text(value, order)
-        if _WEEK.match(text):  # a sum of a week, which nobody could put into a month
+        if _WEEK.match(text):  # a sum of a week may span two months
             raise ValueError(text)
         at = _from_epoch(text) if _EPOCH.fullmatch(text) else datetime.fromisoformat(text)
         if at.year >= FIRST_YEAR:
@@ -120,18 +120,18 @@ def instant(value: object, zone: tzinfo, order: DateOrder | None = None) -> tupl
     raise ValueError(f"is no time: {clean_text(repr(value))}; write it as 2026-11-22T09:30:00Z")
 
 
-def ways(value: object) -> Mapping[DateOrder, str]:
-    """Return the days that a date such as 3/10/2026 can be, by which of day and month stands first.
+def readings(value: object) -> Mapping[DateOrder, str]:
+    """Return the days that a date such as 3/10/2026 may be, by which of day and month comes first.
 
-    >>> ways("3/10/2026 9:30"), ways("10/25/2026"), ways("2026-10-03")
+    >>> readings("3/10/2026 9:30"), readings("10/25/2026"), readings("2026-10-03")
     ({'day-first': '2026-10-03', 'month-first': '2026-03-10'}, {'month-first': '2026-10-25'}, {})
     """
-    found: dict[DateOrder, str] = {}
+    days: dict[DateOrder, str] = {}
     for order, pattern in _BY_ORDER.items():
         if pattern.fullmatch(str(value).strip()):
             with suppress(ValueError):
-                found[order] = date.fromisoformat(iso_text(value, order)[:10]).isoformat()
-    return found
+                days[order] = date.fromisoformat(iso_text(value, order)[:10]).isoformat()
+    return days
 
 
 def _from_epoch(text: str) -> datetime:

@@ -1,7 +1,7 @@
 """The views in SQL: one file each in ``data/sql/``, the same text for every engine.
 
-A file begins with a line that says what it shows. What a line changes in the sums is worked out once, in
-``data/entries.sql``, so that a view only adds.
+A file begins with a line that says what it shows. How each entry changes the sums is computed once, in
+``data/entries.sql``, so that views only add up.
 
 >>> view_named("months").splitlines()[0]
 '-- What each billing month cost.'
@@ -17,17 +17,17 @@ from ..shipped import DATA
 FOLDER: Final = DATA / "sql"
 
 ENTRIES: Final = (DATA / "entries.sql").read_text(encoding="utf-8")
-"""The SELECT of ``entries`` from ``stored``, the rows as files have them."""
+"""The SELECT of ``entries`` from ``stored``, the rows as they are in files."""
 
 DELTAS: Final = ("sign", "unpriced_delta", "partial_delta")
-"""The columns that it adds: what a line changes in the number of calls, of unpriced and of partial ones.
+"""The columns that it adds: how an entry changes the number of calls, of unpriced and of partial calls.
 
-Names and meaning are those of the properties of ``Entry``.
+They are named after the properties of ``Entry``.
 """
 
 
 def entries_of(stored: str) -> str:
-    """Return the SQL of the entries, given the SQL of the rows as files have them."""
+    """Return the SQL of the entries, given the SQL of the rows in files."""
     return f"WITH stored AS ({stored})\n{ENTRIES}"
 
 
@@ -40,7 +40,7 @@ def view_named(name: str) -> str:
     """Return the SQL of a view.
 
     Raises:
-        WrongUsage: there is none of that name.
+        WrongUsage: there is no view of that name.
 
     """
     if name not in view_names():

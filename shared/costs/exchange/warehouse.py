@@ -1,8 +1,7 @@
 """Entries in DuckDB, an embedded SQL engine (https://duckdb.org), for Parquet and for ``query``.
 
-DuckDB is an extra: ``pip install '.[warehouse]'``. Entries reach it through a private
-file in a private directory, so that memory stays flat, and amounts are DECIMAL(18, 9) throughout.
-Times are UTC.
+DuckDB is an extra: ``pip install '.[warehouse]'``. Entries reach it through a private file in a private
+directory, so that memory stays bounded. Amounts are DECIMAL(18, 9), times are UTC.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ _BATCH: Final = 1_000
 
 
 class BadQuery(WrongUsage):
-    """SQL that DuckDB does not understand, or that is no single SELECT."""
+    """SQL that DuckDB does not understand, or that is not a single SELECT."""
 
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """A database in which ``entries`` holds ``rows`` entries."""
+    """A database whose view ``entries`` has ``rows`` entries."""
 
     database: DuckDBPyConnection
     rows: int
@@ -47,7 +46,7 @@ class Warehouse:
 
 @contextmanager
 def staged(source: EntrySource, folder: Path, context: ExportContext) -> Iterator[Warehouse]:
-    """Give a database with a view ``entries`` over a private copy in ``folder``, to be read once.
+    """Yield a database with a view ``entries`` over a private copy in ``folder``.
 
     Raises:
         MissingExtra: DuckDB is not installed.
@@ -74,9 +73,9 @@ def _stage(rows: Iterable[Cells], copy: Path) -> int:
 
 
 def _scan(copy: Path, types: Mapping[ColumnKind, str], further: Mapping[str, str] = _NONE) -> str:
-    """Return the table function that reads the private copy, with every type stated."""
-    stated = {**{column.name: types[column.kind] for column in COLUMNS}, **further}
-    columns = ", ".join(f"'{name}': '{kind}'" for name, kind in stated.items())
+    """Return the DuckDB table function that reads the private copy, with the type of every column."""
+    column_types = {**{column.name: types[column.kind] for column in COLUMNS}, **further}
+    columns = ", ".join(f"'{name}': '{kind}'" for name, kind in column_types.items())
     return (
         f"read_csv('{quoted(copy)}', columns = {{{columns}}}, auto_detect = false, header = false, "
         "delim = ',', quote = '\"', escape = '\"', nullstr = '', new_line = '\\r\\n')"
@@ -88,7 +87,7 @@ def _scan(copy: Path, types: Mapping[ColumnKind, str], further: Mapping[str, str
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """What a SELECT gave. ``rows`` are read once, and fetched in batches. No two ``columns`` are alike.
+    """The result of a SELECT. ``rows`` can be read once, in batches. No two ``columns`` have the same name.
 
     Values are text, numbers (``Decimal`` for amounts), booleans, times, ``None``, or lists and
     dictionaries of those.
@@ -106,21 +105,21 @@ def ask(
     calendar: Calendar | None = None,
     archived: ParquetEntries | None = None,
 ) -> Iterator[QueryResult]:
-    """Run one SELECT over a table ``entries`` and give its result, for as long as the block lasts.
+    """Run one SELECT over a table ``entries`` and yield its result, valid within the block.
 
-    ``calendar`` gives the billing days and months, without one in UTC. ``archived`` are entries in Parquet
-    beside those of the source; what is in both counts once. The SQL sees the entries and nothing else: no
-    file, no network, no setting to change that. What it computes goes away with the copy that it is computed
-    on.
+    ``calendar`` provides the billing days and months; without it they are in UTC. ``archived`` are entries in
+    Parquet in addition to those of the source; an entry in both counts once. The SQL can read the entries and
+    nothing else: no file, no network, no setting that would change that. It runs on a private copy that is
+    deleted afterwards.
 
     Raises:
         MissingExtra: DuckDB is not installed.
-        BadQuery: the text is no single SELECT, or DuckDB refuses it; the message is DuckDB's. Reading
-            the rows raises it too: some faults lie in a later one.
+        BadQuery: the text is not a single SELECT, or DuckDB refuses it; the message is DuckDB's. Reading
+            the rows may raise it too, because some errors occur only in a later row.
 
-    >>> from shared.costs.exchange.source import Listed
-    >>> with ask("SELECT 0.1 + 0.2 AS exact", Listed([]), ExportContext()) as answer:
-    ...     list(answer.rows)
+    >>> from shared.costs.exchange.source import ListedEntries
+    >>> with ask("SELECT 0.1 + 0.2 AS exact", ListedEntries([]), ExportContext()) as result:
+    ...     list(result.rows)
     [(Decimal('0.3'),)]
     """
     with tempfile.TemporaryDirectory(prefix="cost-query-") as private:
@@ -129,31 +128,31 @@ def ask(
             require_select(database, sql)
             load_rest(database, Path(private), source, context, calendar, archived)
             database.execute(f"CREATE VIEW entries AS {entries_of(_stored(archived))}")
-        # Opened anew for reading alone: a SELECT may hold a DELETE.
+        # Opened again read-only: a SELECT may contain a DELETE.
         with connect(file, read_only=True) as database:
-            _shut(database, private, archived)
-            yield _answer(database, sql)
+            _restrict(database, private, archived)
+            yield _run_select(database, sql)
 
 
 BILLING: Final = {"billing_day": "DATE", "billing_month": "VARCHAR"}
-"""The columns of a query beside those of the export, and their types."""
+"""The columns of a query besides those of the export, and their types."""
 
 STORED: Final = (*COLUMN_NAMES, *BILLING)
-"""The columns of a query that stand in files; the others are worked out of them."""
+"""The columns of a query that are stored in files; the others are computed from them."""
 
 QUERIED: Final = (*STORED, *DELTAS)
 """The columns of a query."""
 
 _PLAIN_TYPES: Final = TYPES | {"instant": "TIMESTAMP"}
-"""Without a zone, DuckDB needs no further library for times."""
+"""Types without a time zone, for which DuckDB needs no further library."""
 
 
 class ParquetEntries(Protocol):
-    """Entries in Parquet: those of ``ledgers``, where that is not ``None``."""
+    """Entries in Parquet: all, or those of ``ledgers`` if that is not ``None``."""
 
     @property
     def ledgers(self) -> Collection[int] | None:
-        """The numbers of the ledgers whose rows are meant; ``None`` for all."""
+        """The numbers of the ledgers whose rows count; ``None`` for all."""
         ...
 
     def files(self) -> list[str]:
@@ -161,7 +160,7 @@ class ParquetEntries(Protocol):
         ...
 
     def files_with(self, earliest: int, latest: int) -> list[str]:
-        """Return those that may have timestamps in a stretch of time, in microseconds since 1970."""
+        """Return the paths of files that may have timestamps in a range, in microseconds since 1970."""
         ...
 
 
@@ -173,7 +172,7 @@ def load_rest(
     calendar: Calendar | None,
     archived: ParquetEntries | None,
 ) -> None:
-    """Make a table ``rest`` of the entries of a source that are not archived, and one of ``ledgers``."""
+    """Create a table ``rest`` with the entries of a source that are not archived, and one of ``ledgers``."""
     copy, days = private / "entries.csv", calendar or Calendar(Profile())
     rows = _stage((_with_billing(cells, days) for cells in counted(source.cells(), context)), copy)
     database.execute(f"SET temp_directory = '{quoted(private)}'")
@@ -199,26 +198,26 @@ _USER, _TIMESTAMP, _PERIOD = map(COLUMN_NAMES.index, ("user_id", "timestamp", "p
 
 
 def _stored(archived: ParquetEntries | None) -> str:
-    """Return the rows as SQL: the rest, and what is in Parquet."""
+    """Return the SQL of all rows: the rest, and those in Parquet."""
     files = archived.files() if archived is not None else []
     if archived is None or not files:
         return "FROM rest"
-    # As UTC without a zone: a cast would take the session's zone.
+    # Converted to UTC without a zone: a cast would use the session's zone.
     plain = {column.name for column in COLUMNS if column.kind == "instant"}
     columns = (f"make_timestamp(epoch_us({name})) AS {name}" if name in plain else name for name in STORED)
     listed = ", ".join(f"'{quoted(file)}'" for file in files)
-    mine = "" if archived.ledgers is None else " WHERE ledger IN (FROM ledgers)"
+    ledger_filter = "" if archived.ledgers is None else " WHERE ledger IN (FROM ledgers)"
     return (
         f"FROM rest UNION ALL SELECT {', '.join(columns)} "  # noqa: S608 - our own text
-        f"FROM read_parquet([{listed}], hive_partitioning = false){mine}"
+        f"FROM read_parquet([{listed}], hive_partitioning = false){ledger_filter}"
     )
 
 
 def require_select(database: DuckDBPyConnection, sql: str) -> None:
-    """Refuse what is no single SELECT.
+    """Refuse a text that is not a single SELECT.
 
     Raises:
-        BadQuery: as above; the message is DuckDB's where it cannot read the text.
+        BadQuery: it is not; the message is DuckDB's if it cannot parse the text.
 
     """
     import duckdb
@@ -231,8 +230,8 @@ def require_select(database: DuckDBPyConnection, sql: str) -> None:
         raise BadQuery("a query is one SELECT over the table entries; nothing can be changed by it")
 
 
-def _shut(database: DuckDBPyConnection, private: str, archived: ParquetEntries | None) -> None:
-    """Take from the connection what reaches beyond the entries, for good."""
+def _restrict(database: DuckDBPyConnection, private: str, archived: ParquetEntries | None) -> None:
+    """Restrict a connection to the entries, for its whole life."""
     database.execute(f"SET temp_directory = '{quoted(private)}'")
     if archived is not None:
         listed = ", ".join(f"'{quoted(file)}'" for file in archived.files())
@@ -241,7 +240,7 @@ def _shut(database: DuckDBPyConnection, private: str, archived: ParquetEntries |
     database.execute("SET lock_configuration = true")
 
 
-def _answer(database: DuckDBPyConnection, sql: str) -> QueryResult:
+def _run_select(database: DuckDBPyConnection, sql: str) -> QueryResult:
     import duckdb
 
     try:
@@ -249,23 +248,23 @@ def _answer(database: DuckDBPyConnection, sql: str) -> QueryResult:
     except duckdb.Error as error:
         raise BadQuery(f"{error}\nentries has the columns {', '.join(QUERIED)}") from None
     names = [str(column[0]) for column in result.description or ()]
-    return QueryResult(told_apart(names), _fetched(database))
+    return QueryResult(distinct_names(names), _fetch_rows(database))
 
 
-def told_apart(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of columns, numbered where several are called the same, as DuckDB does in a table.
+def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return column names with repeated ones numbered, as DuckDB does in a table.
 
-    >>> told_apart(["cost_usd", "cost_usd", "stage"])
+    >>> distinct_names(["cost_usd", "cost_usd", "stage"])
     ('cost_usd', 'cost_usd_1', 'stage')
     """
-    found: list[str] = []
+    distinct: list[str] = []
     for name in names:
         numbered = (f"{name}_{number}" for number in count(1))
-        found.append(next(each for each in chain([name], numbered) if each not in found))
-    return tuple(found)
+        distinct.append(next(candidate for candidate in chain([name], numbered) if candidate not in distinct))
+    return tuple(distinct)
 
 
-def _fetched(database: DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+def _fetch_rows(database: DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
     import duckdb
 
     try:

@@ -51,15 +51,15 @@ class Kept:
         self.ledgers.add(ledger)
         self.entries[entry.id] = entry
 
-    def elsewhere(self, _calls: object, _source: str) -> set[str]:
+    def ids_recorded_elsewhere(self, _calls: object, _source: str) -> set[str]:
         return set()
 
-    def account(self, entry_id: str) -> RecordedCall | None:
+    def recorded_call(self, entry_id: str) -> RecordedCall | None:
         found = self.entries.get(entry_id)
         corrections = [each for each in self.entries.values() if each.corrects == entry_id]
         return RecordedCall(Path(), Corrected.of(found, corrections)) if found else None
 
-    def alone(self) -> AbstractContextManager[object]:
+    def import_lock(self) -> AbstractContextManager[object]:
         return nullcontext()
 
     def flush(self) -> None:

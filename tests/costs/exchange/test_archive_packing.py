@@ -280,7 +280,7 @@ def killed_while_packing(world: World, step: int) -> bool:
     if child == 0:
         wrap = dying(step)
         Store.let_go = wrap(Store.let_go)  # type: ignore[method-assign]
-        packing._PackingRun._removed = wrap(packing._PackingRun._removed)  # type: ignore[method-assign]
+        packing._PackingRun._remove_file = wrap(packing._PackingRun._remove_file)  # type: ignore[method-assign]
         Path.unlink = wrap(Path.unlink)  # type: ignore[method-assign]
         packed(world)
         os._exit(0)

@@ -391,14 +391,14 @@ def test_a_ledger_that_cannot_be_read_is_named_and_the_rest_archived(
 ) -> None:
     world.add("job-1", call(at(9)))
     gone = world.add("job-2", call(at(9)))
-    take = staging.Staging.take
+    add_lines = staging.Staging.add_lines
 
     def fail(self: Any, number: int, *rest: Any) -> int:
         if number == 2:
             raise OSError(5, "Input/output error")
-        return take(self, number, *rest)
+        return add_lines(self, number, *rest)
 
-    monkeypatch.setattr(staging.Staging, "take", fail)
+    monkeypatch.setattr(staging.Staging, "add_lines", fail)
     archived = world.archive()
     assert archived.unread == ((gone, "Input/output error"),)
     assert len(archived.manifest.ledgers) == 1
@@ -412,7 +412,7 @@ def test_a_full_disk_is_said_and_changes_nothing(world: World, monkeypatch: pyte
 
         raise duckdb.IOException("No space left on device")
 
-    monkeypatch.setattr(PartWriter, "_copied", missing)
+    monkeypatch.setattr(PartWriter, "_copy_to_parquet", missing)
     with pytest.raises(CannotWrite, match="No space left"):
         world.archive()
     assert world.place.manifest() is None

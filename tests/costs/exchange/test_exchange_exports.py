@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from shared.costs.errors import UnsafePath, WrongUsage
 from shared.costs.exchange.exports import ExportContext, export_named, exports
 from shared.costs.exchange.exports.csv import guarded, unguarded
-from shared.costs.exchange.source import IndexedEntries, Listed
+from shared.costs.exchange.source import IndexedEntries, ListedEntries
 from shared.costs.ledger.cells import cells_of, cells_of_line
 from shared.costs.ledger.columns import COLUMN_NAMES, entry_of, row_of
 from shared.costs.ledger.line import SEAL_LENGTH, decode, encode, seal
@@ -40,7 +40,7 @@ def written(name: str, given: list[Entry], folder: Path) -> Path:
     export = export_named(name)
     target = folder / f"costs{export.suffix}"
     with replacing(target) as draft:
-        assert export.write(Listed(given), draft, ExportContext(about={"budgets": []})) == len(given)
+        assert export.write(ListedEntries(given), draft, ExportContext(about={"budgets": []})) == len(given)
     return target
 
 
@@ -193,7 +193,7 @@ def test_progress_is_told_every_thousand_and_at_the_end(tmp_path: Path) -> None:
     told: list[int] = []
     target = tmp_path / "x"
     export_named("jsonl").write(
-        Listed(entry(n) for n in range(2_001)), target, ExportContext(progress=told.append)
+        ListedEntries(entry(n) for n in range(2_001)), target, ExportContext(progress=told.append)
     )
     assert told == [1_000, 2_000, 2_001]
 
@@ -347,7 +347,7 @@ def test_an_interrupt_at_any_time_leaves_the_old_file_and_nothing_else(name: str
 
     with pytest.raises(KeyboardInterrupt), replacing(target) as draft:
         export_named(name).write(
-            Listed(entry(n) for n in range(1_500)), draft, ExportContext(progress=interrupted)
+            ListedEntries(entry(n) for n in range(1_500)), draft, ExportContext(progress=interrupted)
         )
     assert target.read_text() == "old"
     assert [path.name for path in folder.iterdir()] == ["costs"]
@@ -522,7 +522,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(name: str, limit: int,
     target.write_text("old")
     many = [entry(n, description=str(n) * 40, request_id=f"{n * 7919:x}") for n in range(2_000)]
     with pytest.raises(CannotWrite), largest_file(limit), replacing(target) as draft:
-        export_named(name).write(Listed(many), draft, ExportContext())
+        export_named(name).write(ListedEntries(many), draft, ExportContext())
     assert target.read_text() == "old"
     assert [path.name for path in folder.iterdir()] == ["costs"]
 

@@ -15,7 +15,7 @@ from shared.costs.exchange.exports import ExportContext, export_named, exports
 from shared.costs.exchange.imported import import_report
 from shared.costs.exchange.importing import Tally
 from shared.costs.exchange.imports import NotUnderstood
-from shared.costs.exchange.source import Listed
+from shared.costs.exchange.source import ListedEntries
 from shared.costs.exchange.warehouse import QueryResult
 from shared.costs.formats.canvas import Canvas
 from shared.costs.formats.text import render
@@ -59,7 +59,7 @@ TEXTS = sorted(name for name, export in exports().items() if export.text)
 def test_exports_as_they_were(name: str, tmp_path: Path) -> None:
     target = tmp_path / "export"
     about = {"exported_at": "2026-11-22T09:30:00+00:00", "budgets": []}
-    export_named(name).write(Listed(ENTRIES), target, ExportContext(about))
+    export_named(name).write(ListedEntries(ENTRIES), target, ExportContext(about))
     check(f"export-{name}{export_named(name).suffix}", target.read_bytes().decode().replace("\r\n", "\n"))
 
 

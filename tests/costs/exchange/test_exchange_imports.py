@@ -36,7 +36,7 @@ from shared.costs.exchange.importing import (
     former_content_of,
 )
 from shared.costs.exchange.imports import CannotRead, ForeignRow, NotUnderstood, import_for, imports
-from shared.costs.exchange.source import Listed
+from shared.costs.exchange.source import ListedEntries
 from shared.costs.exchange.times import DateOrder
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
@@ -142,7 +142,7 @@ def run(path: Path, kept: Kept, catalogue: Catalogue, **options: Any) -> Tally:
 def exported(name: str, given: list[Entry], folder: Path) -> Path:
     target = folder / f"export{export_named(name).suffix}"
     with replacing(target) as draft:
-        export_named(name).write(Listed(given), draft, ExportContext())
+        export_named(name).write(ListedEntries(given), draft, ExportContext())
     return target
 
 
@@ -192,7 +192,7 @@ def test_what_another_import_recorded_until_it_let_go_of_the_lock_is_known(
     calls_json(path)
 
     class Meanwhile(Kept):
-        def alone(self) -> AbstractContextManager[object]:
+        def import_lock(self) -> AbstractContextManager[object]:
             run(path, other, catalogue)
             self.entries |= other.entries
             return nullcontext()
@@ -454,7 +454,7 @@ def test_rows_that_were_imported_before_their_details_were_read_are_known_again(
     path.write_text(json.dumps([{"model": "gpt-4o", "usage": details}]))
     [row] = imports()["calls-json"].read(path)
     assert isinstance(row, ForeignRow)
-    assert row.said == {"model": "gpt-4o", **details}
+    assert row.id_values == {"model": "gpt-4o", **details}
 
 
 def test_a_text_that_looks_like_a_number_stays_as_it_is(tmp_path: Path, catalogue: Catalogue) -> None:
@@ -890,7 +890,11 @@ def test_usage_objects_within_a_call_are_read(tmp_path: Path) -> None:
     path = tmp_path / "calls.json"
     path.write_text('{"calls": [{"model": "m", "usage": {"prompt_tokens": 1}, "tokens": {"output": 2}}]}')
     assert list(imports()["calls-json"].read(path)) == [
-        ForeignRow("calls[1]", said := {"model": "m", "prompt_tokens": 1, "tokens_output": 2}, said=said)
+        ForeignRow(
+            "calls[1]",
+            id_values := {"model": "m", "prompt_tokens": 1, "tokens_output": 2},
+            id_values=id_values,
+        )
     ]
 
 

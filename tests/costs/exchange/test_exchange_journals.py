@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from shared.costs.exchange.exports import ExportContext, export_named
 from shared.costs.exchange.exports.journals import Names, exact_usd
-from shared.costs.exchange.source import Listed
+from shared.costs.exchange.source import ListedEntries
 from shared.costs.model import Entry, Usage
 
 HLEDGER = shutil.which("hledger")
@@ -70,7 +70,7 @@ ODD = [
 
 def written(name: str, given: Sequence[Entry], folder: Path) -> Path:
     target = folder / f"costs{export_named(name).suffix}"
-    assert export_named(name).write(Listed(given), target, ExportContext()) == len(given)
+    assert export_named(name).write(ListedEntries(given), target, ExportContext()) == len(given)
     return target
 
 

@@ -25,7 +25,7 @@ from shared.costs.apps.cli.commands.query import answer_report, csv_pieces, json
 from shared.costs.archive.duck import MissingExtra
 from shared.costs.exchange import warehouse
 from shared.costs.exchange.exports import ExportContext
-from shared.costs.exchange.source import EntrySource, Listed
+from shared.costs.exchange.source import EntrySource, ListedEntries
 from shared.costs.exchange.warehouse import BadQuery, QueryResult
 from shared.costs.extras import install_command
 from shared.costs.ledger.columns import COLUMN_NAMES
@@ -51,15 +51,17 @@ def ask(sql: str, source: EntrySource, context: ExportContext) -> Asked:
 @settings(max_examples=8, deadline=None)
 @given(st.lists(entries(), max_size=4))
 def test_sums_and_texts_are_exact(given: list[Entry]) -> None:
-    (sums,) = ask("SELECT sum(cost_usd), count(*) FROM entries", Listed(given), ExportContext()).rows
+    (sums,) = ask("SELECT sum(cost_usd), count(*) FROM entries", ListedEntries(given), ExportContext()).rows
     assert (from_usd(sums[0] or 0), sums[1]) == (sum(one.cost for one in given), len(given))
-    found = ask("SELECT id, stage, description, metadata FROM entries", Listed(given), ExportContext()).rows
+    found = ask(
+        "SELECT id, stage, description, metadata FROM entries", ListedEntries(given), ExportContext()
+    ).rows
     assert {row[0]: row[1:3] for row in found} == {one.id: (one.stage, one.description) for one in given}
 
 
 def test_columns_are_the_ledgers_fields_with_plain_types() -> None:
     one = entry(charge=charge(input=1), tags=("a", "b"), estimated=True)
-    answer = ask("SELECT * FROM entries", Listed([one]), ExportContext())
+    answer = ask("SELECT * FROM entries", ListedEntries([one]), ExportContext())
     deltas = ("sign", "unpriced_delta", "partial_delta")
     assert answer.columns == (*COLUMN_NAMES, "billing_day", "billing_month", *deltas)
     row = dict(zip(answer.columns, answer.rows[0], strict=True))
@@ -73,7 +75,7 @@ def test_columns_are_the_ledgers_fields_with_plain_types() -> None:
 
 def test_an_unpriced_call_is_null_not_zero() -> None:
     (row,) = ask(
-        "SELECT count(cost_usd), count(*) FROM entries", Listed([entry(charge=None)]), ExportContext()
+        "SELECT count(cost_usd), count(*) FROM entries", ListedEntries([entry(charge=None)]), ExportContext()
     ).rows
     assert row == (0, 1)
 
@@ -114,7 +116,7 @@ def test_an_unpriced_call_is_null_not_zero() -> None:
 )
 def test_anything_but_one_select_is_refused(sql: str) -> None:
     with pytest.raises(BadQuery):
-        ask(sql, Listed([entry()]), ExportContext())
+        ask(sql, ListedEntries([entry()]), ExportContext())
 
 
 @pytest.mark.no_cover
@@ -150,7 +152,7 @@ def test_files_and_network_are_out_of_reach(source: str, tmp_path: Path) -> None
     secret.write_text("key\nvalue\n")
     sql = f"SELECT * FROM {source.format(secret=secret, folder=tmp_path)}"
     with pytest.raises(BadQuery):
-        ask(sql, Listed([entry()]), ExportContext())
+        ask(sql, ListedEntries([entry()]), ExportContext())
 
 
 def test_no_setting_opens_what_is_shut_and_the_entries_copy_is_gone_with_it(tmp_path: Path) -> None:
@@ -158,7 +160,7 @@ def test_no_setting_opens_what_is_shut_and_the_entries_copy_is_gone_with_it(tmp_
         ask(
             "SELECT name, value FROM duckdb_settings()"
             " WHERE name IN ('enable_external_access', 'lock_configuration', 'temp_directory')",
-            Listed([entry()]),
+            ListedEntries([entry()]),
             ExportContext(),
         ).rows
     )
@@ -168,7 +170,7 @@ def test_no_setting_opens_what_is_shut_and_the_entries_copy_is_gone_with_it(tmp_
 
 
 def test_columns_called_alike_are_told_apart_so_that_no_value_is_lost() -> None:
-    answer = ask("SELECT 1 AS a, 2 AS a, 3 AS a_1, 4 AS a", Listed([]), ExportContext())
+    answer = ask("SELECT 1 AS a, 2 AS a, 3 AS a_1, 4 AS a", ListedEntries([]), ExportContext())
     assert len(set(answer.columns)) == 4
     found = json.loads("".join(json_pieces(QueryResult(answer.columns, answer.rows))))
     assert list(found["rows"][0].values()) == [1, 2, 3, 4]
@@ -176,7 +178,7 @@ def test_columns_called_alike_are_told_apart_so_that_no_value_is_lost() -> None:
 
 def test_lists_and_structs_are_json_and_no_words_of_python() -> None:
     columns = "[cost_usd, NULL] a, {'at': [DATE '2026-01-01'], 'n': 'nan'::DOUBLE} b, MAP {1: 2.5} c"
-    given = Listed([entry(charge=charge(input=500_000_000))])
+    given = ListedEntries([entry(charge=charge(input=500_000_000))])
     whole = {"a": [0.5, None], "b": {"at": ["2026-01-01"], "n": None}, "c": {"1": 2.5}}
     answer = ask(f"SELECT {columns} FROM entries", given, ExportContext())
     answers = [QueryResult(answer.columns, answer.rows)] * 3
@@ -189,18 +191,21 @@ def test_lists_and_structs_are_json_and_no_words_of_python() -> None:
 
 def test_a_wrong_column_is_answered_with_those_that_are_there() -> None:
     with pytest.raises(BadQuery, match=r"entries has the columns id, kind, timestamp"):
-        ask("SELECT prize FROM entries", Listed([entry()]), ExportContext())
+        ask("SELECT prize FROM entries", ListedEntries([entry()]), ExportContext())
 
 
 def test_rows_are_fetched_as_they_are_read() -> None:
     sql = "SELECT range, repeat('x', 100) FROM range(100_000_000)"
-    with warehouse.ask(sql, Listed([]), ExportContext()) as answer:
+    with warehouse.ask(sql, ListedEntries([]), ExportContext()) as answer:
         assert [row[0] for row in islice(answer.rows, 2_500)] == list(range(2_500))
 
 
 def test_a_fault_in_a_later_row_is_told_as_any_other() -> None:
     sql = "SELECT if(range = 5000, error('bad row'), range) FROM range(100_000)"
-    with warehouse.ask(sql, Listed([]), ExportContext()) as answer, pytest.raises(BadQuery, match="bad row"):
+    with (
+        warehouse.ask(sql, ListedEntries([]), ExportContext()) as answer,
+        pytest.raises(BadQuery, match="bad row"),
+    ):
         list(answer.rows)
 
 
@@ -212,10 +217,10 @@ def test_a_fault_in_a_later_row_is_told_as_any_other() -> None:
     ],
 )
 def test_a_long_query_can_be_interrupted(sql: str) -> None:
-    ask("SELECT 1", Listed([]), ExportContext())  # what is loaded at the first query takes its time
+    ask("SELECT 1", ListedEntries([]), ExportContext())  # what is loaded at the first query takes its time
     pressed = Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
     pressed.start()
-    with pytest.raises(KeyboardInterrupt), warehouse.ask(sql, Listed([]), ExportContext()) as answer:
+    with pytest.raises(KeyboardInterrupt), warehouse.ask(sql, ListedEntries([]), ExportContext()) as answer:
         list(answer.rows)
     pressed.join()
 
@@ -223,12 +228,12 @@ def test_a_long_query_can_be_interrupted(sql: str) -> None:
 def test_without_duckdb_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(MissingExtra, match=re.escape(install_command("warehouse"))):
-        ask("SELECT 1", Listed([]), ExportContext())
+        ask("SELECT 1", ListedEntries([]), ExportContext())
 
 
 def test_a_query_without_an_end_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.costs.apps.cli.commands.query.COUNTED", 5_000)
-    with warehouse.ask("SELECT * FROM range(1000000000000)", Listed([]), ExportContext()) as answer:
+    with warehouse.ask("SELECT * FROM range(1000000000000)", ListedEntries([]), ExportContext()) as answer:
         report = answer_report(answer)
     assert report.title == "more than 6,000 rows"
     assert "not counted" in report.notes[0].text

@@ -635,7 +635,7 @@ def test_the_command_tells_scripts_by_its_exit_code(
         assert run(["reconcile", str(bill), "--format", form]) == 1
         assert "retry" in capsys.readouterr().out
     monkeypatch.setattr(shelf, "LOCK_WAIT_S", 0.05)
-    with shelf.alone(CostStorage(bill.parent / "storage")):
+    with shelf.import_lock(CostStorage(bill.parent / "storage")):
         assert run(["reconcile", str(bill), "--adjust"]) == 3
         assert "reconcile --adjust has been at work" in capsys.readouterr().err
         assert run(["reprice", "--yes"]) == 3

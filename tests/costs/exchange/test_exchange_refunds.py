@@ -17,7 +17,7 @@ from shared.costs.exchange.foreign import Defaults
 from shared.costs.exchange.imported import import_report
 from shared.costs.exchange.importing import Importer, ImportSource, Tally
 from shared.costs.exchange.imports import import_for
-from shared.costs.exchange.source import Listed
+from shared.costs.exchange.source import ListedEntries
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.pricing.history import PriceHistory, recompute
 from shared.costs.rollup import Totals
@@ -189,7 +189,7 @@ def test_what_was_taken_back_is_said_and_agrees_with_the_prices(tmp_path: Path, 
         "agrees"
     ] * 3
     target = tmp_path / "focus.csv"
-    export_named("focus-1.2").write(Listed(kept.entries.values()), target, ExportContext())
+    export_named("focus-1.2").write(ListedEntries(kept.entries.values()), target, ExportContext())
     with target.open(newline="") as file:
         rows = [*csv.DictReader(file)]
     assert [row["ChargeDescription"] for row in rows if row["ChargeCategory"] == "Adjustment"] == [

@@ -71,7 +71,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
             **({} if cached else counts),
             **leftover(row, _USED),
         },
-        said={"id": row.get("request_id"), "at": row.get("request_created_at")},
+        id_values={"id": row.get("request_id"), "at": row.get("request_created_at")},
     )
 
 

@@ -111,7 +111,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item | None:
             **leftover(named, _USED),
             **({"metadata": _kept(counts)} if repeated else {}),
         },
-        said={name: named.get(name) for name in ("id", "starttime", "model", "usagedetails")},
+        id_values={name: named.get(name) for name in ("id", "starttime", "model", "usagedetails")},
     )
 
 

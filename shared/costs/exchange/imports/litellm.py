@@ -109,7 +109,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
             **({} if cached else counts),
             **leftover(row, _USED),
         },
-        said={name: value for name, value in row.items() if name in _USED},
+        id_values={name: value for name, value in row.items() if name in _USED},
     )
 
 

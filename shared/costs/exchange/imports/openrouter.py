@@ -75,7 +75,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
             **leftover(named, _USED),
         },
         sum_of=None if is_call else "day",
-        said=named,
+        id_values=named,
         billed=True,
     )
 

@@ -69,7 +69,7 @@ def _read_sqlite(path: Path) -> Iterator[Item]:
             for row in rows:
                 values = dict(zip(names[1:], row[1:], strict=True))
                 numbered = {"id": row[0], **values}
-                yield ForeignRow(f"{TABLE} row {row[0]}", values, formerly=numbered)
+                yield ForeignRow(f"{TABLE} row {row[0]}", values, former_id_values=numbered)
     except sqlite3.Error as error:
         raise CannotRead(f"{path}: cannot be read as a database with a table {TABLE}: {error}") from error
 

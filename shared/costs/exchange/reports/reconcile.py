@@ -30,7 +30,7 @@ from ..bills import bill_format_for, bill_formats
 from ..reconciling.adjusting import Adjuster
 from ..reconciling.differences import TEXTS, Comparison, Difference, Kind, Reason, rate_text
 from ..reconciling.run import Bill, BillComparison, ComparisonTerms
-from ..shelf import BatchWriter, alone
+from ..shelf import BatchWriter, import_lock
 
 SHOWN: Final = 40
 """How many differences are listed; JSON and CSV have all of them."""
@@ -99,7 +99,7 @@ def reconciled_facts(reader: Reader, asked: BillsQuestion) -> ReconcileFacts:
         bills = [*_bills(reader, asked), *_fetched(reader, asked, Path(folder))]
         adjuster = _adjuster(reader) if asked.adjust else None
         # What is appended follows from what the ledgers have: nobody else may append meanwhile.
-        turn = alone(reader.storage) if adjuster else nullcontext()
+        turn = import_lock(reader.storage) if adjuster else nullcontext()
         with turn, reader.progress("BillComparison") as advance:
             found = BillComparison(reader.index, reader.now, terms, adjuster, advance).run(bills)
     names = [f"{bill.name} as {bill.format.name}" for bill in bills]

@@ -31,7 +31,7 @@ from ...store.store import Store
 from ...tracking.corrections import corrected_entry, reversal
 from ..elsewhere import StatedCall, recorded_elsewhere
 from ..importing import folder_name
-from ..shelf import LOCK_TIMEOUT_S, NotWritten, alone
+from ..shelf import LOCK_TIMEOUT_S, NotWritten, import_lock
 from .calls import ModelCall, Program
 
 BATCH: Final = 2_000
@@ -131,7 +131,7 @@ class SessionRecorder:
         """
         if not self._waiting:
             return
-        with nullcontext() if self.dry_run else alone(self.storage):
+        with nullcontext() if self.dry_run else import_lock(self.storage):
             entries = list(self._new_entries([*self._waiting.values()]))
             if not self.dry_run:
                 self._write(entries)

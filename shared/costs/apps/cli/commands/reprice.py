@@ -11,7 +11,7 @@ from functools import partial
 import click
 
 from ....errors import WrongUsage
-from ....exchange.shelf import BatchWriter, alone
+from ....exchange.shelf import BatchWriter, import_lock
 from ....ledger.counted import id_for_request
 from ....pricing.history import with_corrections
 from ....pricing.repricing import Repricing
@@ -56,7 +56,7 @@ def _start(app: App, since: date | None) -> datetime | None:
 
 def _work(app: App, start: datetime | None, *, wrong_too: bool, write: bool) -> None:
     # What is appended follows from what the ledgers have: nobody else may correct them meanwhile.
-    turn = alone(app.workspace.storage) if write else nullcontext()
+    turn = import_lock(app.workspace.storage) if write else nullcontext()
     with turn, share_bar("Repricing") as advance:
         found = reprice(app.workspace, start, advance, wrong_too=wrong_too, write=write)
     app.show(repricing_report(found, written=write))
