@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from scripts.bench.harness import Row, show
-from scripts.bench.histories import StoredHistory as Made
+from scripts.bench.histories import History as Made
 from scripts.bench.histories import make
 from scripts.bench.p9_export import PROGRAM, Ran, columns, run
 from scripts.faults.command_line import command_line

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from tests.support.leftovers import Leftovers, adopt_orphans
@@ -44,6 +45,8 @@ SLOW = ("faults", "integration", "run", "fleet")
 DAY_S = 86_400
 LAST_S = 20
 """Longer than what most tests take, in seconds."""
+GARBAGE = 10_000
+"""After how many new objects garbage is looked for; after Python's 700 it takes a twentieth of the time."""
 _DAYS_ENDED = set[float]()
 _LEFT = pytest.StashKey[Leftovers]()
 
@@ -64,10 +67,13 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     """Let no search for garbage go through the modules and tests, half a million objects, again and again."""
     gc.disable()
     try:
-        with _not_traced(session.config):
+        with _begun(session.config) as first, _not_traced(session.config, first=first):
             return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(
+            GARBAGE
+        )  # a provider's SDK makes a million objects that stay: they were gone through too
         gc.enable()
 
 
@@ -113,20 +119,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def _not_traced(config: pytest.Config) -> Iterator[None]:
+def _begun(config: pytest.Config) -> Iterator[bool]:
+    """Let one worker find the tests before the others do; give whether this is the one.
+
+    In a fresh checkout it compiles all modules, which each would do at the same time.
+    """
+    if not hasattr(config, "workerinput"):
+        yield True
+        return
+    found = Path(config.getoption("basetemp")).parent / "found"
+    with FileLock(f"{found}.lock"):
+        first = not found.exists()
+        if first:
+            yield True
+            found.touch()
+    if not first:
+        yield False
+
+
+@contextmanager
+def _not_traced(config: pytest.Config, *, first: bool) -> Iterator[None]:
     """Find the tests without tracing, where coverage is measured: it doubles what that takes.
 
-    What modules of ours do when they are imported is traced before.
+    What modules of ours do when they are imported is traced before, by the first process.
     """
     measuring = config.pluginmanager.getplugin("_cov")
     controller = measuring and measuring.cov_controller
     if not controller or config.pluginmanager.hasplugin("dsession"):  # its workers find them
         yield
         return
-    import shared
+    if first:
+        import shared
 
-    for module in pkgutil.walk_packages(shared.__path__, "shared."):
-        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(shared.__path__, "shared."):
+            importlib.import_module(module.name)
     controller.pause()
     try:
         yield

@@ -14,6 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 from ..importing import undisturbed
@@ -151,6 +152,14 @@ def look_up(service: str, name: str, *, makers: bool = False) -> PriceList | Non
     """
     from .genai_types import convert  # only with the package at hand
 
+    _providers()  # which fails where the package cannot be imported any more
+    listing = _listing(service, name, makers)
+    return convert(*listing) if listing is not None else None
+
+
+@lru_cache(maxsize=4_096)  # a check of all prices asks for a thousand names, the next one for the same
+def _listing(service: str, name: str, makers: bool) -> tuple[Any, Any] | None:
+    """Return the package's seller and model of a name; what it holds does not change while it is loaded."""
     providers = _providers()
     provider = next((candidate for candidate in providers if candidate.id == service), None)
     if provider is None:
@@ -161,7 +170,7 @@ def look_up(service: str, name: str, *, makers: bool = False) -> PriceList | Non
         for seller in sellers:
             for model in seller.models:
                 if _is_name_of(model, spelling):
-                    return convert(seller, model)
+                    return seller, model
     return None
 
 

@@ -18,7 +18,7 @@ import pytest
 from shared.costs.model import Usage
 from shared.costs.money import from_usd
 from shared.costs.run.bounds import RequestBounds, bounds_of_bedrock
-from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, measured, script
+from tests.costs.run.run_support import dashboard_run, entries, measured, script
 from tests.support.lazily import is_there
 
 needs_boto3 = pytest.mark.skipif(
@@ -183,9 +183,7 @@ except BaseException as fault:
 """
 
 
-def ran(
-    tmp_path: Path, server: ThreadingHTTPServer, text: str, *options: str, environ: Any = UNMEASURED
-) -> Any:
+def ran(tmp_path: Path, server: ThreadingHTTPServer, text: str, *options: str, **environ: str) -> Any:
     own = {**environ, "COST_TRACKER_HOME": str(tmp_path / "costs")}
     command = (sys.executable, script(tmp_path, BEGIN + text), f"http://127.0.0.1:{server.server_port}")
     return dashboard_run("--job-dir", tmp_path / "job-1", *options, "--", *command, **own)
@@ -335,7 +333,7 @@ def test_an_agent_is_recorded_by_its_traces_and_a_reranker_by_its_documents(
     tmp_path: Path, bedrock: ThreadingHTTPServer
 ) -> None:
     bedrock.RequestHandlerClass = Agents
-    done = ran(tmp_path, bedrock, OF_AGENTS, environ=measured())
+    done = ran(tmp_path, bedrock, OF_AGENTS, **measured())
     assert done.returncode == 0, done.stderr
     found = {
         (each.model, each.request_id): each.cost if each.charge else None

@@ -22,7 +22,6 @@ from shared.costs.run.holding import HoldTicket
 from shared.costs.run.methods import Method
 from shared.costs.run.purse import Purse
 from tests.costs.run.run_support import (
-    UNMEASURED,
     dashboard_run,
     entries,
     needs_anthropic,
@@ -76,7 +75,7 @@ def test_an_openai_script_is_stopped_before_the_request(
     server.next_replies(Reply("refuse"))
     program, report = script(tmp_path, OPENAI), tmp_path / "run.json"
     options = ("--budget", "0.0200", "--job-dir", job, "--format", "json", "--output", report)
-    done = dashboard_run(*options, "--", sys.executable, program, server.url("openai"), **UNMEASURED)
+    done = dashboard_run(*options, "--", sys.executable, program, server.url("openai"))
     assert done.returncode == 1
     said = done.stdout.split()
     assert said[:4] == ["refused", "by", "the", "provider"]
@@ -96,7 +95,7 @@ def test_an_anthropic_script_spends_what_it_may_and_no_more(
     server: ProviderServer, tmp_path: Path, job: Path
 ) -> None:
     command = (sys.executable, script(tmp_path, ANTHROPIC), server.url("anthropic"))
-    done = dashboard_run("--budget", "0.009", "--job-dir", job, "--", *command, **UNMEASURED)
+    done = dashboard_run("--budget", "0.009", "--job-dir", job, "--", *command)
     assert done.returncode == 1
     assert "1 call was not sent: the budget of $0.01 had no room." in done.stderr
     spent = sum(entry.cost for entry in entries(job))
@@ -165,9 +164,7 @@ def test_a_request_that_the_sdk_repeats_may_be_billed_twice(
     server.next_replies(Reply("busy"), Reply("busy"), Reply(), lost, lost)
     program, report = script(tmp_path, RETRIES[sdk]), tmp_path / "run.json"
     options = ("--budget", "0.0105", "--job-dir", job, "--format", "json", "--output", report)
-    done = dashboard_run(
-        *options, "--", sys.executable, program, server.url(FORMATS.get(sdk, sdk)), **UNMEASURED
-    )
+    done = dashboard_run(*options, "--", sys.executable, program, server.url(FORMATS.get(sdk, sdk)))
     assert done.returncode == 1
     assert done.stdout == "answered\n"
     [last] = [
@@ -204,7 +201,7 @@ def test_requests_without_an_answer_are_calls_of_unknown_cost(
     """As streams that are dropped are: the provider may bill them. What was refused or not sent is none."""
     server.next_replies(Reply("busy"), Reply("hang-up"), Reply(), Reply("stall"))
     program = script(tmp_path, UNANSWERED)
-    done = dashboard_run("--job-dir", job, "--", sys.executable, program, server.url("openai"), **UNMEASURED)
+    done = dashboard_run("--job-dir", job, "--", sys.executable, program, server.url("openai"))
     assert done.stdout.split()[:2] == ["TimeoutError", "APIConnectionError"]
     found = [(entry.cost_state, "no answer came" in str(entry.metadata)) for entry in entries(job)]
     assert found == [("unknown", True), ("whole", False), ("unknown", True)]
@@ -244,7 +241,7 @@ def test_requests_of_the_program_itself_are_none_of_a_call(
     server.next_replies(Reply(), Reply("hang-up"))
     program, report = script(tmp_path, OWN_REQUESTS), tmp_path / "run.json"
     options = ("--budget", "0.0080", "--job-dir", job, "--format", "json", "--output", report)
-    done = dashboard_run(*options, "--", sys.executable, program, server.url("openai"), **UNMEASURED)
+    done = dashboard_run(*options, "--", sys.executable, program, server.url("openai"))
     assert done.stdout.split() == ["ReadTimeout", "ReadTimeout", "BudgetExceeded", "ReadTimeout"]
     assert [each.status for each in server.served] == [200, -1]
     assert written(report)["denied_calls"] == 1
@@ -265,7 +262,7 @@ for number in range(9):
     client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Say it."}])
 """
     command = (sys.executable, script(tmp_path, loop), server.url("openai"))
-    environ = {**UNMEASURED, "COST_TRACKER_PROFILE": str(profile)}
+    environ = {"COST_TRACKER_PROFILE": str(profile)}
     done = dashboard_run("--job-dir", job, "--", *command, **environ)
     assert "the same request to openai/gpt-4o was sent 4 times within 10 minutes" in done.stderr
     assert len(server.served) == 4

@@ -15,7 +15,7 @@ import pytest
 
 from shared.cost_tracker import CostTracker
 from shared.costs.model import Entry
-from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, needs_anthropic, needs_openai
+from tests.costs.run.run_support import dashboard_run, entries, needs_anthropic, needs_openai
 
 SEARCH = {
     "id": "ws_1",
@@ -194,7 +194,7 @@ def url() -> Iterator[str]:
 
 
 def ran(program: str, url: str, job: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return dashboard_run("--job-dir", job, *options, "--", sys.executable, "-c", program, url, **UNMEASURED)
+    return dashboard_run("--job-dir", job, *options, "--", sys.executable, "-c", program, url)
 
 
 def told(entry: Entry) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ from shared.costs.money import from_usd
 from shared.costs.run.calls import MediaCall
 from shared.costs.run.jobs import Jobs
 from shared.costs.run.methods import MediaMethod
-from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries, measured
+from tests.costs.run.run_support import dashboard_run, entries, measured
 from tests.support.lazily import is_there
 
 Answer = tuple[str, Any, dict[str, str]]
@@ -473,14 +473,14 @@ def test_a_job_that_nobody_reads_is_said_at_the_end_until_another_program_reads_
     if not (is_there("boto3") and is_there("opentelemetry.sdk")):
         pytest.skip("needs boto3 and the extra capture")
     job = tmp_path / "job-1"
-    ran = recorded(tmp_path, job, STARTED + NEVER_READ, address, environ=measured())
+    ran = recorded(tmp_path, job, STARTED + NEVER_READ, address, **measured())
     assert ran.returncode == 0, ran.stderr
     found = {(entry.model, entry.request_id): entry for entry in entries(job)}
     assert set(found) == {("standard", "left/started"), ("neural", "task-1")}  # the failed one is not billed
     left = found["standard", "left/started"]
     assert left.charge is None
     assert "the job left was started and no result of it was read" in str(left.metadata["incomplete"])
-    again = recorded(tmp_path, job, STARTED + READ_LATER, address, environ=measured())
+    again = recorded(tmp_path, job, STARTED + READ_LATER, address, **measured())
     assert again.returncode == 0, again.stderr
     corrected = [(entry.kind, entry.corrects) for entry in entries(job)]
     assert corrected.count(("reversal", left.id)) == 1
@@ -495,7 +495,7 @@ def test_a_job_that_another_process_has_a_copy_of_or_reads_is_no_second_call(
         pytest.skip("needs boto3 and the extra capture")
     job = tmp_path / "job-1"
     program = STARTED + POLLY + SYNTHESIZED + between
-    ran = recorded(tmp_path, job, program, address, environ=measured())
+    ran = recorded(tmp_path, job, program, address)
     assert ran.returncode == 0, ran.stderr
     assert [(entry.model, entry.request_id) for entry in entries(job)] == [("neural", "task-1")]
 
@@ -583,7 +583,7 @@ def recorded(
     program: str,
     address: str,
     *options: str,
-    environ: Mapping[str, str] = UNMEASURED,
+    **environ: str,
 ) -> Any:
     """Run a program under ``run``, with the Python of this process."""
     script = tmp_path / "program.py"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,7 +16,6 @@ import pytest
 from shared.costs.money import to_usd
 from tests.costs.run.run_support import (
     PROGRAM,
-    UNMEASURED,
     can_capture,
     dashboard_run,
     entries,
@@ -143,7 +141,7 @@ def test_answers_that_do_not_fit_their_class_are_in_the_ledger(
 ) -> None:
     program = script(tmp_path, UNFIT)
     addresses = [server.url("openai"), server.url("anthropic")]
-    done = dashboard_run("--job-dir", job, "--", sys.executable, program, *addresses)
+    done = dashboard_run("--job-dir", job, "--", sys.executable, program, *addresses, **measured())
     assert (done.returncode, done.stdout) == (0, "no such answer\n" * 7), done.stderr
     found = {entry.request_id: entry for entry in entries(job)}
     assert len(server.answered) == len(found) == len(entries(job)) == 7
@@ -160,7 +158,8 @@ def test_every_call_of_two_sdks_is_in_the_ledger(server: ProviderServer, tmp_pat
     server.next_replies(*[Reply(cached=100, reasoning=7)] * 20)
     program = script(tmp_path, TWO_SDKS)
     addresses = [server.url("openai"), server.url("anthropic")]
-    done = dashboard_run("--job-dir", job, "--stage", "13_x", "--", sys.executable, program, *addresses)
+    command = [sys.executable, str(program), *addresses]
+    done = dashboard_run("--job-dir", job, "--stage", "13_x", "--", *command, **measured())
     assert done.returncode == 7, done.stderr
     assert done.stdout == "the program's own output\n"
     found = {entry.request_id: entry for entry in entries(job)}
@@ -183,9 +182,9 @@ def test_a_retry_of_the_sdk_is_one_call_and_a_rerun_is_a_second_attempt(
 ) -> None:
     command = [sys.executable, str(script(tmp_path, ONE_CALL)), server.url("openai")]
     server.next_replies(Reply("busy"), Reply("busy"), Reply())
-    assert dashboard_run("--job-dir", job, "--stage", "13_x", "--", *command, **UNMEASURED).returncode == 0
+    assert dashboard_run("--job-dir", job, "--stage", "13_x", "--", *command).returncode == 0
     assert len(entries(job)) == 1
-    done = dashboard_run("--job-dir", job, "--stage", "13_x", "--", *command, **UNMEASURED)
+    done = dashboard_run("--job-dir", job, "--stage", "13_x", "--", *command)
     first, second = entries(job)
     assert (first.attempt, second.attempt) == (1, 2)
     assert first.request_id != second.request_id
@@ -204,7 +203,6 @@ def test_a_workflow_engine_says_what_the_calls_are_for(
         "PREFECT__FLOW_RUN_ID": "p-1",
         "METAFLOW_RUN_ID": "77",
         "COST_TRACKER_JOB_DIR": str(job),
-        **UNMEASURED,
     }
     command = [sys.executable, str(script(tmp_path, ONE_CALL)), server.url("openai")]
     done = dashboard_run("--", *command, **engine)
@@ -238,7 +236,7 @@ def test_streams_without_usage_are_flagged(server: ProviderServer, tmp_path: Pat
         "next(left)\n",
     )
     command = [sys.executable, str(program), server.url("openai")]
-    done = dashboard_run("--no-stream-usage", "--job-dir", job, "--", *command, **UNMEASURED)
+    done = dashboard_run("--no-stream-usage", "--job-dir", job, "--", *command)
     read, left = entries(job)
     assert read.estimated
     assert read.charge is None, "nobody states its input"
@@ -267,7 +265,7 @@ def test_processes_that_the_program_starts_are_captured_too(
         "    child.start(); child.join(); assert child.exitcode == 0\n"
     )
     command = [sys.executable, str(parent), server.url("openai")]
-    done = dashboard_run("--job-dir", job, "--", *command, **UNMEASURED)
+    done = dashboard_run("--job-dir", job, "--", *command)
     assert done.returncode == 0, done.stderr
     found = entries(job)
     assert len(found) == len(server.answered) == 3
@@ -292,7 +290,7 @@ def test_a_program_with_its_own_shared_and_its_own_sitecustomize(
     )
     report = tmp_path / "cost.json"
     command = [sys.executable, str(program), server.url("openai")]
-    environ = {**UNMEASURED, "PYTHONPATH": str(site)}
+    environ = {"PYTHONPATH": str(site)}
     done = dashboard_run("--output", report, "--job-dir", job, "--", *command, **environ)
     assert done.stdout == "the pipeline helped True\n", done.stderr
     [entry] = entries(job)
@@ -324,7 +322,7 @@ def test_a_program_that_traces_itself_keeps_its_traces(
         "print(len(kept.get_finished_spans()))\n",
     )
     address = server.url("anthropic")
-    done = dashboard_run("--job-dir", job, "--", sys.executable, program, address, **UNMEASURED)
+    done = dashboard_run("--job-dir", job, "--", sys.executable, program, address)
     assert done.stdout == "1\n", done.stderr
     assert "Overriding" not in done.stderr
     assert len(entries(job)) == 1
@@ -421,7 +419,7 @@ def test_signals_reach_the_program(number: signal.Signals) -> None:
     )
     command = [sys.executable, str(PROGRAM), "run", "--", sys.executable, "-c", waits]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env={**os.environ, **measured()}, text=True, **pipes) as running:  # type: ignore[call-overload]  # the pipes are as Popen wants them
+    with subprocess.Popen(command, text=True, **pipes) as running:  # type: ignore[call-overload]  # the pipes are as Popen wants them
         assert running.stdout is not None
         assert running.stdout.readline() == "ready\n"
         running.send_signal(number)
@@ -443,7 +441,7 @@ def test_gemini_with_its_thoughts(server: ProviderServer, tmp_path: Path, job: P
         "list(client.models.generate_content_stream(model='gemini-2.5-pro', contents='Say it.'))\n",
     )
     command = [sys.executable, str(program), server.url("gemini")]
-    done = dashboard_run("--job-dir", job, "--", *command, **UNMEASURED)
+    done = dashboard_run("--job-dir", job, "--", *command)
     assert done.returncode == 0, done.stderr
     for entry, served in zip(entries(job), server.answered, strict=True):
         assert entry.usage.tokens_output == served.counts.tokens_output > 900

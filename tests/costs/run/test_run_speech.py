@@ -30,7 +30,7 @@ from shared.costs.money import from_usd
 from shared.costs.run.calls import AzureSpeechCall
 from shared.costs.run.jobs import Jobs
 from shared.costs.run.methods import MediaMethod, noting
-from tests.costs.run.run_support import UNMEASURED, dashboard_run, entries
+from tests.costs.run.run_support import dashboard_run, entries
 from tests.support.lazily import is_there
 
 PHRASES = (
@@ -431,4 +431,4 @@ def recorded(tmp_path: Path, job: Path, program: str, address: str) -> Any:
     """Run a program under ``run``, with the Python of this process."""
     script = tmp_path / "program.py"
     script.write_text(program, encoding="utf-8")
-    return dashboard_run("--job-dir", job, "--", sys.executable, script, address, **UNMEASURED)
+    return dashboard_run("--job-dir", job, "--", sys.executable, script, address)
