@@ -99,24 +99,35 @@ def _runs(job: Iterable[NetCall]) -> Iterator[list[NetCall]]:
 
 
 def _priced_as_one(calls: Sequence[NetCall], shared: int, prices: Prices) -> int | None:
-    """Return what text calls of one slot cost together; ``None`` where the price is not linear in tokens."""
+    """Return what text calls of one slot cost at one price; ``None`` where it takes a closer look."""
     first, last = calls[0].entry, calls[-1].entry
     usages = [call.entry.usage for call in calls]
     terms = {(call.entry.service_tier, call.entry.region) for call in calls}
     if len(terms) > 1 or not all(map(is_text, usages)):
         return None
     window = prices.window(first.service, first.model, first.timestamp, first.service_tier, first.region)
-    if window.quote is None or last.timestamp >= window.until or not is_additive(window.quote.price):
+    if window.quote is None or last.timestamp >= window.until:
         return None
-    whole = Usage(
-        tokens_input=sum(usage.tokens_input for usage in usages),
-        tokens_output=sum(usage.tokens_output for usage in usages),
-        tokens_reasoning=sum(usage.tokens_reasoning for usage in usages),
-        tokens_cached=shared * (len(usages) - 1),
-        tokens_cache_write=shared,
+    price, written = window.quote.price, (shared, *[0] * (len(usages) - 1))
+    counts = [
+        [usage.tokens_input, usage.tokens_output, shared - write, write, usage.tokens_reasoning]
+        for usage, write in zip(usages, written, strict=True)
+    ]
+    if is_additive(price):
+        counts = [[sum(each) for each in zip(*counts, strict=True)]]
+    charges = [amounts(price, _text(*each)) for each in counts]
+    whole = [sum(each.parts.values()) for each in charges if isinstance(each, Amounts) and not each.missing]
+    return sum(whole) if len(whole) == len(charges) else None
+
+
+def _text(fresh: int, output: int, cached: int, written: int, reasoning: int) -> Usage:
+    return Usage(
+        tokens_input=fresh,
+        tokens_output=output,
+        tokens_cached=cached,
+        tokens_cache_write=written,
+        tokens_reasoning=reasoning,
     )
-    priced = amounts(window.quote.price, whole)
-    return sum(priced.parts.values()) if isinstance(priced, Amounts) and not priced.missing else None
 
 
 def _cost_with(call: NetCall, usage: Usage, prices: Prices) -> int:

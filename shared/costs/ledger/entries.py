@@ -94,6 +94,7 @@ _OpenEntry: Final = make_dataclass("_OpenEntry", (*_SAME, *_UNUSUAL, *_MADE), sl
 _OpenUsage: Final = make_dataclass("_OpenUsage", USAGE_FIELDS, slots=True)
 _NO_USAGE: Final[tuple[int | float, ...]] = attrgetter(*USAGE_FIELDS)(Usage())
 _NO_FURTHER: Final = _NO_USAGE[2:]
+_FRACTIONS: Final = [(USAGE_FIELDS.index(name), name) for name in sorted(FRACTIONAL_FIELDS)]
 _UNUSUAL_VALUES: Final = tuple(_UNUSUAL.values())
 
 
@@ -143,13 +144,14 @@ def _instant(text: str) -> datetime:
 def _usage(counts: tuple[Any, ...]) -> Usage:
     """Return a usage whose counts are known to be in their bounds."""
     usage: Any = _OpenUsage(*counts)
-    is_plain = counts[2:] == _NO_FURTHER
-    if not is_plain:
-        for name in FRACTIONAL_FIELDS:
-            setattr(usage, name, round(getattr(usage, name), 6))
-    usage.__class__ = Usage
-    if not is_plain:
+    if counts[2:] != _NO_FURTHER:
+        for at, name in _FRACTIONS:
+            if counts[at]:
+                setattr(usage, name, round(counts[at], 6))
+        usage.__class__ = Usage
         usage.require_subsets()
+    else:
+        usage.__class__ = Usage
     made: Usage = usage
     return made
 
