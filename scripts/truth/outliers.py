@@ -6,8 +6,8 @@ import math
 from random import Random
 from typing import NamedTuple
 
-from shared.costs.analysis.anomalies import WHOLES, find_anomalies, job_samples
 from shared.costs.money import Nanos
+from shared.costs.reports.anomalies import WHOLES, find_anomalies, job_samples
 from shared.costs.rollup import Group, Totals
 
 JOBS, PLANTED = 200, 5

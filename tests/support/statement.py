@@ -8,21 +8,19 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from shared.costs.analysis.anomalies import find_anomalies, job_samples
 from shared.costs.analysis.explain import explain
 from shared.costs.analysis.forecast import days_between, forecast
 from shared.costs.analysis.job import receipt
 from shared.costs.analysis.optimise import Proposal, Savings
 from shared.costs.analysis.options import ModelChange, Slot
 from shared.costs.analysis.pace import pace
-from shared.costs.analysis.summary import DIMENSIONS, summarise
-from shared.costs.analysis.sums import by_day, total
+from shared.costs.analysis.sums import SUMMARY_DIMENSIONS, by_day, summarise, total
 from shared.costs.budgets.limits import Spending, limits_for
 from shared.costs.model import Entry
 from shared.costs.money import Nanos, from_usd
 from shared.costs.periods import Period, parse_month
 from shared.costs.profile import Budget, Profile
-from shared.costs.reports.anomalies import AnomalyFacts
+from shared.costs.reports.anomalies import AnomalyFacts, find_anomalies, job_samples
 from shared.costs.reports.common import Health
 from shared.costs.reports.document import Ref
 from shared.costs.reports.explain import ExplainFacts
@@ -119,7 +117,9 @@ def _month(entries: list[Entry], now: datetime, limit: str) -> MonthFacts:
     )
     return MonthFacts(
         period=NOVEMBER,
-        summary=summarise("2026-11", None, fold(entries, DIMENSIONS), len({e.job_id for e in entries})),
+        summary=summarise(
+            "2026-11", None, fold(entries, SUMMARY_DIMENSIONS), len({e.job_id for e in entries})
+        ),
         days=days,
         pace=pace(days, NOVEMBER, now),
         before=from_usd("21.50"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..analysis.machines import MachineWork
 from ..analysis.pace import Pace, pace
-from ..analysis.summary import DIMENSIONS, Summary, costs, summarise
+from ..analysis.sums import SUMMARY_DIMENSIONS, Summary, costs, summarise
 from ..budgets.limits import Spending
 from ..money import Nanos, format_usd, percent, percent_words, to_usd
 from ..periods import Period, between, previous_month
@@ -69,7 +69,7 @@ def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
     period, query = within(reader, Span(asked.month_name), Query(user_id=user_id))
     days = days_of(reader, user_id, period)
     found = pace(days, period, now)
-    groups = reader.index.groups(DIMENSIONS, query)
+    groups = reader.index.groups(SUMMARY_DIMENSIONS, query)
     limits = limits_in(reader, user_id or "", period)
     own = [x for x in limits if x.is_month and x.scope.owner == user_id]
     summary = summarise(period.name, user_id, groups, jobs_in(reader, query))

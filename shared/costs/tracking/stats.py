@@ -20,7 +20,7 @@ from ..workspace import Workspace
 from .context import JobContext
 
 if TYPE_CHECKING:
-    from ..analysis.summary import Summary
+    from ..analysis.sums import Summary
 
 _Key = tuple[str, str, str]
 """Operation, ``service/model`` and job."""
@@ -132,12 +132,12 @@ class Figures:
 
     def month_summary(self, user_id: str | None = None) -> Summary:
         """Return this month's sums of a user (the tracker's own by default)."""
-        from ..analysis.summary import DIMENSIONS, summarise
+        from ..analysis.sums import SUMMARY_DIMENSIONS, summarise
 
         user, this_month = self._month_of(user_id)
         index = self._workspace.index
         query = Query(start=this_month.start, end=this_month.end, user_id=user)
-        groups = index.groups(DIMENSIONS, query)
+        groups = index.groups(SUMMARY_DIMENSIONS, query)
         return summarise(this_month.name, user, groups, len(index.jobs(query)))
 
     def _month_of(self, user_id: str | None) -> tuple[str, Period]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.costs.analysis.anomalies import (
+from shared.costs.analysis.sums import median
+from shared.costs.money import Nanos
+from shared.costs.reports.anomalies import (
     FEWEST,
     Observation,
     day_samples,
@@ -12,8 +14,6 @@ from shared.costs.analysis.anomalies import (
     job_samples,
     per_unit,
 )
-from shared.costs.analysis.sums import median
-from shared.costs.money import Nanos
 from shared.costs.rollup import Group, Totals
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.costs.analysis.checks import (
+from shared.costs.analysis.pace import Pace
+from shared.costs.money import Nanos
+from shared.costs.reports.check import (
     Check,
     JobCost,
     Verdict,
@@ -19,8 +21,6 @@ from shared.costs.analysis.checks import (
     minute_check,
     regression_check,
 )
-from shared.costs.analysis.pace import Pace
-from shared.costs.money import Nanos
 from shared.costs.rollup import Group, Totals
 
 

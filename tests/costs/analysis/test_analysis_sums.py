@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.costs.analysis.job import per_audio_minute, receipt
-from shared.costs.analysis.summary import DIMENSIONS, summarise
 from shared.costs.analysis.sums import (
+    SUMMARY_DIMENSIONS,
     Step,
     by_day,
     divide_period,
@@ -20,6 +20,7 @@ from shared.costs.analysis.sums import (
     share,
     split,
     split_by,
+    summarise,
     total,
 )
 from shared.costs.model import Entry
@@ -51,7 +52,7 @@ ENTRIES = st.lists(
 
 @given(ENTRIES, st.integers(0, 4))
 def test_splitting_loses_nothing(entries: list[Entry], position: int) -> None:
-    groups = fold(entries, DIMENSIONS)
+    groups = fold(entries, SUMMARY_DIMENSIONS)
     parts = split(groups, position)
     assert sum(p.cost for p in parts.values()) == total(groups).cost == sum(e.cost for e in entries)
     assert sum(p.calls for p in parts.values()) == total(groups).calls
@@ -83,7 +84,7 @@ def test_names_may_be_made_from_keys() -> None:
 
 def test_the_summary_has_exactly_the_contracts_keys() -> None:
     entries = [e for e in busy_month() if e.user_id == "rpatel"]
-    summary = summarise("2026-11", "rpatel", fold(entries, DIMENSIONS), jobs=7)
+    summary = summarise("2026-11", "rpatel", fold(entries, SUMMARY_DIMENSIONS), jobs=7)
     found = summary.as_dict()
     assert list(found) == [
         "month",

@@ -12,8 +12,15 @@ import pytest
 from shared.costs.analysis.avoided import Saving
 from shared.costs.analysis.job import receipt
 from shared.costs.analysis.pace import outlook, pace
-from shared.costs.analysis.summary import DIMENSIONS, summarise
-from shared.costs.analysis.sums import by_day, divide_period, split, split_by, total
+from shared.costs.analysis.sums import (
+    SUMMARY_DIMENSIONS,
+    by_day,
+    divide_period,
+    split,
+    split_by,
+    summarise,
+    total,
+)
 from shared.costs.apps.cli.commands.log import logged_report
 from shared.costs.budgets.limits import Spending, foresee, limits_for, tightest_first
 from shared.costs.model import Entry
@@ -100,7 +107,7 @@ def month_facts(entries: list[Entry], user: str | None, **more: object) -> Month
     jobs = len({e.job_id for e in entries})
     return MonthFacts(
         period=NOVEMBER,
-        summary=summarise("2026-11", user, fold(entries, DIMENSIONS), jobs),
+        summary=summarise("2026-11", user, fold(entries, SUMMARY_DIMENSIONS), jobs),
         days=days,
         pace=pace(days, NOVEMBER, NOW),
         **more,  # type: ignore[arg-type]  # fields of the facts

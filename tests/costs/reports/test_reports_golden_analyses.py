@@ -10,9 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from shared.costs.analysis.anomalies import Anomaly, Observation
 from shared.costs.analysis.caching import Cacheable
-from shared.costs.analysis.checks import Check
 from shared.costs.analysis.explain import explain
 from shared.costs.analysis.forecast import days_between, forecast
 from shared.costs.analysis.optimise import Proposal, Savings
@@ -28,8 +26,8 @@ from shared.costs.model import Charge
 from shared.costs.money import Nanos, format_usd, from_usd
 from shared.costs.periods import parse_month
 from shared.costs.profile import Budget, Profile
-from shared.costs.reports.anomalies import AnomalyFacts, Cause, anomaly_report
-from shared.costs.reports.check import CheckFacts
+from shared.costs.reports.anomalies import Anomaly, AnomalyFacts, Cause, Observation, anomaly_report
+from shared.costs.reports.check import Check, CheckFacts
 from shared.costs.reports.check import check_report as check_view
 from shared.costs.reports.common import Health
 from shared.costs.reports.explain import ExplainFacts, explain_report
