@@ -1,8 +1,8 @@
-"""The formats of providers' bills and usage reports: one module each, found by its being here.
+"""The formats of providers' bills and usage reports, one module each; a module in this package is a format.
 
-A module has a constant ``BILL``, or several in ``BILLS``. Whatever a format calls it, a line says here when,
-which model and tier, how many tokens of which kind, and what it cost. Tools, storage, tax and credits are
-lines of their own category, never spread over models.
+A module has its formats in ``BILLS``. Whatever a format calls these fields, a :class:`BillLine` has the time,
+model and tier, the tokens of each kind, and the cost. Tools, storage, tax and credits are lines of their own
+category, never spread over models.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..imports import FileSample
 from ..rows import CannotRead, NotUnderstood
 
 Category = Literal["model", "tool", "storage", "tax", "credit", "other"]
-"""What a line is about. Only ``model`` is compared by tokens and model, ``tool`` by the day's fees."""
+"""What a line charges for. Only ``model`` is compared by tokens and model, ``tool`` by the day's fees."""
 
 TOKENS: Final = ("tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write")
 """The kinds of tokens that are compared; input includes cached and cache-written tokens."""
@@ -39,11 +39,11 @@ Counts = tuple[int, int, int, int]
 class BillLine(NamedTuple):
     """One line of a bill.
 
-    ``counts`` are ``None`` where it states an amount alone, ``amount`` the other way round; a count of -1 is
-    of a kind that its source does not state. ``at`` is when the usage, or the bucket that it is summed in,
-    began. ``amount`` is in the bill's currency; ``kind`` is the place among :data:`TOKENS` of what it is for,
-    where it is for one. ``response_id`` is the id of the provider's response where the line is a single call,
-    ``invoice`` the id of the invoice that it stands on.
+    ``where`` is its position in the file. ``counts`` are ``None`` if it states only an amount, ``amount`` is
+    ``None`` if it states only counts; a count of -1 is of a kind that its source does not state. ``at`` is
+    when the usage, or the bucket that sums it, began. ``amount`` is in the bill's currency; ``kind`` is the
+    index in :data:`TOKENS` of the tokens that it is for, if it is for one kind. ``response_id`` is the id of
+    the provider's response if the line is a single call, ``invoice`` the id of the line's invoice.
     """
 
     where: str
@@ -63,10 +63,10 @@ class BillLine(NamedTuple):
 
 
 class CallColumns(NamedTuple):
-    """Many lines that are single calls, by column: what :class:`BillLine` has of each, of millions.
+    """Many lines that are single calls, as columns: the fields of :class:`BillLine` for files of millions.
 
-    ``lines`` are the numbers of their lines in the file, ``ids`` those of the responses; ``cached`` tokens
-    are -1 where not stated.
+    ``lines`` are their line numbers in the file, ``ids`` the ids of the responses; ``tokens_cached`` is -1 if
+    not stated.
     """
 
     lines: Sequence[int]
@@ -81,17 +81,17 @@ class CallColumns(NamedTuple):
 
 
 Read = BillLine | CallColumns | NotUnderstood
-"""What a format's reader finds: a line, many at once, or a row that is not understood."""
+"""What a format's reader yields: a line, many at once, or a row that is not understood."""
 
 
 @dataclass(slots=True)
 class Statement:
-    """What a file says of itself; some of it only while it is read.
+    """What a file says about itself; completed while it is read.
 
-    ``zone`` is where its days begin. ``has_tiers`` tells that its lines state the tier, ``incomplete`` why
-    lines are missing in it, ``missing`` which days it leaves out. ``unit`` is what its amounts are rounded to
-    where not all files of its format are alike. ``first`` and ``after`` bound the time that it covers, where
-    it says so.
+    ``zone`` is the time zone of its days. ``has_tiers`` is true if its lines state the tier; ``incomplete``
+    are reasons why lines are missing, ``missing`` the days that it leaves out. ``unit`` is what its amounts
+    are rounded to, if files of its format differ in that. ``first`` and ``after`` bound the time that it
+    covers, if it says so.
     """
 
     zone: str = "UTC"
@@ -104,18 +104,19 @@ class Statement:
     missing: set[str] = field(default_factory=set)
 
     def cover(self, start: datetime, end: datetime) -> None:
-        """Say that the file covers a stretch of time."""
+        """Record that the file covers a range of time."""
         self.first = start if self.first is None else min(self.first, start)
         self.after = end if self.after is None else max(self.after, end)
 
 
 @dataclass(frozen=True, slots=True)
 class BillFormat:
-    """One format: its name, how it is known, its reader, its service, and how exact and how late it is.
+    """One format: its name, how it is recognised, its reader, its service, its precision and its delay.
 
-    ``unit`` is what amounts are rounded to, 0 where they are exact. ``lateness`` is how long lines may come
-    after the usage. With ``by_id`` lines are single calls with the ids of responses, which may be other ids
-    than ours where ``loose_ids``. With ``in_part`` a file has some calls of an account and not all.
+    ``unit`` is what amounts are rounded to, 0 if they are exact. ``lateness`` is how long after the usage
+    lines may appear. With ``by_id`` lines are single calls with response ids, which with ``loose_ids`` may
+    differ from ours. With ``in_part`` a file has only some calls of an account. With ``estimates`` its
+    amounts are not billed ones.
     """
 
     name: str
@@ -135,8 +136,8 @@ class BillFormat:
 def bill_formats() -> Mapping[str, BillFormat]:
     """Return every format by its name."""
     modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
-    found = chain.from_iterable(getattr(module, "BILLS", ()) for module in modules)
-    return {each.name: each for each in found}
+    formats = chain.from_iterable(getattr(module, "BILLS", ()) for module in modules)
+    return {bill_format.name: bill_format for bill_format in formats}
 
 
 def bill_format_for(path: Path, name: str | None = None) -> BillFormat:
@@ -152,10 +153,12 @@ def bill_format_for(path: Path, name: str | None = None) -> BillFormat:
             raise WrongUsage(f"no bill is called {name!r}; there are {', '.join(bill_formats())}")
         return bill_formats()[name]
     sample = FileSample(path)
-    for each in bill_formats().values():
-        if each.recognises(sample):
-            return each
-    known = "\n".join(f"  {each.name}: {each.summary}" for each in bill_formats().values())
+    for bill_format in bill_formats().values():
+        if bill_format.recognises(sample):
+            return bill_format
+    known = "\n".join(
+        f"  {bill_format.name}: {bill_format.summary}" for bill_format in bill_formats().values()
+    )
     because = f" ({sample.advice})" if sample.advice else ""
     raise CannotRead(f"{path}: is no bill or usage report that is known{because}:\n{known}")
 
@@ -165,7 +168,7 @@ def bill_format_for(path: Path, name: str | None = None) -> BillFormat:
 
 @cache
 def billed_by(service: str, model: str) -> str:
-    """Return the service on whose bill a call stands: Google Cloud's has Gemini of either of its services.
+    """Return the service whose bill has a call: Google Cloud's bill has Gemini from both of its services.
 
     >>> billed_by("vertex_ai", "gemini-2.5-pro"), billed_by("vertex", "claude-sonnet-4-5")
     ('google', 'vertex')
@@ -178,7 +181,7 @@ def instant(value: Any) -> datetime:
     """Return an instant in UTC: Unix seconds, ISO 8601, or a date; one without a zone is UTC.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is none of these.
 
     >>> instant(1761955200).isoformat(), instant("2026-11-01").isoformat(), instant("11/01/2026").day
     ('2025-11-01T00:00:00+00:00', '2026-11-01T00:00:00+00:00', 1)
@@ -189,30 +192,30 @@ def instant(value: Any) -> datetime:
 
 
 _MONTH_FIRST: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
-"""A date as Azure writes it."""
+"""A date in Azure's format."""
 
 
 def days_between(first: datetime, after: datetime) -> set[str]:
-    """Return the days that a stretch of time touches.
+    """Return the days that a range of time touches.
 
     >>> sorted(days_between(datetime(2026, 11, 1), datetime(2026, 11, 3)))
     ['2026-11-01', '2026-11-02']
     """
     days, day = set[str](), first.replace(hour=0, minute=0, second=0, microsecond=0)
-    while day < after and len(days) < _MOST_DAYS:
+    while day < after and len(days) < _MAX_DAYS:
         days.add(f"{day:%Y-%m-%d}")
         day += timedelta(days=1)
     return days
 
 
-_MOST_DAYS: Final = 10_000
+_MAX_DAYS: Final = 10_000
 
 
 def count_of(value: Any) -> int:
-    """Return a count of whole tokens; nothing is 0, and ``59200.0`` a whole number.
+    """Return a count of tokens as an integer; an empty value is 0, and ``59200.0`` is accepted.
 
     Raises:
-        ValueError: it is no number, or may be a thousand times as much (``1.000``).
+        ValueError: it is not a number, or its dot may group thousands (``1.000``).
 
     """
     refuse_thousands_or_decimals("a count", value)
@@ -221,33 +224,33 @@ def count_of(value: Any) -> int:
 
 
 def end_of_line(value: Any, start: datetime, usual: timedelta) -> datetime:
-    """Return when a line's time ends; ``usual`` after its start where it does not say so."""
+    """Return when a line's period ends; ``usual`` after its start if the line does not state it."""
     return instant(value) if value not in (None, "") else start + usual
 
 
 def lowered(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row under its names in lower case: exports of one kind differ in it."""
+    """Return a row with its names in lower case, in which exports of the same kind differ."""
     return {str(name).strip().lower(): value for name, value in row.items()}
 
 
 def understood(
-    rows: Iterator[tuple[str, Any] | NotUnderstood], line: Callable[[str, Any], BillLine | None]
+    rows: Iterator[tuple[str, Any] | NotUnderstood], to_line: Callable[[str, Any], BillLine | None]
 ) -> Iterator[BillLine | NotUnderstood]:
-    """Yield the lines of rows; one that cannot be is told, and one that says nothing passed over."""
-    for found in rows:
-        if isinstance(found, NotUnderstood):
-            yield found
+    """Yield the bill lines of rows; a row that is not understood is yielded as such, an empty one skipped."""
+    for item in rows:
+        if isinstance(item, NotUnderstood):
+            yield item
             continue
-        where, row = found
+        where, row = item
         if isinstance(row, NotUnderstood):
             yield row
             continue
         try:
-            made = line(where, row)
+            line = to_line(where, row)
         except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
             yield NotUnderstood(where, str(error))
         except KeyError as error:
             yield NotUnderstood(where, f"says no {error.args[0]}")
         else:
-            if made is not None:
-                yield made
+            if line is not None:
+                yield line

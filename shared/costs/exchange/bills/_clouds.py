@@ -1,4 +1,4 @@
-"""What clouds' exports share: rows whose names differ in case, and what the names of meters and SKUs tell."""
+"""Shared by the clouds' exports: reading rows by names in any case, and names of meters and SKUs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..rows import NotUnderstood
 from . import BillLine, Counts, Statement, lowered, understood
 
 TWO_DAYS: Final = timedelta(days=2)
-"""How late lines of clouds' bills come."""
+"""How long after the usage lines of clouds' bills appear."""
 
 
 class UsageMeter(NamedTuple):
-    """What a usage type, meter or SKU counts: of which model, which kind of tokens, how many a unit."""
+    """What a usage type, meter or SKU counts: its model, kind of tokens, tier, and tokens per unit."""
 
     model: str | None
     kind: str | None
@@ -45,9 +45,9 @@ _WORDS: Final = (
     ("inp", "input"),
     ("prompt", "input"),
 )
-"""What in a name tells the kind of tokens; the first that is there decides."""
+"""Parts of names and the kind of tokens that they mean; the first match decides."""
 
-_PLACES: Final[Mapping[str, tuple[int, ...]]] = {
+_COUNT_INDEXES: Final[Mapping[str, tuple[int, ...]]] = {
     "input": (0,),
     "output": (1,),
     "cached": (0, 2),
@@ -56,7 +56,7 @@ _PLACES: Final[Mapping[str, tuple[int, ...]]] = {
 
 
 def kind_of(name: str) -> str | None:
-    """Return the kind of tokens that a meter's name tells.
+    """Return the kind of tokens in a meter's name.
 
     >>> kind_of("Claude4.6Opus-cache-read-input-token-count"), kind_of("gpt 4o 1120 Outp glbl Tokens")
     ('cached', 'output')
@@ -68,28 +68,28 @@ def kind_of(name: str) -> str | None:
 
 
 def tier_of(name: str) -> str | None:
-    """Return the service tier that a meter's name tells."""
+    """Return the service tier in a meter's name."""
     text = name.lower()
     return next((tier for tier in ("batch", "flex", "priority") if re.search(rf"\b{tier}\b", text)), None)
 
 
 def counts_of(kind: str | None, quantity: Decimal | None, scale: int) -> Counts | None:
-    """Return a quantity of one kind of tokens as counts."""
+    """Return a quantity of one kind of tokens as counts of all kinds."""
     if kind is None or quantity is None:
         return None
     counts = [0, 0, 0, 0]
-    for place in _PLACES[kind]:
-        counts[place] = round(quantity * scale)
+    for index in _COUNT_INDEXES[kind]:
+        counts[index] = round(quantity * scale)
     return counts[0], counts[1], counts[2], counts[3]
 
 
-def place_of(kind: str | None) -> int | None:
-    """Return the place of a kind of tokens among those that are compared."""
-    return _PLACES[kind][-1] if kind else None
+def index_of(kind: str | None) -> int | None:
+    """Return the index of a kind of tokens in ``TOKENS``."""
+    return _COUNT_INDEXES[kind][-1] if kind else None
 
 
 def scale_of(unit: str, usual: int) -> int:
-    """Return how many tokens a unit is, as its name says.
+    """Return how many tokens a unit is, by its name; ``usual`` if the name does not say.
 
     >>> scale_of("1K tokens", 1), scale_of("1m", 1), scale_of("tokens", 1_000)
     (1000, 1000000, 1)
@@ -103,7 +103,7 @@ def scale_of(unit: str, usual: int) -> int:
 
 
 def named_rows(path: Path) -> Iterator[tuple[str, Any] | NotUnderstood]:
-    """Yield rows under their names in lower case: of a CSV, a Parquet file by DuckDB, or JSON."""
+    """Yield the rows of a CSV, a Parquet file (read by DuckDB) or JSON, with names in lower case."""
     sample = FileSample(path)
     is_parquet = sample.head.startswith(MAGIC)
     if not (is_parquet or sample.is_json):
@@ -114,18 +114,18 @@ def named_rows(path: Path) -> Iterator[tuple[str, Any] | NotUnderstood]:
 
 
 def reader_of(
-    line: Callable[[Statement, str, Mapping[str, Any]], BillLine | None],
+    to_line: Callable[[Statement, str, Mapping[str, Any]], BillLine | None],
 ) -> Callable[[Path, Statement], Iterator[BillLine | NotUnderstood]]:
     def read(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
-        yield from understood(named_rows(path), partial(line, statement))
+        yield from understood(named_rows(path), partial(to_line, statement))
 
     return read
 
 
 def having(*names: str) -> Callable[[FileSample], bool]:
-    wanted = frozenset(names)
+    required = frozenset(names)
 
     def recognises(sample: FileSample) -> bool:
-        return wanted <= sample.columns
+        return required <= sample.columns
 
     return recognises

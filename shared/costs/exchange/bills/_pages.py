@@ -13,23 +13,23 @@ from . import Statement, days_between, instant
 
 
 class Result(NamedTuple):
-    """One result of a bucket: where it stands, when its bucket begins, and what it says."""
+    """One result of a bucket: the start of its bucket, and its fields."""
 
     at: datetime
     values: Mapping[str, Any]
 
 
 def results_of(path: Path, statement: Statement, start: str, end: str) -> Iterator[tuple[str, Result]]:
-    """Yield the results of all pages of a file; what is missing between and after them is noted.
+    """Yield the results of all pages of a file, each with its position; gaps are recorded in ``statement``.
 
-    ``start`` and ``end`` name the members of a bucket that bound it.
+    ``start`` and ``end`` are the names of the fields that bound a bucket.
     """
     reached: datetime | None = None
     more = False
     for where, page in json_rows(path):
         if not isinstance(page, Mapping) or not isinstance(page.get("data"), list):
             continue
-        more = bool(page.get("has_more"))  # of the last page: those before are followed by others
+        more = bool(page.get("has_more"))  # only the value of the last page matters
         for number, bucket in enumerate(page["data"], start=1):
             first, after = instant(bucket[start]), instant(bucket[end])
             if reached is not None and first > reached:
@@ -45,14 +45,16 @@ def results_of(path: Path, statement: Statement, start: str, end: str) -> Iterat
 
 
 def first_result(sample: FileSample, start: str) -> Mapping[str, Any] | None:
-    """Return the first result of a page, an empty one where its buckets are empty, ``None`` for no page."""
+    """Return the first result of a page, an empty one if it has none, ``None`` if it is not a page."""
     page: Any = sample.document
     if page is None and sample.row:
         page = sample.row
     if isinstance(page, list):
         page = page[0] if page else None
     buckets = page.get("data") if isinstance(page, Mapping) else None
-    if not isinstance(buckets, list) or not all(isinstance(one, Mapping) and start in one for one in buckets):
+    if not isinstance(buckets, list) or not all(
+        isinstance(bucket, Mapping) and start in bucket for bucket in buckets
+    ):
         return None
-    results = (one.get("results") or one.get("result") or () for one in buckets)
-    return next((each for group in results for each in group if isinstance(each, Mapping)), {})
+    results = (bucket.get("results") or bucket.get("result") or () for bucket in buckets)
+    return next((result for group in results for result in group if isinstance(result, Mapping)), {})

@@ -1,9 +1,9 @@
 """Anthropic's usage and cost reports: pages of its Admin API, and its Console's CSVs.
 
-As documented in November 2026. Input tokens stand beside cached and cache-written ones and are added here.
-The cost report's ``amount`` is a text in *cents* ("123.45" is $1.2345), which was taken for dollars elsewhere
-(langwatch#6977, claude-code#51198). The Console's cost CSV is in dollars, rounded to cents in each row, and
-calls models by their display names. The usage report has no number of requests. Days are UTC.
+As documented in November 2026. Input tokens do not include cached and cache-written ones, so they are added
+up here. The cost report's ``amount`` is a text in *cents* ("123.45" is $1.2345), which other tools read as
+dollars (langwatch#6977, claude-code#51198). The Console's cost CSV is in dollars, rounded to cents in each
+row, with display names of models. The usage report has no number of requests. Days are UTC.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ ToLine = Callable[[Statement, str, Result], BillLine | None]
 def _reader(
     page_line: ToLine, console_line: ToLine
 ) -> Callable[[Path, Statement], Iterator[BillLine | NotUnderstood]]:
-    """Return what reads pages of the API and the Console's CSV alike."""
+    """Return a reader for both pages of the API and the Console's CSV."""
 
     def read(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
         is_page = FileSample(path).is_json
@@ -62,50 +62,52 @@ def _reader(
 
 
 def _usage_line(statement: Statement, where: str, result: Result) -> BillLine | None:
-    said = result.values
-    written, read = _written(said), count_of(said.get("cache_read_input_tokens"))
+    fields = result.values
+    cache_written, cache_read = _cache_written(fields), count_of(fields.get("cache_read_input_tokens"))
     counts = (
-        count_of(_fresh(said)) + read + written,
-        count_of(said.get("output_tokens")),
-        read,
-        written,
+        count_of(_uncached(fields)) + cache_read + cache_written,
+        count_of(fields.get("output_tokens")),
+        cache_read,
+        cache_written,
     )
     if not any(counts):
         return None
-    statement.has_tiers |= said.get("service_tier") is not None
+    statement.has_tiers |= fields.get("service_tier") is not None
     return BillLine(
         where,
         "anthropic",
         result.at,
-        said.get("model"),
-        tier=_tier(said),
-        key=said.get("api_key_id") or said.get("workspace_id"),
+        fields.get("model"),
+        tier=_tier(fields),
+        key=fields.get("api_key_id") or fields.get("workspace_id"),
         counts=counts,
     )
 
 
-def _fresh(said: Mapping[str, Any]) -> Any:
-    """Return the input tokens beside the cache, under their name of today or of before."""
-    return said["uncached_input_tokens" if "uncached_input_tokens" in said else "input_tokens"]
+def _uncached(fields: Mapping[str, Any]) -> Any:
+    """Return the input tokens without the cache, under their current or their former name."""
+    return fields["uncached_input_tokens" if "uncached_input_tokens" in fields else "input_tokens"]
 
 
-def _written(said: Mapping[str, Any]) -> int:
-    """Return the tokens that were written to the cache: by how long they live, or as older reports have them.
+def _cache_written(fields: Mapping[str, Any]) -> int:
+    """Return the tokens written to the cache: the sum over lifetimes, or the single count of older reports.
 
-    >>> _written({"cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4}})
+    >>> _cache_written({"cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4}})
     7
-    >>> _written({"cache_creation_5m_input_tokens": 3}), _written({"cache_creation_input_tokens": "5"})
-    (3, 5)
+    >>> _cache_written({"cache_creation_5m_input_tokens": 3})
+    3
+    >>> _cache_written({"cache_creation_input_tokens": "5"})
+    5
     """
-    created = nested(said.get("cache_creation"))
+    created = nested(fields.get("cache_creation"))
     names = [(created, f"ephemeral_{ttl}_input_tokens") for ttl in ("5m", "1h")]
-    names += [(said, f"cache_creation_{ttl}_input_tokens") for ttl in ("5m", "1h")]
+    names += [(fields, f"cache_creation_{ttl}_input_tokens") for ttl in ("5m", "1h")]
     by_ttl = [count_of(row[name]) for row, name in names if name in row]
-    return sum(by_ttl) if by_ttl else count_of(said.get("cache_creation_input_tokens"))
+    return sum(by_ttl) if by_ttl else count_of(fields.get("cache_creation_input_tokens"))
 
 
-def _tier(said: Mapping[str, Any], name: str = "service_tier") -> str | None:
-    """Return the tier that a line states under a name; fast mode, which costs more, is stated as a speed.
+def _tier(fields: Mapping[str, Any], name: str = "service_tier") -> str | None:
+    """Return the tier in the field ``name`` of a line; fast mode, which costs more, is in ``speed``.
 
     The Console calls the standard tier ``standard`` in its usage and ``message`` in its costs.
 
@@ -114,20 +116,20 @@ def _tier(said: Mapping[str, Any], name: str = "service_tier") -> str | None:
     >>> _tier({"usage_type": "message"}, "usage_type"), _tier({"usage_type": "message_batch"}, "usage_type")
     (None, 'batch')
     """
-    text = str(said.get(name) or "").lower()
+    text = str(fields.get(name) or "").lower()
     if "batch" in text:
         return "batch"
     if text not in {"", "standard", "default", "message", "messages"}:
         return text
-    return "fast" if str(said.get("speed") or "").lower() == "fast" else None
+    return "fast" if str(fields.get("speed") or "").lower() == "fast" else None
 
 
 def _console(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnderstood]:
-    for found in csv_rows(path):
-        if isinstance(found, NotUnderstood):
-            yield found
+    for item in csv_rows(path):
+        if isinstance(item, NotUnderstood):
+            yield item
             continue
-        number, row = found
+        number, row = item
         try:
             at = instant(row["usage_date_utc"])
         except (KeyError, ValueError) as error:
@@ -138,24 +140,24 @@ def _console(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | Not
 
 
 def _console_usage(statement: Statement, where: str, result: Result) -> BillLine | None:
-    said = result.values
-    read = count_of(said.get("usage_input_tokens_cache_read"))
-    names = [name for name in said if name.startswith("usage_input_tokens_cache_write")]
-    written = sum(count_of(said[name]) for name in names)
+    fields = result.values
+    cache_read = count_of(fields.get("usage_input_tokens_cache_read"))
+    names = [name for name in fields if name.startswith("usage_input_tokens_cache_write")]
+    cache_written = sum(count_of(fields[name]) for name in names)
     counts = (
-        count_of(said["usage_input_tokens_no_cache"]) + read + written,
-        count_of(said["usage_output_tokens"]),
-        read,
-        written,
+        count_of(fields["usage_input_tokens_no_cache"]) + cache_read + cache_written,
+        count_of(fields["usage_output_tokens"]),
+        cache_read,
+        cache_written,
     )
     statement.has_tiers = True
     return BillLine(
         where,
         "anthropic",
         result.at,
-        said.get("model_version") or None,
-        tier=_tier(said, "usage_type"),
-        key=said.get("api_key") or None,
+        fields.get("model_version") or None,
+        tier=_tier(fields, "usage_type"),
+        key=fields.get("api_key") or None,
         counts=counts,
     )
 
@@ -164,56 +166,56 @@ _CENTS: Final = Decimal("0.01")
 
 
 def _cost_line(statement: Statement, where: str, result: Result) -> BillLine | None:
-    said = result.values
-    amount = decimal_of(said["amount"])
+    fields = result.values
+    amount = decimal_of(fields["amount"])
     if amount is None:
         return None
-    statement.currency = str(said.get("currency") or "USD").upper()
-    statement.has_tiers |= said.get("service_tier") is not None
-    return _priced(where, result, said.get("model"), "service_tier", amount * _CENTS)
+    statement.currency = str(fields.get("currency") or "USD").upper()
+    statement.has_tiers |= fields.get("service_tier") is not None
+    return _cost(where, result, fields.get("model"), "service_tier", amount * _CENTS)
 
 
 def _console_cost(statement: Statement, where: str, result: Result) -> BillLine | None:
-    said = result.values
-    amount, statement.unit = decimal_of(said["cost_usd"]), _CENTS
+    fields = result.values
+    amount, statement.unit = decimal_of(fields["cost_usd"]), _CENTS
     if amount is None:
         return None
     statement.has_tiers = True
-    return _priced(where, result, said.get("model"), "usage_type", amount)
+    return _cost(where, result, fields.get("model"), "usage_type", amount)
 
 
-def _priced(where: str, result: Result, model: Any, tier: str, amount: Decimal) -> BillLine:
-    said: Mapping[str, Any] = result.values
-    kind = str(said.get("cost_type") or "tokens").lower()
+def _cost(where: str, result: Result, model: Any, tier: str, amount: Decimal) -> BillLine:
+    fields: Mapping[str, Any] = result.values
+    kind = str(fields.get("cost_type") or "tokens").lower()
     category: Category = "model" if kind in {"tokens", "token", "usage"} else "tool"
     if amount < 0 or "credit" in kind:
         category = "credit"
-    key = said.get("api_key") or said.get("workspace_id") or said.get("workspace")
-    label = str(said.get("description") or said.get("token_type") or kind)
-    named = model if category == "model" else None
+    key = fields.get("api_key") or fields.get("workspace_id") or fields.get("workspace")
+    label = str(fields.get("description") or fields.get("token_type") or kind)
+    model_name = model if category == "model" else None
     return BillLine(
         where,
         "anthropic",
         result.at,
-        named or None,
+        model_name or None,
         category,
-        _tier(said, tier),
+        _tier(fields, tier),
         key or None,
         amount=amount,
         label=label,
-        kind=_kind(str(said.get("token_type") or "")),
+        kind=_kind(str(fields.get("token_type") or "")),
     )
 
 
 def _kind(token_type: str) -> int | None:
-    """Return the place among the kinds of tokens of what a line's type of token is.
+    """Return the index in ``TOKENS`` of a line's type of token.
 
     >>> [_kind(name) for name in ("uncached_input_tokens", "output_tokens", "cache_read_input_tokens", "")]
     [0, 1, 2, None]
     """
     text = token_type.lower()
     marks = (("output", 1), ("read", 2), ("creation", 3), ("write", 3), ("input", 0))
-    return next((place for mark, place in marks if mark in text), None)
+    return next((index for mark, index in marks if mark in text), None)
 
 
 def _agent(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
@@ -228,12 +230,12 @@ def _agent(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstoo
 
 
 def _agent_line(
-    statement: Statement, where: str, found: tuple[Mapping[str, Any], Mapping[str, Any]]
+    statement: Statement, where: str, row_and_part: tuple[Mapping[str, Any], Mapping[str, Any]]
 ) -> BillLine:
-    row, part = found
+    row, part = row_and_part
     at, tokens, cost = instant(row["date"]), nested(part["tokens"]), nested(part.get("estimated_cost"))
     statement.cover(at, at + _ONE_DAY)
-    read, written = count_of(tokens.get("cache_read")), count_of(tokens.get("cache_creation"))
+    cache_read, cache_written = count_of(tokens.get("cache_read")), count_of(tokens.get("cache_creation"))
     amount = decimal_of(cost.get("amount"))
     return BillLine(
         where,
@@ -242,10 +244,10 @@ def _agent_line(
         part["model"],
         key=str(nested(row.get("actor")).get("email_address") or "") or None,
         counts=(
-            count_of(tokens.get("input")) + read + written,
+            count_of(tokens.get("input")) + cache_read + cache_written,
             count_of(tokens.get("output")),
-            read,
-            written,
+            cache_read,
+            cache_written,
         ),
         amount=None if amount is None else amount * _CENTS,
     )

@@ -1,9 +1,9 @@
 """AWS Cost and Usage Report 2.0: lines of Bedrock.
 
 ``USE1-Claude4.6Opus-input-tokens[-batch]``, ``..-cache-read-input-token-count`` and
-``..-mantle-cache-write-tokens-1h-standard`` count thousands; of the marketplace
-``USE1-MP:USE1_InputTokenCount-Units`` counts millions, and the model is only in the product's name (seen in
-November 2026). Lines come up to two days late.
+``..-mantle-cache-write-tokens-1h-standard`` count thousands; the marketplace's
+``USE1-MP:USE1_InputTokenCount-Units`` counts millions, with the model only in the product's name (seen in
+November 2026). Lines appear up to two days late.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ..foreign import decimal_of, nested
 from . import BillFormat, BillLine, Category, Statement, end_of_line, instant
-from ._clouds import TWO_DAYS, UsageMeter, counts_of, having, kind_of, place_of, reader_of, tier_of
+from ._clouds import TWO_DAYS, UsageMeter, counts_of, having, index_of, kind_of, reader_of, tier_of
 
 _AWS_TYPE: Final = re.compile(
     r"(?:[A-Z]{2,4}\d?-)?(?P<model>.+?)-(?:mantle-)?"
@@ -42,8 +42,10 @@ def aws_meter(usage_type: str, product: str) -> UsageMeter:
         return UsageMeter(
             model, kind_of(f"{match['kind']} tokens"), tier_of(usage_type.replace("_", " ")), 1_000_000
         )
-    found = _AWS_TYPE.fullmatch(usage_type)
-    return UsageMeter(found["model"] if found else None, kind_of(usage_type), tier_of(usage_type), 1_000)
+    type_match = _AWS_TYPE.fullmatch(usage_type)
+    return UsageMeter(
+        type_match["model"] if type_match else None, kind_of(usage_type), tier_of(usage_type), 1_000
+    )
 
 
 _AWS_CATEGORIES: Final[Mapping[str, Category]] = {
@@ -91,13 +93,13 @@ def _cur_line(statement: Statement, where: str, row: Mapping[str, Any]) -> BillL
         else None,
         amount=decimal_of(row["line_item_unblended_cost"]),
         label=usage_type,
-        kind=place_of(meter.kind),
+        kind=index_of(meter.kind),
         invoice=str(row.get("bill_invoice_id") or ""),
     )
 
 
 def is_bedrock(code: str, usage_type: str, product: str) -> bool:
-    """Tell whether a charge of AWS is one of Bedrock, or of a model that its marketplace sells there."""
+    """Tell whether an AWS charge is for Bedrock, or for a model that the marketplace sells on it."""
     return "bedrock" in f"{code} {product}".lower() or _AWS_TYPE.fullmatch(usage_type) is not None
 
 

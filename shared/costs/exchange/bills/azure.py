@@ -1,7 +1,8 @@
-"""Azure's cost details (actual cost), of a Microsoft Customer or an Enterprise Agreement.
+"""Azure's cost details (actual cost), of a Microsoft Customer Agreement or an Enterprise Agreement.
 
-Meters such as ``gpt 4o 1120 cached Inp glbl Tokens`` say the kind of tokens, and they or the unit how many a
-unit is; names of columns differ in case between agreements (seen in November 2026). One to two days late.
+Meters such as ``gpt 4o 1120 cached Inp glbl Tokens`` state the kind of tokens, and the meter or the unit
+states how many tokens a unit is; names of columns differ in case between agreements (seen in November 2026).
+Lines appear one to two days late.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any, Final
 from ..foreign import decimal_of
 from ..imports import FileSample
 from . import BillFormat, BillLine, Category, Statement, instant
-from ._clouds import TWO_DAYS, UsageMeter, counts_of, kind_of, place_of, reader_of, scale_of, tier_of
+from ._clouds import TWO_DAYS, UsageMeter, counts_of, index_of, kind_of, reader_of, scale_of, tier_of
 
-_PLACES: Final = r"gl|glbl|global|regnl|rgnl|regional|dz|dzone|data ?zone"
+_REGIONS: Final = r"gl|glbl|global|regnl|rgnl|regional|dz|dzone|data ?zone"
 _NOISE: Final = re.compile(
-    rf"\b(?:{_PLACES}|c?cchd|cached|cd|cache(?: writes?| reads?)?|inpt?|input|outpt?|outp?|output|opt"
+    rf"\b(?:{_REGIONS}|c?cchd|cached|cd|cache(?: writes?| reads?)?|inpt?|input|outpt?|outp?|output|opt"
     r"|(?:short|long) ?co(?:ntext)?|tokens?|tkn|batch|prty|priority|pp|1m|1k|txt|text|aud|img)\b",
     re.IGNORECASE,
 )
@@ -28,14 +29,14 @@ _RUN_TOGETHER: Final = re.compile(
 )
 _AZURE_DATE: Final = re.compile(r"\b(0[1-9]|1[0-2])([0-3]\d)(?:20\d\d)?\b")
 _MAKERS: Final = {"deepseek": "deepseek", "grok": "grok", "anthropic": "claude"}
-"""What begins the names of models of which meters have the rest, by a word of the meters' subcategory."""
+"""The beginnings of model names that meters leave out, by a word of the meters' subcategory."""
 
 
 def azure_meter(name: str, unit: str, about: str = "") -> UsageMeter:
-    """Return what a meter of a model counts; ``about`` is what it is said to belong to.
+    """Return what a meter of a model counts; ``about`` is its category in words.
 
-    Names are those of Azure's Retail Prices API and of bills, of 2026-10-04: what is cached is ``cached``,
-    ``cchd`` or ``cd``, and embeddings count input alone.
+    Names are those of Azure's Retail Prices API and of bills, of 2026-10-04: cached input is ``cached``,
+    ``cchd`` or ``cd``, and embeddings count only input.
 
     >>> azure_meter("gpt 4o 1120 cached Inp glbl Tokens", "1K")
     UsageMeter(model='gpt-4o', kind='cached', tier=None, scale=1000)
@@ -50,7 +51,7 @@ def azure_meter(name: str, unit: str, about: str = "") -> UsageMeter:
     words = _AZURE_DATE.sub(" ", _NOISE.sub(" ", text)).split()
     model = "-".join(words).lower() or None
     if model:
-        model = _whole_name(model, about.lower())
+        model = _full_name(model, about.lower())
     kind = kind_of(f"{text} tokens") or ("input" if "embedding" in text.lower() else None)
     if re.search(r"\bcd\b", text, re.IGNORECASE):
         kind = "cached"
@@ -58,8 +59,8 @@ def azure_meter(name: str, unit: str, about: str = "") -> UsageMeter:
     return UsageMeter(model, kind, tier, scale_of(f"{unit} {name}", 1_000))
 
 
-def _whole_name(model: str, about: str) -> str:
-    """Return a model's name with its maker's beginning, where the meter has its number or its rest alone."""
+def _full_name(model: str, about: str) -> str:
+    """Return a model's full name; meters leave out the beginning of some."""
     if model.startswith("embedding"):
         return f"text-{model}"
     maker = next((start for word, start in _MAKERS.items() if word in about), None)
@@ -69,17 +70,17 @@ def _whole_name(model: str, about: str) -> str:
 
 
 _CURRENCIES: Final = ("billingcurrency", "billingcurrencycode", "currency")
-_APART: Final[Mapping[str, Category]] = {
+_OTHER_CHARGES: Final[Mapping[str, Category]] = {
     "tax": "tax",
     "refund": "credit",
     "credit": "credit",
     "roundingadjustment": "credit",
 }
-_ABOUT: Final = ("metercategory", "metersubcategory", "servicefamily")
+_SUBJECT_COLUMNS: Final = ("metercategory", "metersubcategory", "servicefamily")
 
 
 def azure_category(meter: str, about: str) -> Category | None:
-    """Return what a meter's usage is about; ``None`` for a service that has nothing to do with models."""
+    """Return the category of a meter's usage; ``None`` for a service that has nothing to do with models."""
     if "token" in meter.lower():
         return "model"
     words = {*about.lower().split()}
@@ -88,20 +89,20 @@ def azure_category(meter: str, about: str) -> Category | None:
 
 def _azure_line(statement: Statement, where: str, row: Mapping[str, Any]) -> BillLine | None:
     name, unit = str(row.get("metername") or row.get("meter") or ""), str(row.get("unitofmeasure") or "")
-    about = " ".join(str(row.get(each) or "") for each in _ABOUT)
+    about = " ".join(str(row.get(column) or "") for column in _SUBJECT_COLUMNS)
     charge = str(row.get("chargetype") or "Usage").lower()
     at = instant(row.get("date") or row.get("usagedatetime") or row["usagedate"])
     category = azure_category(f"{name} {unit}", about)
-    if charge in _APART and (category or not (name or about.strip())):
-        category = _APART[charge]
+    if charge in _OTHER_CHARGES and (category or not (name or about.strip())):
+        category = _OTHER_CHARGES[charge]
     if category is None:
         return None
     names = ("costinusd", "costinbillingcurrency", "cost", "pretaxcost")
-    stated, amount = next(
-        ((each, cost) for each in names if (cost := row.get(each)) not in (None, "")), ("", None)
+    cost_column, amount = next(
+        ((name, cost) for name in names if (cost := row.get(name)) not in (None, "")), ("", None)
     )
-    currency = next((row[each] for each in _CURRENCIES if row.get(each)), "USD")
-    statement.currency = "USD" if stated == "costinusd" else str(currency).upper()
+    currency = next((row[column] for column in _CURRENCIES if row.get(column)), "USD")
+    statement.currency = "USD" if cost_column == "costinusd" else str(currency).upper()
     statement.cover(at, at + timedelta(days=1))
     statement.has_tiers = True
     meter = azure_meter(name, unit, about)
@@ -118,7 +119,7 @@ def _azure_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bil
         else None,
         amount=decimal_of(amount),
         label=name,
-        kind=place_of(meter.kind),
+        kind=index_of(meter.kind),
         invoice=str(row.get("invoiceid") or ""),
     )
 

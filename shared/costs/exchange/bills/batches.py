@@ -1,7 +1,7 @@
 """Results of batches: OpenAI's output files and batch objects, Anthropic's results. Each line is one call.
 
-OpenAI's line has the response's own id in ``response.body.id``; its ``request_id`` is the header's. A batch
-object sums its lines (``usage``, since 2025-09-07). Amounts are not stated.
+OpenAI's line has the response's id in ``response.body.id``; its ``request_id`` is that of the header. A batch
+object sums its lines (``usage``, since 2025-09-07). Neither states amounts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..rows import NotUnderstood
 from . import BillFormat, BillLine, Counts, Statement, count_of, instant, understood
 
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""Anthropic's results have no time: they are found by their ids alone."""
+"""Anthropic's results have no time: they are matched only by their ids."""
 
 
 def _is_openai(sample: FileSample) -> bool:
@@ -77,12 +77,14 @@ def _anthropic_line(where: str, row: Mapping[str, Any]) -> BillLine | None:
         return None
     message = nested(result["message"])
     usage = nested(message["usage"])
-    read, written = (count_of(usage.get(f"cache_{kind}_input_tokens")) for kind in ("read", "creation"))
+    cache_read, cache_written = (
+        count_of(usage.get(f"cache_{kind}_input_tokens")) for kind in ("read", "creation")
+    )
     counts = (
-        count_of(usage["input_tokens"]) + read + written,
+        count_of(usage["input_tokens"]) + cache_read + cache_written,
         count_of(usage["output_tokens"]),
-        read,
-        written,
+        cache_read,
+        cache_written,
     )
     return BillLine(
         where,

@@ -1,8 +1,8 @@
 """Google Cloud's billing export from BigQuery, as JSON or Parquet, and the console's cost table as CSV.
 
-Rows are by hour, SKU and project; the unit ``requests`` or ``count`` means tokens. Credits stand within a row
+Rows are by hour, SKU and project; the unit ``requests`` or ``count`` means tokens. Credits are inside a row
 and bring the net near 0, so the gross is compared. The console's last rows repeat the sum, and its days are
-those of the Pacific coast (seen in November 2026). Up to two days late.
+in Pacific time (seen in November 2026). Lines appear up to two days late.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from ..foreign import decimal_of, nested
 from ..rows import NotUnderstood
 from . import BillFormat, BillLine, Category, Statement, end_of_line, instant, understood
-from ._clouds import TWO_DAYS, UsageMeter, counts_of, having, kind_of, named_rows, place_of, tier_of
+from ._clouds import TWO_DAYS, UsageMeter, counts_of, having, index_of, kind_of, named_rows, tier_of
 
 _GEMINI: Final = re.compile(
     r"(?P<bare>token count )?gemini[ -]"
@@ -27,12 +27,12 @@ _GEMINI: Final = re.compile(
     r"(?= generation| preview| text| image| audio| video|(?(bare)(?!)|(?: batch| flex| priority|$))))?",
     re.IGNORECASE,
 )
-"""A model in a SKU. An image behind it is the model's own where it is not what goes in or comes out: that is
-told before ``token count for gemini ..``, but behind ``token count gemini ..`` (seen in August 2026)."""
+"""A model in a SKU. A following ``image`` is part of its name unless it is the input or output, which is
+named before ``token count for gemini ..``, but after ``token count gemini ..`` (seen in August 2026)."""
 
 
 def google_meter(sku: str) -> UsageMeter:
-    """Return what a SKU of the Gemini API or of Vertex AI counts; no model for what it stores or searches.
+    """Return what a SKU of the Gemini API or of Vertex AI counts; no model for storage and searches.
 
     >>> google_meter("Generate content cached input token count gemini 3.7 flash text batch").tier
     'batch'
@@ -53,7 +53,7 @@ def google_meter(sku: str) -> UsageMeter:
 
 
 class Sku(NamedTuple):
-    """What a row says of one SKU: its description, its type of cost, how much and what for."""
+    """The fields of a row about one SKU: description, type of cost, quantity, amount and project."""
 
     description: str
     kind: str
@@ -88,7 +88,7 @@ _COST_TYPES: Final[Mapping[str, Category]] = {
 
 
 def google_category(sku: str) -> Category | None:
-    """Return what a SKU's usage is about; ``None`` for a service that has nothing to do with Gemini."""
+    """Return the category of a SKU's usage; ``None`` for a service that has nothing to do with Gemini."""
     if google_meter(sku).model is not None:
         return "model"
     name = sku.lower()
@@ -115,29 +115,31 @@ def _line_of(statement: Statement, where: str, at: datetime, sku: Sku) -> BillLi
         counts=counts_of(meter.kind, sku.quantity, 1) if is_model else None,
         amount=sku.amount,
         label=sku.description,
-        kind=place_of(meter.kind),
+        kind=index_of(meter.kind),
     )
 
 
 def _google_rows(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
-    """Yield the lines of the BigQuery export, and behind each its credits as lines of their own."""
-    for found in named_rows(path):
-        for line in understood(iter([found]), partial(_google_line, statement)):
+    """Yield the lines of the BigQuery export, each followed by its credits as lines of their own."""
+    for item in named_rows(path):
+        for line in understood(iter([item]), partial(_google_line, statement)):
             yield line
-            if isinstance(line, BillLine) and not isinstance(found, NotUnderstood):
-                yield from understood(_credits(*found), partial(_credit_line, line.at))
+            if isinstance(line, BillLine) and not isinstance(item, NotUnderstood):
+                yield from understood(_credits(*item), partial(_credit_line, line.at))
 
 
 def _credits(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the credits of a row, each with what a dollar is in its currency, where the row says so."""
+    """Yield the credits of a row, each with the units of its currency per dollar, 1 if not stated."""
     rate = decimal_of(row.get("currency_conversion_rate"))
     is_foreign = str(row.get("currency") or "USD").upper() != "USD"
     for number, credit in enumerate(row.get("credits") or (), start=1):
         yield f"{where}.credits[{number}]", (nested(credit), rate if is_foreign and rate else Decimal(1))
 
 
-def _credit_line(at: datetime, where: str, found: tuple[Mapping[str, Any], Decimal]) -> BillLine | None:
-    credit, rate = found
+def _credit_line(
+    at: datetime, where: str, credit_and_rate: tuple[Mapping[str, Any], Decimal]
+) -> BillLine | None:
+    credit, rate = credit_and_rate
     amount = decimal_of(credit.get("amount"))
     if amount is None:
         return None

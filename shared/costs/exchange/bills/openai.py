@@ -2,8 +2,8 @@
 
 ``/organization/usage/*`` and ``/organization/costs`` as in openai 3.57.0; days are UTC. ``input_tokens``
 include cached and cache-written ones. ``amount.value`` is a number or a text of up to 36 decimals
-(``0E-6176`` occurs). Batches stand on the day that they completed. Of a CSV's empty buckets there are the
-times alone.
+(``0E-6176`` occurs). Batches are on the day on which they completed. Empty buckets of a CSV have only their
+times.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def _rows(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnd
     if FileSample(path).is_json:
         yield from results_of(path, statement, "start_time", "end_time")
         return
-    for found in csv_rows(path):
-        if isinstance(found, NotUnderstood):
-            yield found
+    for item in csv_rows(path):
+        if isinstance(item, NotUnderstood):
+            yield item
             continue
-        number, row = found
+        number, row = item
         try:
             start, end = instant(row["start_time"]), instant(row["end_time"])
         except (KeyError, ValueError) as error:
@@ -67,42 +67,44 @@ def _rows(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnd
 
 
 def _reader(
-    line: Callable[[Statement, str, Result], BillLine | None],
+    to_line: Callable[[Statement, str, Result], BillLine | None],
 ) -> Callable[[Path, Statement], Iterator[BillLine | NotUnderstood]]:
-    return lambda path, statement: understood(_rows(path, statement), partial(line, statement))
+    return lambda path, statement: understood(_rows(path, statement), partial(to_line, statement))
 
 
 def _usage_line(statement: Statement, where: str, result: Result) -> BillLine | None:
-    said = result.values
-    if not any(said.get(name) for name in (*_USAGE_MARKS, "output_tokens", "characters")):
+    fields = result.values
+    if not any(fields.get(name) for name in (*_USAGE_MARKS, "output_tokens", "characters")):
         return None
-    kind = str(said.get("object") or "")
-    tier = _tier(said)
-    statement.has_tiers |= tier is not None or _is_set(said.get("batch")) or _is_set(said.get("service_tier"))
-    category, label = _category(kind, said)
+    kind = str(fields.get("object") or "")
+    tier = _tier(fields)
+    statement.has_tiers |= (
+        tier is not None or _is_set(fields.get("batch")) or _is_set(fields.get("service_tier"))
+    )
+    category, label = _category(kind, fields)
     return BillLine(
         where,
         "openai",
         result.at,
-        said.get("model") or None,
+        fields.get("model") or None,
         category,
         tier,
-        said.get("api_key_id") or said.get("project_id") or None,
+        fields.get("api_key_id") or fields.get("project_id") or None,
         counts=(
-            count_of(said.get("input_tokens")),
-            count_of(said.get("output_tokens")),
-            count_of(said.get("input_cached_tokens")),
-            count_of(said.get("input_cache_write_tokens")),
+            count_of(fields.get("input_tokens")),
+            count_of(fields.get("output_tokens")),
+            count_of(fields.get("input_cached_tokens")),
+            count_of(fields.get("input_cache_write_tokens")),
         ),
-        requests=count_of(said.get("num_model_requests")) or None,
+        requests=count_of(fields.get("num_model_requests")) or None,
         label=label,
     )
 
 
-def _category(kind: str, said: Mapping[str, Any]) -> tuple[Category, str]:
-    if "vector_stores" in kind or said.get("usage_bytes"):
+def _category(kind: str, fields: Mapping[str, Any]) -> tuple[Category, str]:
+    if "vector_stores" in kind or fields.get("usage_bytes"):
         return "storage", "vector stores"
-    if "code_interpreter" in kind or said.get("num_sessions"):
+    if "code_interpreter" in kind or fields.get("num_sessions"):
         return "tool", "code interpreter"
     return "model", kind.removeprefix("organization.usage.").removesuffix(".result")
 
@@ -111,33 +113,33 @@ def _is_set(value: object) -> bool:
     return value not in (None, "")
 
 
-def _tier(said: Mapping[str, Any]) -> str | None:
-    if str(said.get("batch")).lower() == "true":
+def _tier(fields: Mapping[str, Any]) -> str | None:
+    if str(fields.get("batch")).lower() == "true":
         return "batch"
-    stated = str(said.get("service_tier") or "").lower()
-    return stated if stated not in {"", "default", "auto", "standard"} else None
+    tier = str(fields.get("service_tier") or "").lower()
+    return tier if tier not in {"", "default", "auto", "standard"} else None
 
 
 _TIERS: Final = re.compile(r"(?:(priority|flex|batch)(?: api)?\s*\|\s*)?(.*)", re.IGNORECASE)
 _TOOLS: Final = ("tool call", "web search", "file search", "code interpreter", "container", "storage")
-_KINDS: Final[Mapping[str, tuple[int, ...]]] = {
+_COUNT_INDEXES: Final[Mapping[str, tuple[int, ...]]] = {
     "input": (0,),
     "output": (1,),
     "cached input": (0, 2),
     "cache writes": (0, 3),
 }
-"""Into which counts a line's quantity goes: cached input is input, too."""
+"""The counts that a line's quantity belongs to: cached input is also input."""
 
 
 def _cost_line(statement: Statement, where: str, result: Result) -> BillLine | None:
-    said = result.values
-    amount = nested(said.get("amount"))
-    value = decimal_of(amount.get("value", said.get("amount_value")))
+    fields = result.values
+    amount = nested(fields.get("amount"))
+    value = decimal_of(amount.get("value", fields.get("amount_value")))
     if value is None:
         return None
-    currency = str(amount.get("currency") or said.get("amount_currency") or "usd").upper()
+    currency = str(amount.get("currency") or fields.get("amount_currency") or "usd").upper()
     statement.currency = currency
-    item = str(said.get("line_item") or "")
+    item = str(fields.get("line_item") or "")
     match = _TIERS.fullmatch(item)
     tier, rest = (match[1], match[2]) if match else (None, item)
     statement.has_tiers |= bool(item)
@@ -147,7 +149,7 @@ def _cost_line(statement: Statement, where: str, result: Result) -> BillLine | N
     if item and ("credit" in item.lower() or value < 0):
         category = "credit"
     kind = kind.removesuffix(", long context")
-    counts = _counts(kind, said) if category == "model" and comma else None
+    counts = _counts(kind, fields) if category == "model" and comma else None
     return BillLine(
         where,
         "openai",
@@ -155,23 +157,23 @@ def _cost_line(statement: Statement, where: str, result: Result) -> BillLine | N
         model if category == "model" and item else None,
         category,
         tier.lower() if tier else None,
-        said.get("project_id") or None,
+        fields.get("project_id") or None,
         counts=counts,
         amount=value,
         label=item,
-        kind=_KINDS[kind][-1] if kind in _KINDS else None,
+        kind=_COUNT_INDEXES[kind][-1] if kind in _COUNT_INDEXES else None,
     )
 
 
-def _counts(kind: str, said: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
-    quantity = said.get("quantity")
-    unit = str(said.get("quantity_unit") or "tokens").lower()
-    places = _KINDS.get(kind)
-    if quantity in (None, "") or places is None or "token" not in unit:
+def _counts(kind: str, fields: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
+    quantity = fields.get("quantity")
+    unit = str(fields.get("quantity_unit") or "tokens").lower()
+    indexes = _COUNT_INDEXES.get(kind)
+    if quantity in (None, "") or indexes is None or "token" not in unit:
         return None
     counts = [0, 0, 0, 0]
-    for place in places:
-        counts[place] = count_of(quantity)
+    for index in indexes:
+        counts[index] = count_of(quantity)
     return counts[0], counts[1], counts[2], counts[3]
 
 

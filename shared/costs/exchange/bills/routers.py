@@ -1,9 +1,9 @@
 """OpenRouter's activity and LiteLLM's spend logs as bills: their rows are single calls with ids.
 
-OpenRouter's ids were seen to be other ones than the responses' (November 2026), a second apart with equal
-tokens; what is inferred under own keys is not in its ``cost_total``. LiteLLM's ``spend`` is its own estimate,
-with the margin that was set there; its rows of answers from its own cache are no calls. An amount below zero
-is a refund, which is no call either, whatever call's id it has.
+OpenRouter's ids were seen to differ from those of the responses (November 2026), with times a second apart
+and equal tokens; inference with the user's own keys is not in its ``cost_total``. LiteLLM's ``spend`` is its
+own estimate, with the margin configured there; its rows of answers from its own cache are not calls. An
+amount below zero is a refund, not a call, whatever id it has.
 """
 
 from __future__ import annotations
@@ -67,41 +67,41 @@ _COLUMNS: Final = (
 
 
 def _litellm_csv(path: Path) -> Iterator[Read]:
-    """Yield the lines of a CSV, as columns where every record of many is an ordinary call."""
+    """Yield the lines of a CSV, as columns if every record of a batch is an ordinary call."""
     header, batches = csv_batches(path)
     header = [*map(litellm.own_name, header)]
-    # A column that is not there is read from beyond the record, where there is nothing.
-    places = [header.index(name) if name in header else len(header) for name in _COLUMNS]
+    # The index of a missing column is one beyond the record, where an empty cell is appended.
+    indexes = [header.index(name) if name in header else len(header) for name in _COLUMNS]
     for batch in batches:
         if isinstance(batch, NotUnderstood):
             yield batch
         else:
-            yield from _calls(batch, places)
+            yield from _calls(batch, indexes)
 
 
-_FEW: Final = 8
-"""So many records are looked at one by one where one of them is no ordinary call."""
+_SPLIT_DOWN_TO: Final = 8
+"""A batch with an unusual record is split in halves down to this size, then read record by record."""
 
 
-def _calls(batch: Records, places: Sequence[int]) -> Iterator[Read]:
-    columns, count = _columns(batch, places), len(batch.numbers)
+def _calls(batch: Records, indexes: Sequence[int]) -> Iterator[Read]:
+    columns, count = _columns(batch, indexes), len(batch.numbers)
     if columns is not None:
         yield columns
-    elif count > _FEW:
+    elif count > _SPLIT_DOWN_TO:
         for part in (slice(count // 2), slice(count // 2, None)):
-            yield from _calls(Records(batch.numbers[part], batch.records[part]), places)
+            yield from _calls(Records(batch.numbers[part], batch.records[part]), indexes)
     else:
         rows = ((f"line {number}", [*record, ""]) for number, record in zip(*batch, strict=True))
-        yield from understood(rows, lambda where, cells: _call(where, [cells[at] for at in places]))
+        yield from understood(rows, lambda where, cells: _call(where, [cells[index] for index in indexes]))
 
 
-def _columns(batch: Records, places: Sequence[int]) -> CallColumns | None:
-    """Return records as columns; ``None`` where one of them is to be looked at by itself."""
+def _columns(batch: Records, indexes: Sequence[int]) -> CallColumns | None:
+    """Return records as columns; ``None`` if one of them must be read by itself."""
     if isinstance(batch.records[0][0], LocalNumber):
         return None
     by_column = [*zip(*batch.records, strict=True), [""] * len(batch.numbers)]
     ids, starts, models, providers, prompts, completions, spends, _, metadata = (
-        by_column[at] for at in places
+        by_column[index] for index in indexes
     )
     named = set(zip(providers, models, strict=True))
     if not (all(ids) and all(spends) and all(provider and model for provider, model in named)):
@@ -111,21 +111,21 @@ def _columns(batch: Records, places: Sequence[int]) -> CallColumns | None:
     try:
         amounts = [*map(Decimal, spends)]
         inputs, outputs = [*map(int, prompts)], [*map(int, completions)]
-        ats = _times(starts)
+        times = _times(starts)
     except (ValueError, ArithmeticError):
         return None
-    if not (all(amounts) and all(map(Decimal.is_finite, amounts))):  # of the proxy's own cache, perhaps
+    if not (all(amounts) and all(map(Decimal.is_finite, amounts))):  # 0: perhaps from the proxy's own cache
         return None
     numbers: tuple[Decimal | int, ...] = (*amounts, *inputs, *outputs)
-    if not 0 <= min(numbers) <= max(numbers) < MOST or max(ats).year > _LAST_YEAR:
+    if not 0 <= min(numbers) <= max(numbers) < MOST or max(times).year > _LAST_YEAR:
         return None
     services, bare = zip(*pairs, strict=True)
     cached = [*map(_cached, metadata)]
-    return CallColumns(batch.numbers, services, ats, bare, ids, inputs, outputs, cached, amounts)
+    return CallColumns(batch.numbers, services, times, bare, ids, inputs, outputs, cached, amounts)
 
 
 def _call(where: str, cells: Sequence[Any]) -> BillLine | None:
-    """Return a row as a call, from the cells under :data:`_COLUMNS`."""
+    """Return a row as a call, from its cells in the order of :data:`_COLUMNS`."""
     request_id, start, model, provider, prompt, completion, spend, cache_hit, metadata = cells
     amount = decimal_of(spend) or Decimal(0)
     if not amount and (str(cache_hit).lower() == "true" or "_cache_hit" in str(request_id)):
@@ -154,7 +154,7 @@ def _refund(where: str, service: str, at: datetime, amount: Decimal) -> BillLine
 
 
 def _model(service: str, name: str) -> str:
-    """Return a model's name without its provider's.
+    """Return a model's name without the prefix of its provider.
 
     >>> _model("openai", "openai/gpt-4o"), _model("openrouter", "openai/gpt-4o")
     ('gpt-4o', 'openai/gpt-4o')
@@ -172,7 +172,7 @@ class _RouterUsage(msgspec.Struct, gc=False):
 
 
 class _RouterMetadata(msgspec.Struct, gc=False):
-    """What is read of a row's metadata: how many of its tokens came from the provider's cache."""
+    """The part of a row's metadata that says how many of its tokens came from the provider's cache."""
 
     usage_object: _RouterUsage | None = None
 
@@ -186,33 +186,35 @@ def _cached(metadata: Any) -> int:
     if not isinstance(metadata, str) and isinstance(metadata, Mapping):
         usage = nested(metadata.get("usage_object"))
         details = nested(usage.get("prompt_tokens_details"))
-        stated = details.get("cached_tokens", usage.get("cache_read_input_tokens"))
-        return int(stated) if stated is not None else -1
+        cached = details.get("cached_tokens", usage.get("cache_read_input_tokens"))
+        return int(cached) if cached is not None else -1
     if not metadata or "cache" not in metadata:
         return -1
     try:
-        usage_ = _decode(metadata).usage_object
+        usage_object = _decode(metadata).usage_object
     except msgspec.MsgspecError:
         return -1
-    if usage_ is None:
+    if usage_object is None:
         return -1
-    known = usage_.prompt_tokens_details.cached_tokens if usage_.prompt_tokens_details else None
-    known = usage_.cache_read_input_tokens if known is None else known
-    return -1 if known is None else known
+    cached_tokens = (
+        usage_object.prompt_tokens_details.cached_tokens if usage_object.prompt_tokens_details else None
+    )
+    cached_tokens = usage_object.cache_read_input_tokens if cached_tokens is None else cached_tokens
+    return -1 if cached_tokens is None else cached_tokens
 
 
 _LAST_YEAR: Final = 9998
-"""The last year that is one in every zone."""
+"""The last year that is representable in every zone."""
 
 
 def _times(texts: Sequence[str]) -> list[datetime]:
-    # Several times quicker than `instant`, for the way in which they are usually written: without a zone.
-    with suppress(ValueError):  # a zone after a zone is none
-        ats = [datetime.fromisoformat(f"{text}+00:00") for text in texts]
-        if all(at.tzinfo for at in ats):  # after a date alone it would be a time of the day
-            return ats
-    ats = [*map(datetime.fromisoformat, texts)]
-    return [at if at.tzinfo else at.replace(tzinfo=UTC) for at in ats]
+    # Several times faster than `instant` for the usual notation, which has no zone.
+    with suppress(ValueError):  # a text that has a zone cannot have a second one
+        times = [datetime.fromisoformat(f"{text}+00:00") for text in texts]
+        if all(time.tzinfo for time in times):  # after a date without a time it is read as a time of day
+            return times
+    times = [*map(datetime.fromisoformat, texts)]
+    return [time if time.tzinfo else time.replace(tzinfo=UTC) for time in times]
 
 
 def _openrouter(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
@@ -245,19 +247,19 @@ def _generation(where: str, row: Mapping[str, Any]) -> BillLine:
 
 def _day(statement: Statement) -> Callable[[str, Mapping[str, Any]], BillLine]:
     def line(where: str, row: Mapping[str, Any]) -> BillLine:
-        named = {field_name(name): value for name, value in row.items()}
-        at = instant(str(named["date"])[:10])
+        fields = {field_name(name): value for name, value in row.items()}
+        at = instant(str(fields["date"])[:10])
         statement.cover(at, at + _ONE_DAY)
-        known = named.get("prompt_tokens") not in (None, "")
-        counts = (count_of(named.get("prompt_tokens")), count_of(named.get("completion_tokens")), -1, -1)
+        has_tokens = fields.get("prompt_tokens") not in (None, "")
+        counts = (count_of(fields.get("prompt_tokens")), count_of(fields.get("completion_tokens")), -1, -1)
         return BillLine(
             where,
             "openrouter",
             at,
-            named.get("model_permaslug") or named.get("slug") or named.get("model"),
-            counts=counts if known else None,
-            requests=count_of(named.get("requests")),
-            amount=openrouter.cost_of(named),
+            fields.get("model_permaslug") or fields.get("slug") or fields.get("model"),
+            counts=counts if has_tokens else None,
+            requests=count_of(fields.get("requests")),
+            amount=openrouter.cost_of(fields),
         )
 
     return line

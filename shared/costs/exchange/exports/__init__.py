@@ -1,4 +1,4 @@
-"""The formats entries can be exported to: a module here has constants of the type ``Export``.
+"""The formats that entries can be exported to: a module in this package has constants of the type ``Export``.
 
 To add a format, add a file.
 """
@@ -19,10 +19,10 @@ from ..source import EntrySource
 
 @dataclass(frozen=True, slots=True)
 class ExportContext:
-    """What an export may say besides the entries.
+    """What an export may contain besides the entries.
 
-    ``about`` goes into formats that have room for it (JSON): how the entries were selected,
-    budgets. ``progress`` is called with the number of entries written so far, now and then.
+    ``about`` goes into formats that can contain it (JSON): how the entries were selected, and budgets.
+    ``progress`` is called from time to time with the number of entries written so far.
     """
 
     about: Mapping[str, object] = field(default_factory=dict)
@@ -30,8 +30,8 @@ class ExportContext:
 
 
 Writer = Callable[[EntrySource, Path, ExportContext], int]
-"""Writes entries, one after the other and never all in memory, into an empty file that is there
-already; returns how many it wrote."""
+"""Writes entries one after the other, without keeping them in memory, into an existing empty file; returns
+how many it wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class Export:
 def exports() -> Mapping[str, Export]:
     """Return every format by its name."""
     modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
-    found = (each for module in modules for each in vars(module).values() if isinstance(each, Export))
-    return {export.name: export for export in sorted(found, key=lambda export: export.name)}
+    formats = (value for module in modules for value in vars(module).values() if isinstance(value, Export))
+    return {export.name: export for export in sorted(formats, key=lambda export: export.name)}
 
 
 ALIASES: Final[Mapping[str, str]] = {"focus": "focus-1.4"}
@@ -64,7 +64,7 @@ def export_named(name: str) -> Export:
     """Return the format called ``name``.
 
     Raises:
-        WrongUsage: there is none; the message lists those that are there.
+        WrongUsage: there is none; the message lists all formats.
 
     """
     try:
@@ -77,7 +77,7 @@ T = TypeVar("T")
 
 
 def counted(items: Iterable[T], context: ExportContext) -> Iterator[T]:
-    """Pass items on and report progress every thousand."""
+    """Yield the items and report progress every thousand."""
     number = 0
     for number, item in enumerate(items, start=1):
         yield item

@@ -1,6 +1,6 @@
 r"""CSV as in RFC 4180, UTF-8, one row an entry, amounts as exact decimals.
 
-Text that a spreadsheet would take for a formula (it begins with ``= + - @``, a tab or a return)
+Text that a spreadsheet would read as a formula (it begins with ``= + - @``, a tab or a return)
 gets a leading apostrophe, as OWASP advises (https://owasp.org/www-community/attacks/CSV_Injection);
 text that begins with apostrophes before such a character gets one more, so that reading back is
 exact. Numbers stay numbers.
@@ -26,12 +26,12 @@ _GUARDED: Final = re.compile(r"'+[=+\-@\t\r]")
 
 
 def guarded(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula."""
+    """Return text that no spreadsheet reads as a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def unguarded(text: str) -> str:
-    """Return the text that :func:`guarded` was given."""
+    """Return the text from which :func:`guarded` made this one."""
     return text[1:] if _GUARDED.match(text) else text
 
 
@@ -39,7 +39,7 @@ def guarded_cells(cells: Cells) -> Cells:
     """Return cells with their texts guarded."""
     for position in _TEXTS:
         text = cells[position]
-        # Comparing first characters is several times quicker than the pattern, and most are letters.
+        # Comparing the first character is several times faster than the pattern, and most are letters.
         if text and str(text)[0] in "'=+-@\t\r":
             cells[position] = guarded(str(text))
     return cells

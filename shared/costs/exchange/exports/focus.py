@@ -1,24 +1,23 @@
-"""FOCUS, the rows of cloud financial management: 1.2, which most tools read, to 1.4, the newest (June 2026).
+"""FOCUS, the format of cloud costs: versions 1.2, which most tools read, to 1.4, the newest (June 2026).
 
-They differ in what they call who sells a service: 1.3 (December 2025) has both the names of before and
-those that 1.4 keeps (https://github.com/FinOps-Open-Cost-and-Usage-Spec/FOCUS_Spec/releases). Services have
+The versions differ in the columns for a service's seller: 1.3 (December 2025) has both the earlier names and
+those that 1.4 keeps (https://github.com/FinOps-Open-Cost-and-Usage-Spec/FOCUS_Spec/releases). A service has
 a provider, and a host that the ledger does not know.
 
-FOCUS (https://focus.finops.org) wants one row for each charge of one meter, so an entry becomes one row per
+FOCUS (https://focus.finops.org) has one row for each charge of one meter, so an entry becomes one row per
 part of its cost: input tokens, cached tokens, output tokens, audio seconds ... each with its quantity and its
-amount.
-What one row says in FOCUS's own columns:
+amount. The meaning of FOCUS's columns here:
 
 * the *provider* is the service, the *SKU* its model, the *meter* the kind of unit; a *SKU price* is
   a SKU's meter under a service tier;
-* all four costs are the charge: there are no discounts or commitments here, and an invoice only where
-  ``reconcile --adjust`` took an amount from a bill that names it;
+* all four costs are the charge: there are no discounts or commitments, and an invoice only if
+  ``reconcile --adjust`` took the amount from a bill that names it;
 * the billing account is the user, since the ledger knows no account of the provider's;
 * an adjustment is of the category ``Adjustment``; a reversal is ``Usage`` with negative amounts;
 * an unpriced call has costs of 0, because FOCUS allows no null there, and ``x_Unpriced`` true.
 
-Columns of our own begin with ``x_``. Counts of whole calls (``x_TokensInput`` ...) stand on an
-entry's first row alone, so that they sum over the file.
+Columns of our own begin with ``x_``. Counts of whole calls (``x_TokensInput`` ...) are only on an entry's
+first row, so that they can be summed over the file.
 """
 
 from __future__ import annotations
@@ -45,9 +44,10 @@ from .csv import guarded
 
 @dataclass(frozen=True, slots=True)
 class FocusMeter:
-    """A kind of unit that is charged: FOCUS's name for the meter, its unit, and the count behind it.
+    """A kind of unit that is charged: FOCUS's name for the meter, its unit, and the usage field.
 
-    ``within`` are the meters that count some of the same units: what they charge apart is taken off.
+    ``within`` are parts that count some of the same units: if they have a charge of their own, it is
+    subtracted.
     """
 
     name: str
@@ -56,7 +56,7 @@ class FocusMeter:
     within: tuple[str, ...] = ()
 
 
-_INPUT_APART: Final = (
+_INPUT_PARTS: Final = (
     "cached",
     "cache_write",
     "cache_write_1h",
@@ -65,10 +65,10 @@ _INPUT_APART: Final = (
     "image_input",
     "image_cached",
 )
-_OUTPUT_APART: Final = ("reasoning", "audio_output", "image_output")
+_OUTPUT_PARTS: Final = ("reasoning", "audio_output", "image_output")
 
 METERS: Final[Mapping[str, FocusMeter]] = {
-    "input": FocusMeter("Input Tokens", "Tokens", "tokens_input", _INPUT_APART),
+    "input": FocusMeter("Input Tokens", "Tokens", "tokens_input", _INPUT_PARTS),
     "cached": FocusMeter("Cached Input Tokens", "Tokens", "tokens_cached", ("audio_cached", "image_cached")),
     "cache_write": FocusMeter("Cache Write Tokens", "Tokens", "tokens_cache_write", ("cache_write_1h",)),
     "cache_write_1h": FocusMeter("Cache Write Tokens (1 Hour)", "Tokens", "tokens_cache_write_1h"),
@@ -76,7 +76,7 @@ METERS: Final[Mapping[str, FocusMeter]] = {
     "audio_cached": FocusMeter("Cached Audio Input Tokens", "Tokens", "tokens_audio_cached"),
     "image_input": FocusMeter("Image Input Tokens", "Tokens", "tokens_image_input", ("image_cached",)),
     "image_cached": FocusMeter("Cached Image Input Tokens", "Tokens", "tokens_image_cached"),
-    "output": FocusMeter("Output Tokens", "Tokens", "tokens_output", _OUTPUT_APART),
+    "output": FocusMeter("Output Tokens", "Tokens", "tokens_output", _OUTPUT_PARTS),
     "reasoning": FocusMeter("Reasoning Tokens", "Tokens", "tokens_reasoning"),
     "audio_output": FocusMeter("Audio Output Tokens", "Tokens", "tokens_audio_output"),
     "image_output": FocusMeter("Image Output Tokens", "Tokens", "tokens_image_output"),
@@ -107,7 +107,7 @@ WHOLE_CALL: Final = FocusMeter("Calls", "Requests", "")
 def quantity(part: str, usage: Usage, charged: Collection[str]) -> int:
     """Return how much of a part's unit a call used, in millionths; never below zero.
 
-    ``charged`` are all parts of the call's charge: what has a price of its own is not counted here.
+    ``charged`` are all parts of the call's charge: units charged under another part are not counted here.
 
     >>> quantity("input", Usage(tokens_input=1000, tokens_cached=800), ["input", "cached"])
     200000000
@@ -119,7 +119,7 @@ def quantity(part: str, usage: Usage, charged: Collection[str]) -> int:
         return _MILLION
     used = round(float(getattr(usage, meter.count)) * _MILLION)
     if part == "requests":
-        return max(used, _MILLION)  # a fee per request is due once where nobody counted
+        return max(used, _MILLION)  # a fee per request is charged once if requests were not counted
     return max(0, used - sum(quantity(other, usage, charged) for other in meter.within if other in charged))
 
 
@@ -128,7 +128,7 @@ _MILLION: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """One row to be: a part of an entry's cost. ``first`` is true for an entry's first part."""
+    """The content of one row: a part of an entry's cost. ``first`` is true for an entry's first part."""
 
     entry: Entry
     part: str
@@ -137,7 +137,7 @@ class Charged:
 
     @property
     def is_usage(self) -> bool:
-        """Whether the row has quantities: an adjustment changes amounts alone."""
+        """Whether the row has quantities: an adjustment changes only amounts."""
         return self.entry.kind != "adjustment"
 
     @property
@@ -147,7 +147,7 @@ class Charged:
 
     @property
     def quantity(self) -> str | None:
-        """How much was used, as a decimal; negative where a call is undone."""
+        """How much was used, as a decimal; negative for a reversal."""
         if not self.is_usage:
             return None
         charged = self.entry.charge.parts if self.entry.charge else ()
@@ -156,7 +156,7 @@ class Charged:
 
     @property
     def sku(self) -> str | None:
-        """The SKU: the model as the catalogue names it, where it was priced."""
+        """The SKU: the model, by the catalogue's name if it was priced."""
         if not self.is_usage:
             return None
         charge = self.entry.charge
@@ -170,7 +170,7 @@ class Charged:
 
 
 def charges(entry: Entry) -> Iterator[Charged]:
-    """Return an entry's rows: one per part of its cost, and one of 0 where it has none."""
+    """Return an entry's rows: one per part of its cost, or one of 0 if it has none."""
     parts = entry.charge.parts if entry.charge else {}
     for number, (part, amount) in enumerate((parts or {"": ZERO}).items()):
         yield Charged(entry, part, amount, first=number == 0)
@@ -181,9 +181,10 @@ FocusColumn = tuple[str, Callable[[Charged], Cell]]
 
 
 def _invoice(row: Charged) -> str | None:
-    """Return the invoice of a charge that a bill decided; others are computed, and on none."""
-    told = row.entry.metadata
-    return guarded(str(told["invoice_id"])) if "bill_line" in told and "invoice_id" in told else None
+    """Return the invoice of a charge that a bill decided; computed charges are on none."""
+    metadata = row.entry.metadata
+    is_billed = "bill_line" in metadata and "invoice_id" in metadata
+    return guarded(str(metadata["invoice_id"])) if is_billed else None
 
 
 def _text(value: str | None) -> str | None:
@@ -213,7 +214,7 @@ def _month(row: Charged) -> datetime:
 
 
 def _instant(at: datetime) -> str:
-    """Return an instant as FOCUS wants it: ISO 8601 in UTC, whole seconds."""
+    """Return an instant in FOCUS's format: ISO 8601 in UTC, whole seconds."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -222,8 +223,8 @@ def _description(row: Charged) -> str:
     if entry.charge is None and entry.kind == "usage":
         return guarded(f"{entry.model}: unpriced, no price is known")
     adjusted = f"adjustment of {entry.corrects}: {entry.why}" if entry.corrects else "credit"
-    what = row.meter.name if row.is_usage else adjusted
-    return guarded(f"{entry.model}: {what}")
+    subject = row.meter.name if row.is_usage else adjusted
+    return guarded(f"{entry.model}: {subject}")
 
 
 def _tags(row: Charged) -> str | None:
@@ -243,7 +244,8 @@ COMMON: Final[tuple[FocusColumn, ...]] = (
     ("BillingPeriodEnd", lambda row: _instant(_month_after(row))),
     ("BillingPeriodStart", lambda row: _instant(_month(row))),
     ("ChargeCategory", lambda row: "Usage" if row.is_usage else "Adjustment"),
-    # Never a correction of a *closed* period: a correction here belongs to the period of what it corrects.
+    # Always null: it marks corrections of *closed* periods, and ours belong to the period of what they
+    # correct.
     ("ChargeClass", lambda _row: None),
     ("ChargeDescription", _description),
     ("ChargeFrequency", lambda row: "Usage-Based" if row.is_usage else "One-Time"),
@@ -268,7 +270,7 @@ COMMON: Final[tuple[FocusColumn, ...]] = (
     ("SkuPriceId", lambda row: _text(row.sku_price)),
     ("Tags", _tags),
 )
-"""The columns that every version has, in the spelling and with the meaning of FOCUS."""
+"""The columns that every version has."""
 
 _OWN: Final[tuple[FocusColumn, ...]] = (
     ("x_EntryId", lambda row: row.entry.id),
@@ -307,14 +309,14 @@ def _count_column(name: str) -> FocusColumn:
 
 
 OWN: Final = (*_OWN, *(_count_column(name) for name in USAGE_FIELDS))
-"""Our own columns. Counts are of the whole call and stand on its first row alone."""
+"""Our own columns. Counts are of the whole call and only on its first row."""
 
 
 def write_focus(
-    named: tuple[FocusColumn, ...], source: EntrySource, target: Path, context: ExportContext
+    version_columns: tuple[FocusColumn, ...], source: EntrySource, target: Path, context: ExportContext
 ) -> int:
-    """Write entries as FOCUS rows in CSV: the version's own columns among the common ones, then ours."""
-    columns = (*sorted((*COMMON, *named), key=itemgetter(0)), *OWN)
+    """Write entries as FOCUS rows in CSV: common and version columns by name, then ours."""
+    columns = (*sorted((*COMMON, *version_columns), key=itemgetter(0)), *OWN)
     written = 0
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -326,7 +328,7 @@ def write_focus(
 
 
 _HOST: Final[FocusColumn] = ("HostProviderName", lambda _row: None)
-_OF_BEFORE: Final[tuple[FocusColumn, ...]] = (
+_EARLIER_NAMES: Final[tuple[FocusColumn, ...]] = (
     ("ProviderName", guarded_service),
     ("PublisherName", guarded_service),
 )
@@ -338,6 +340,6 @@ def _export(version: str, *named: FocusColumn) -> Export:
     return Export(f"focus-{version}", ".csv", summary, partial(write_focus, named))
 
 
-FOCUS_1_2: Final = _export("1.2", *_OF_BEFORE)
-FOCUS_1_3: Final = _export("1.3", _HOST, *_OF_BEFORE, _SERVICE)
+FOCUS_1_2: Final = _export("1.2", *_EARLIER_NAMES)
+FOCUS_1_3: Final = _export("1.3", _HOST, *_EARLIER_NAMES, _SERVICE)
 FOCUS_1_4: Final = _export("1.4", _SERVICE, _HOST)

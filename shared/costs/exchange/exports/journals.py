@@ -1,21 +1,21 @@
 r"""Journals of plain-text accounting: for beancount (https://beancount.github.io) and hledger (https://hledger.org).
 
-An entry is one transaction of the UTC day that it counts in: what it cost goes to an expense account of
-its service, model and stage, and is owed to the service. An adjustment or a reversal is a transaction of
-its own, with its sign. A call without a price is a comment, since it did not cost 0. Amounts have nine
-decimals, so that both programs keep and balance every nano-dollar.
+An entry is one transaction on the UTC day in which it counts: its cost goes to an expense account of its
+service, model and stage, and is owed to the service. An adjustment or a reversal is a transaction of its own,
+with its sign. A call without a price is a comment, because it did not cost 0. Amounts have nine decimals, so
+that both programs keep and balance every nano-dollar.
 
-Seen in beancount 3.2.3: parts of an account's name begin with a capital or a digit and have letters, digits
-and dashes alone; the tolerance of a balance follows from the decimals of the amounts, so that all have nine.
-bean-query shows positions with the decimals that most amounts of the whole ledger have, in CSV too, but a
+Seen in beancount 3.2.3: parts of an account's name begin with a capital or a digit and have only letters,
+digits and dashes; the tolerance of a balance follows from the decimals of the amounts, so all have nine.
+bean-query shows positions with the decimals that most amounts of the whole ledger have, also in CSV, but a
 number with its own: findings/beanquery_csv_of_small_costs_is_rounded_to_cents.sh.
 
 >>> [beancount_name(name) for name in ("gpt-4.1", "13_ai_summarization", "o1", "日本", "")]
 ['Gpt-4-1', '13-ai-summarization', 'O1', 'X日本', 'X']
 
-Seen in hledger 1.25 (Debian): it shows and balances amounts by the commodity directive, so that this one has
-nine decimals; two spaces end an account's name, and signs such as ``(`` and ``*`` at the beginning of a name
-or a description mean something else.
+Seen in hledger 1.25 (Debian): it shows and balances amounts by the commodity directive, so ours has nine
+decimals; two spaces end an account's name, and characters such as ``(`` and ``*`` at the beginning of a name
+or a description have a meaning of their own.
 
 >>> hledger_name("a  b;c:d"), hledger_name("(x)"), hledger_name("gpt-4.1")
 ('a b-c-d', '-x)', 'gpt-4.1')
@@ -50,29 +50,29 @@ def exact_usd(nanos: int) -> str:
 
 @dataclass(slots=True)
 class Names:
-    """Parts of account names: each name gets one that the program takes, and no two names the same.
+    """Parts of account names: each name gets a part that the program accepts, and no two names the same.
 
-    ``shaped`` makes a name valid; where two names come out alike, the later one gets a mark of its own.
+    ``shaped`` makes a name valid; if two names become equal, the later one gets a hash as a suffix.
     """
 
     shaped: Callable[[str], str]
     _by_name: dict[tuple[str, str], str] = field(default_factory=dict)
     _taken: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def part(self, above: str, name: str) -> str:
-        """Return the part for a name under the account ``above``."""
-        found = self._by_name.get((above, name))
-        if found is not None:
-            return found
+    def part(self, parent: str, name: str) -> str:
+        """Return the part for a name under the account ``parent``."""
+        known_part = self._by_name.get((parent, name))
+        if known_part is not None:
+            return known_part
         part = self.shaped(name)
-        if self._taken.setdefault((above, part.lower()), name) != name:
+        if self._taken.setdefault((parent, part.lower()), name) != name:
             part = f"{part}-{blake2b(name.encode('utf-8', 'replace'), digest_size=4).hexdigest()}"
-        self._by_name[above, name] = part
+        self._by_name[parent, name] = part
         return part
 
 
 class Accounts:
-    """The accounts of a journal: those of expenses, and what is owed to each service."""
+    """The accounts of a journal: those for expenses, and one for what is owed to each service."""
 
     def __init__(self, expenses: str, owed: str, shaped: Callable[[str], str]) -> None:
         self._expenses = expenses
@@ -81,7 +81,7 @@ class Accounts:
         self.used: dict[str, None] = {}
 
     def of(self, entry: Entry) -> tuple[str, str]:
-        """Return the account that an entry's cost goes to, and the one it is owed to."""
+        """Return the account of an entry's cost, and the account of its service's liability."""
         service = self._names.part("", entry.service)
         owed, expenses = f"{self._owed}:{service}", f"{self._expenses}:{service}"
         for name in (entry.model, entry.stage):
@@ -95,19 +95,19 @@ class Style(Protocol):
     """How a program writes its journal."""
 
     def head(self) -> str:
-        """Return what stands before the first transaction."""
+        """Return the text before the first transaction."""
         ...
 
     def accounts(self) -> Accounts:
-        """Return the accounts, none of them used yet."""
+        """Return new accounts, none of them used yet."""
         ...
 
     def transaction(self, entry: Entry, day: date, cost: int, expenses: str, owed: str) -> str:
         """Return an entry as a transaction."""
         ...
 
-    def declared(self, account: str, first: date) -> str:
-        """Return the line that declares an account from its first day on."""
+    def declaration(self, account: str, first: date) -> str:
+        """Return the line that declares an account as of its first day."""
         ...
 
 
@@ -130,12 +130,12 @@ def _write(style: Style, entries: Iterator[Entry], file: TextIO) -> int:
             continue
         first = min(first, day)
         file.write(style.transaction(entry, day, entry.charge.total, *accounts.of(entry)))
-    file.writelines(style.declared(account, first) for account in accounts.used)
+    file.writelines(style.declaration(account, first) for account in accounts.used)
     return written
 
 
 def one_line(text: str) -> str:
-    r"""Return a text without signs that end a line or cannot be printed.
+    r"""Return a text with characters that end a line or cannot be printed replaced by spaces.
 
     >>> one_line("a\nb\u2028c")
     'a b c'
@@ -153,7 +153,7 @@ def beancount_name(name: str) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""Return a text as beancount writes one.
+    r"""Return a text as a quoted string of beancount.
 
     >>> quoted('say "a"')
     '"say \\"a\\""'
@@ -189,7 +189,7 @@ class _Beancount:
             f"  {expenses}  {exact_usd(cost)} USD\n  {owed}  {exact_usd(-cost)} USD\n\n"
         )
 
-    def declared(self, account: str, first: date) -> str:
+    def declaration(self, account: str, first: date) -> str:
         return f"{first} open {account} USD\n"
 
 
@@ -231,7 +231,7 @@ class _Hledger:
             f"    {expenses}  {exact_usd(cost)} USD\n    {owed}  {exact_usd(-cost)} USD\n\n"
         )
 
-    def declared(self, account: str, first: date) -> str:  # noqa: ARG002 - it needs no day
+    def declaration(self, account: str, first: date) -> str:  # noqa: ARG002 - it needs no day
         return f"account {account}\n"
 
 

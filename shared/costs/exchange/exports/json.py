@@ -1,7 +1,7 @@
 """Ledger lines, as they are in the ledgers: in one JSON document, or as JSON Lines.
 
-The document says what it is and what else is known (budgets); its summary comes last, because it is the
-sum of what was written. The lines are sealed, and readable by every reader of ledgers.
+The document begins with its format and other facts (budgets); its summary comes last, because it is the sum
+of what was written. The lines are sealed, so that any reader of ledgers can read them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _write_entries(entries: Iterable[Entry], file: TextIOBase) -> tuple[int, Tot
 
 
 def _summary(written: int, totals: Totals) -> str:
-    """Return the summary as JSON; by hand for the sake of exact amounts."""
+    """Return the summary as JSON, joined from texts, because ``json`` has no exact decimals."""
     members = {
         "entries": str(written),
         "calls": str(totals.calls),

@@ -13,15 +13,15 @@ from ..warehouse import staged
 from . import Export, ExportContext
 
 _ROW_GROUP: Final = "ROW_GROUP_SIZE 20480, ROW_GROUP_SIZE_BYTES '16MB'"
-"""DuckDB's own 122,880 rows take 200 MB more for 4 % less on the disk; and rows of 8 KB, the longest a
-ledger line can be, would not fit in any memory that is called flat."""
+"""DuckDB's default of 122,880 rows needs 200 MB more memory for 4 % less on disk; with rows of 8 KB, the
+longest ledger lines, it would need a gigabyte."""
 
 _IN_PLACE: Final = "USE_TMP_FILE false"
-"""The draft is private and is synced; DuckDB's own temporary file would take its place as neither."""
+"""The draft is private and gets synced; DuckDB's own temporary file, which would replace it, is neither."""
 
 _SETTINGS: Final = ("SET threads = 1", "SET preserve_insertion_order = false", "SET memory_limit = '192MB'")
-"""Each thread holds a row group; with one, rows keep their order although DuckDB need not care, which is
-what lets it end a row group by its bytes."""
+"""Each thread holds a row group in memory. With one thread, rows keep their order without DuckDB preserving
+it, and only then does it limit a row group by its bytes."""
 
 
 def write(source: EntrySource, target: Path, context: ExportContext) -> int:
@@ -33,7 +33,7 @@ def write(source: EntrySource, target: Path, context: ExportContext) -> int:
 
     """
     with staged(source, target.parent, context) as warehouse:
-        import duckdb  # there, since something is staged in it
+        import duckdb  # installed, because staged() succeeded
 
         options = f"FORMAT parquet, COMPRESSION zstd, {_ROW_GROUP}, {_IN_PLACE}"
         try:

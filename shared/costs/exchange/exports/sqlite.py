@@ -1,6 +1,6 @@
 """An SQLite database with a table ``entries``, amounts as whole nano-dollars.
 
-SQLite has no decimals, and sums of its REALs are not exact: the table holds ``cost_nanos`` and
+SQLite has no decimals, and sums of its REALs are not exact: the table has ``cost_nanos`` and
 ``actual_cost_nanos``. The view ``entries_usd`` adds both in USD, for reading.
 """
 
@@ -31,7 +31,7 @@ _BATCH: Final = 1_000
 
 
 def column_name(column: Column) -> str:
-    """Return a column's name in the table: amounts say that they are in nano-dollars."""
+    """Return a column's name in the table: those of amounts end in ``_nanos``."""
     return column.name.removesuffix("_usd") + "_nanos" if column.kind == "usd" else column.name
 
 
@@ -58,7 +58,7 @@ def write(source: EntrySource, target: Path, context: ExportContext) -> int:
 
 
 def _fill(database: sqlite3.Connection, rows: Iterator[Row]) -> int:
-    # No journal beside the file: it is written once, under a temporary name, and synced at the end.
+    # The file needs no journal: it is written once, under a temporary name, and synced at the end.
     database.execute("PRAGMA journal_mode = OFF")
     database.execute("PRAGMA synchronous = OFF")
     for statement in _SCHEMA:

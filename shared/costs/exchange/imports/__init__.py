@@ -1,7 +1,7 @@
 """The formats that histories can be imported from: a module here has constants of the type ``Import``.
 
-To add a format, add a file. A reader yields what it found, row
-by row, and never stops at a row that it does not understand.
+To add a format, add a file. A reader yields one item for each row, and goes on after a row that it does not
+understand.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from ..rows import Item as Item
 from ..rows import NotUnderstood as NotUnderstood
 
 OWN_DOCUMENT: Final = f'{{"format": "{FORMAT_NAME}"'
-"""How our own export as JSON begins."""
+"""The beginning of our own export as JSON."""
 
 
 class FileSample:
     """The beginning of a file, from which formats recognise it.
 
     Raises:
-        CannotRead: the file is not there or cannot be opened.
+        CannotRead: the file is missing or cannot be opened.
 
     """
 
@@ -46,36 +46,36 @@ class FileSample:
 
     @cached_property
     def text(self) -> str:
-        """The head as text; what is no UTF-8 is replaced."""
+        """The head as text; bytes that are not UTF-8 are replaced."""
         return self.head.decode("utf-8-sig", "replace")
 
     @property
     def is_json(self) -> bool:
-        """Whether it begins as JSON does; its rows are those of a CSV otherwise."""
+        """Whether it begins like JSON; otherwise its rows are those of a CSV."""
         return self.text.lstrip()[:1] in ("{", "[")
 
     def rows(
         self, *keys: str, named: Callable[[str], str] = str
     ) -> Iterator[tuple[str, Any] | NotUnderstood]:
-        """Yield the rows, each with where it is: of JSON (a list under one of ``keys``) or of a CSV.
+        """Yield the rows of JSON (a list under one of ``keys``) or of a CSV, each with its position.
 
-        ``named`` makes the names of a CSV's columns.
+        ``named`` maps the names of a CSV's columns.
         """
         if self.is_json:
             yield from json_rows(self.path, *keys)
             return
-        for found in csv_rows(self.path, named=named):
-            yield found if isinstance(found, NotUnderstood) else (f"line {found[0]}", found[1])
+        for item in csv_rows(self.path, named=named):
+            yield item if isinstance(item, NotUnderstood) else (f"line {item[0]}", item[1])
 
     def objects(self, *keys: str) -> Iterator[tuple[str, dict[str, Any]] | NotUnderstood]:
-        """Yield the rows as :meth:`rows` does; one that is no object is not understood."""
-        for found in self.rows(*keys):
-            if isinstance(found, NotUnderstood):
-                yield found
-            elif isinstance(found[1], NotUnderstood):
-                yield found[1]
+        """Yield the rows as :meth:`rows` does; a row that is not an object is not understood."""
+        for item in self.rows(*keys):
+            if isinstance(item, NotUnderstood):
+                yield item
+            elif isinstance(item[1], NotUnderstood):
+                yield item[1]
             else:
-                where, row = found
+                where, row = item
                 yield (
                     (where, row)
                     if isinstance(row, dict)
@@ -83,19 +83,19 @@ class FileSample:
                 )
 
     def items(self, make: Callable[[str, dict[str, Any]], Item], *keys: str) -> Iterator[Item]:
-        """Yield what is made of each row that is an object, and what is not understood."""
-        return (found if isinstance(found, NotUnderstood) else make(*found) for found in self.objects(*keys))
+        """Yield what ``make`` returns for each row that is an object, and rows that are not understood."""
+        return (item if isinstance(item, NotUnderstood) else make(*item) for item in self.objects(*keys))
 
     @cached_property
     def header(self) -> frozenset[str]:
-        """The names in the header of a CSV, as looked for; nothing when it is no table of text."""
+        """The names in the header of a CSV, by :func:`field_name`; empty if it is not a table of text."""
         if b"\0" in self.head or self.is_json:
             return frozenset()
         return frozenset(map(field_name, header_of(self.text)))
 
     @cached_property
     def columns(self) -> frozenset[str]:
-        """The names of a table's columns in lower case: of a CSV, a Parquet file, or the first JSON row.
+        """The names of the columns in lower case: of a CSV, a Parquet file, or the first JSON row.
 
         Raises:
             MissingExtra: it is Parquet, and DuckDB is not installed.
@@ -108,9 +108,9 @@ class FileSample:
 
     @property
     def advice(self) -> str:
-        """What to do about a file of no known format, where its first bytes tell; else nothing."""
-        if begins := next((said for start, said in _ADVICE if self.head.startswith(start)), ""):
-            return begins
+        """What to do about a file of an unknown format, if its first bytes tell; else empty."""
+        if advice := next((text for start, text in _ADVICE if self.head.startswith(start)), ""):
+            return advice
         if b"\0" in self.head[:4]:
             return "it is no text that is known: save it as UTF-8"
         if not self.head.strip():
@@ -129,9 +129,9 @@ class FileSample:
 
     @cached_property
     def document(self) -> Any:  # whatever JSON holds
-        """The whole file as JSON, the first document where it has several.
+        """The whole file as JSON, or its first document if it has several.
 
-        ``None`` when it is none, or lines or our own export, which can be large.
+        ``None`` if it is not JSON, or JSON Lines or our own export, which can be large.
         """
         if not self.is_json or self.text.startswith(OWN_DOCUMENT) or self._is_lines:
             return None
@@ -146,14 +146,14 @@ class FileSample:
 
     @cached_property
     def row(self) -> Mapping[str, object]:
-        """The first row of a file of rows: an object of a JSON array or of JSON Lines, else nothing."""
+        """The first row of a JSON array or of JSON Lines if it is an object, else empty."""
         rows: Any = None
         text = self.text.lstrip()
         if text.startswith("{"):
-            with suppress(ValueError, RecursionError):  # an object over several lines is no line of JSON
+            with suppress(ValueError, RecursionError):  # an object may span several lines
                 rows = parsed(text.partition("\n")[0])
         rows = self.document if rows is None else rows
-        if rows is None and self._is_lines:  # of which the first goes beyond the head
+        if rows is None and self._is_lines:  # the first line is longer than the head
             rows = parsed(next(filter(str.strip, lines_of(self.path))))
         if isinstance(rows, dict):
             rows = next((rows[key] for key in LISTS if isinstance(rows.get(key), list)), [rows])
@@ -172,31 +172,31 @@ _ADVICE: Final = (
     (b"PK\x03\x04", "it is a ZIP archive or a spreadsheet: unpack it, or save it as CSV"),
     (b"PGDMP", "it is a dump in PostgreSQL's own format: write it as SQL with pg_restore --file dump.sql"),
 )
-"""What to do about files that begin so."""
+"""Advice on files, by their first bytes."""
 
 
 def opened_database(path: Path) -> closing[sqlite3.Connection]:
-    """Open another tool's SQLite database without changing anything in it.
+    """Open another tool's SQLite database read-only.
 
     Raises:
-        CannotRead: it is not there, no regular file, or packed.
+        CannotRead: it is missing, not a regular file, or compressed.
 
     """
     require_regular(path)
     with path.open("rb") as file:
-        if file.read(len(_PACKED)) == _PACKED:
+        if file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC:
             raise CannotRead(f"{path}: is a database that gzip packed; unpack it first: gunzip {path.name}")
     return closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
 
 
-_PACKED: Final = b"\x1f\x8b"
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 def tables_of(path: Path) -> Mapping[str, frozenset[str]]:
     """Return the tables and views of an SQLite database and their columns, in lower case.
 
     Raises:
-        sqlite3.Error: it is none, or damaged.
+        sqlite3.Error: it is not one, or damaged.
 
     """
     names = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')"
@@ -207,16 +207,16 @@ def tables_of(path: Path) -> Mapping[str, frozenset[str]]:
 def _columns_of(database: sqlite3.Connection, table: str) -> frozenset[str]:
     try:
         rows = database.execute("SELECT name FROM pragma_table_info(?)", (table,)).fetchall()
-    except sqlite3.OperationalError:  # a view of what is gone
+    except sqlite3.OperationalError:  # a view of a table that was dropped
         return frozenset()
     return frozenset(name.lower() for (name,) in rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One format: its name on the command line, a sentence of help, how it is known, its reader.
+    """One format: its name on the command line, a sentence of help, how it is recognised, and its reader.
 
-    ``general`` formats are those of many tools: they are tried after those of one.
+    ``general`` formats are those of many tools: they are tried after those of a single tool.
     """
 
     name: str
@@ -230,8 +230,8 @@ class Import:
 def imports() -> Mapping[str, Import]:
     """Return every format by its name."""
     modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
-    found = (each for module in modules for each in vars(module).values() if isinstance(each, Import))
-    return {each.name: each for each in found}
+    formats = (value for module in modules for value in vars(module).values() if isinstance(value, Import))
+    return {import_format.name: import_format for import_format in formats}
 
 
 def import_for(path: Path, name: str | None = None) -> Import:
@@ -249,11 +249,11 @@ def import_for(path: Path, name: str | None = None) -> Import:
         return imports()[name]
     sample = FileSample(path)
     try:
-        fitting = [each for each in imports().values() if each.recognises(sample)]
+        candidates = [candidate for candidate in imports().values() if candidate.recognises(sample)]
     except sqlite3.Error as error:
         raise CannotRead(f"{path}: a damaged database: {error}") from None
-    if not fitting:
-        known = "\n".join(f"  {each.name}: {each.summary}" for each in imports().values())
+    if not candidates:
+        known = "\n".join(f"  {known.name}: {known.summary}" for known in imports().values())
         because = f" ({sample.advice})" if sample.advice else ""
         raise CannotRead(f"{path}: is of no format that can be imported{because}:\n{known}")
-    return min(fitting, key=lambda each: each.general)
+    return min(candidates, key=lambda candidate: candidate.general)

@@ -1,8 +1,8 @@
 """Helicone's requests, as its API and its export tool write them: JSON, JSON Lines or CSV.
 
 Fields as its API documents them (https://docs.helicone.ai/rest/request/post-v1requestquery-clickhouse,
-November 2026). Cached tokens stand within ``prompt_tokens`` or beside them, which the total tells. An answer
-from its own cache names the request it repeats: nothing was sent. Bodies are not read.
+November 2026). Cached tokens are included in ``prompt_tokens`` or not, which the total shows. An answer from
+its own cache names the request that it repeats: nothing was sent. Bodies are not read.
 """
 
 from __future__ import annotations
@@ -47,15 +47,17 @@ def _recognises(sample: FileSample) -> bool:
 
 
 def item_of(where: str, row: Mapping[str, Any]) -> Item:
-    """Return a request under our names."""
+    """Return a request as a row with our names."""
     try:
         counts = _counts(row)
     except ValueError as error:
         return NotUnderstood(where, str(error))
     cached = str(row.get("cache_reference_id") or _NO_REQUEST) != _NO_REQUEST
-    kept: dict[str, object] = {"status": row.get("response_status")} if _failed(row) else {}
+    metadata: dict[str, object] = {"status": row.get("response_status")} if _failed(row) else {}
     if cached:
-        kept |= {"answered_from": "cache"} | {f"cached_{name}": n for name, n in counts.items() if n}
+        metadata |= {"answered_from": "cache"} | {
+            f"cached_{name}": count for name, count in counts.items() if count
+        }
     properties = nested(row.get("request_properties")) or nested(row.get("properties"))
     return ForeignRow(
         where,
@@ -67,7 +69,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
             "cost": 0 if cached else row.get("costUSD") or row.get("cost"),
             "user": row.get("request_user_id"),
             "job": properties.get("Helicone-Session-Id"),
-            "metadata": kept,
+            "metadata": metadata,
             **({} if cached else counts),
             **leftover(row, _USED),
         },
@@ -86,14 +88,17 @@ def _counts(row: Mapping[str, Any]) -> dict[str, int]:
     def count(name: str) -> int:
         return int(decimal_of(row.get(name)) or Decimal(0))
 
-    read, written = count("prompt_cache_read_tokens"), count("prompt_cache_write_tokens")
+    cache_read, cache_written = count("prompt_cache_read_tokens"), count("prompt_cache_write_tokens")
     prompt, completion = count("prompt_tokens"), count("completion_tokens")
-    beside = count("total_tokens") == prompt + completion + read + written or read + written > prompt
+    is_additional = (
+        count("total_tokens") == prompt + completion + cache_read + cache_written
+        or cache_read + cache_written > prompt
+    )
     return {
-        "tokens_input": prompt + (read + written if beside else 0),
+        "tokens_input": prompt + (cache_read + cache_written if is_additional else 0),
         "tokens_output": completion,
-        "tokens_cached": read,
-        "tokens_cache_write": written,
+        "tokens_cached": cache_read,
+        "tokens_cache_write": cache_written,
         "tokens_audio_input": count("prompt_audio_tokens"),
         "tokens_audio_output": count("completion_audio_tokens"),
     }

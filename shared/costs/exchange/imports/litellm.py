@@ -1,9 +1,9 @@
 """LiteLLM's spend logs: its table ``LiteLLM_SpendLogs`` as CSV, JSON or in a dump, and its sums by day.
 
-Seen in LiteLLM 1.110.2 (November 2026). ``spend`` is LiteLLM's own estimate, 0 where it knows no price.
+Seen in LiteLLM 1.110.2 (November 2026). ``spend`` is LiteLLM's own estimate, 0 if it knows no price.
 ``prompt_tokens`` include cached ones. A row of its own cache repeats the tokens of the first answer under
 ``ID_cache_hitTIME``: nothing was sent, so nothing was spent. Times are UTC, in CSV and dumps without a zone.
-Requests and answers that the table may hold are not read.
+Requests and answers that the table may contain are not read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BY_LOWER: Final = {name.lower(): name for name in _USED}
 
 
 def own_name(name: str) -> str:
-    """Return the name of a column as LiteLLM writes it: databases and what exports them change its case.
+    """Return the name of a column as LiteLLM writes it: databases and export tools change its case.
 
     >>> own_name("STARTTIME"), own_name("Team")
     ('startTime', 'Team')
@@ -46,30 +46,30 @@ def _recognises(sample: FileSample) -> bool:
 
 
 def is_dump(sample: FileSample) -> bool:
-    """Tell whether a file is a PostgreSQL dump, with this table or another."""
+    """Tell whether a file is a PostgreSQL dump, whatever tables it has."""
     return "PostgreSQL database dump" in sample.text or f'"{TABLE}"' in sample.text
 
 
 def _read(path: Path) -> Iterator[Item]:
     sample = FileSample(path)
-    for found in rows_of_table(path, TABLE) if is_dump(sample) else sample.objects("data"):
-        if isinstance(found, NotUnderstood):
-            yield found
-        elif isinstance(found[1].get("models"), dict):
-            yield from _sums_of_a_day(*found)
+    for item in rows_of_table(path, TABLE) if is_dump(sample) else sample.objects("data"):
+        if isinstance(item, NotUnderstood):
+            yield item
+        elif isinstance(item[1].get("models"), dict):
+            yield from _sums_of_a_day(*item)
         else:
-            yield item_of(*found)
+            yield item_of(*item)
 
 
 def _sums_of_a_day(where: str, row: Mapping[str, Any]) -> Iterator[Item]:
-    """Yield what ``/spend/logs`` sums by day: the spend of each model, without its tokens."""
+    """Yield the daily sums of ``/spend/logs``: the spend of each model, without its tokens."""
     for model, spend in (row["models"] or {"": row.get("spend")}).items():
         values = {"timestamp": row.get("startTime"), "model": model, "cost": spend}
         yield ForeignRow(f"{where} {model}", values, sum_of="day")
 
 
 def item_of(where: str, row: Mapping[str, Any]) -> Item:
-    """Return a row of the table under our names."""
+    """Return a row of the table with our names."""
     row = {own_name(name): value for name, value in row.items()}
     metadata = nested(row.get("metadata"))
     usage = nested(metadata.get("usage_object"))
@@ -89,9 +89,11 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
         "tokens_cache_write": usage.get("cache_creation_input_tokens"),
         "tokens_reasoning": completion.get("reasoning_tokens"),
     }
-    kept: dict[str, object] = {"status": "failure"} if row.get("status") == "failure" else {}
+    row_metadata: dict[str, object] = {"status": "failure"} if row.get("status") == "failure" else {}
     if cached:
-        kept |= {"answered_from": "cache"} | {f"cached_{name}": n for name, n in counts.items() if n}
+        row_metadata |= {"answered_from": "cache"} | {
+            f"cached_{name}": count for name, count in counts.items() if count
+        }
     return ForeignRow(
         where,
         {
@@ -105,7 +107,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
             "user": row.get("end_user") or row.get("user"),
             "project": row.get("team_id"),
             "tags": row.get("request_tags"),
-            "metadata": kept,
+            "metadata": row_metadata,
             **({} if cached else counts),
             **leftover(row, _USED),
         },
@@ -114,8 +116,8 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
 
 
 def _from_cache(row: Mapping[str, Any]) -> bool:
-    hit = str(row.get("cache_hit") or "").lower() == "true" or "_cache_hit" in str(row.get("request_id"))
-    return hit and not decimal_of(row.get("spend"))
+    is_hit = str(row.get("cache_hit") or "").lower() == "true" or "_cache_hit" in str(row.get("request_id"))
+    return is_hit and not decimal_of(row.get("spend"))
 
 
 IMPORT: Final = Import(

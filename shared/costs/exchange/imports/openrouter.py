@@ -1,7 +1,7 @@
 """OpenRouter's activity: its CSV of single calls, its CSV of days, and ``/api/v1/activity`` as JSON.
 
-Seen in November 2026. What OpenRouter states is what it bills. Inference under own keys stands beside its
-``cost_total`` and is added, as for calls that are recorded. Times are UTC without a zone.
+Seen in November 2026. What OpenRouter states is what it bills. Inference with the user's own keys is not in
+its ``cost_total`` and is added, as for recorded calls. Times are UTC without a zone.
 """
 
 from __future__ import annotations
@@ -43,39 +43,41 @@ def _recognises(sample: FileSample) -> bool:
 
 
 def item_of(where: str, row: Mapping[str, Any]) -> Item:
-    """Return a call or a day's sum under our names."""
-    named = {field_name(name): value for name, value in row.items()}
-    is_call = "generation_id" in named
+    """Return a call or a day's sum as a row with our names."""
+    fields = {field_name(name): value for name, value in row.items()}
+    is_call = "generation_id" in fields
     try:
-        cost = cost_of(named)
+        cost = cost_of(fields)
     except ValueError as error:
         return NotUnderstood(where, str(error))
     counts = {
-        f"tokens_{ours}": named.get(f"tokens_{theirs}", named.get(f"{theirs}_tokens"))
+        f"tokens_{ours}": fields.get(f"tokens_{theirs}", fields.get(f"{theirs}_tokens"))
         for ours, theirs in _TOKENS.items()
     }
-    kept: dict[str, object] = {"provider": named["provider_name"]} if named.get("provider_name") else {}
-    if not cost and str(named.get("cancelled")).lower() == "true":  # what was not billed has no usage
-        kept |= {"cancelled": True} | {f"unbilled_{name}": n for name, n in counts.items() if n}
+    metadata: dict[str, object] = {"provider": fields["provider_name"]} if fields.get("provider_name") else {}
+    if not cost and str(fields.get("cancelled")).lower() == "true":  # a call that was not billed has no usage
+        metadata |= {"cancelled": True} | {
+            f"unbilled_{name}": count for name, count in counts.items() if count
+        }
         counts = {}
     return ForeignRow(
         where,
         {
-            "id": named.get("generation_id"),
-            "request_id": named.get("generation_id"),
-            "timestamp": utc_text(named.get("created_at") if is_call else str(named.get("date"))[:10]),
+            "id": fields.get("generation_id"),
+            "request_id": fields.get("generation_id"),
+            "timestamp": utc_text(fields.get("created_at") if is_call else str(fields.get("date"))[:10]),
             "service": "openrouter",
-            "model": named.get("model_permaslug") or named.get("slug") or named.get("model"),
+            "model": fields.get("model_permaslug") or fields.get("slug") or fields.get("model"),
             "cost": cost,
-            "user": named.get("user"),
-            "project": named.get("app_name"),
-            "requests": named.get("requests"),
-            "metadata": kept,
+            "user": fields.get("user"),
+            "project": fields.get("app_name"),
+            "requests": fields.get("requests"),
+            "metadata": metadata,
             **counts,
-            **leftover(named, _USED),
+            **leftover(fields, _USED),
         },
         sum_of=None if is_call else "day",
-        id_values=named,
+        id_values=fields,
         billed=True,
     )
 
@@ -83,11 +85,11 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
 _TOKENS: Final = {"input": "prompt", "output": "completion", "cached": "cached", "reasoning": "reasoning"}
 
 
-def cost_of(named: Mapping[str, Any]) -> Decimal | None:
-    """Return what a row says was paid: to OpenRouter, and under own keys to the provider."""
-    stated = decimal_of(named.get("cost_total", named.get("usage")))
-    own = decimal_of(named.get("byok_usage_inference", named.get("byok_usage")))
-    return stated if stated is None or own is None else stated + own
+def cost_of(fields: Mapping[str, Any]) -> Decimal | None:
+    """Return what a row states as paid: to OpenRouter, and with own keys to the provider."""
+    cost = decimal_of(fields.get("cost_total", fields.get("usage")))
+    own_key_cost = decimal_of(fields.get("byok_usage_inference", fields.get("byok_usage")))
+    return cost if cost is None or own_key_cost is None else cost + own_key_cost
 
 
 IMPORT: Final = Import(

@@ -1,7 +1,6 @@
 """Our own exports, read back: JSON, JSON Lines (and any ledger), CSV, SQLite and Parquet.
 
-Each row is a whole entry, so that it comes back to the letter. Parquet is read by DuckDB (the extra
-``warehouse``).
+Each row is a whole entry, so it comes back exactly. Parquet is read by DuckDB (the extra ``warehouse``).
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ _SQLITE_MARKS: Final = frozenset({"id", "cost_nanos", "cost_parts"})
 _BATCH: Final = 1_000
 
 
-def _item(where: str, made: T, make: Callable[[T], Entry]) -> Item:
-    """Return an entry, or why a row is none."""
+def _item(where: str, source: T, make: Callable[[T], Entry]) -> Item:
+    """Return the entry that ``make`` makes of a row, or why it cannot."""
     try:
-        return make(made)
+        return make(source)
     except (DamagedLine, ValueError) as error:
         return NotUnderstood(where, str(error))
 
 
 def _read_json(path: Path) -> Iterator[Item]:
-    """Yield the entries of a document, each of which stands on a line of its own."""
+    """Yield the entries of a document, each of which is on a line of its own."""
     try:
         with opened(path) as file:
             for number, raw in enumerate(iter(lambda: file.readline(2 * MAX_LINE), b""), start=1):
@@ -68,21 +67,21 @@ def _read_lines(path: Path) -> Iterator[Item]:
 
 
 def _read_csv(path: Path) -> Iterator[Item]:
-    for found in csv_rows(path, as_written=True):
-        yield found if isinstance(found, NotUnderstood) else _item(f"line {found[0]}", found[1], _of_cells)
+    for item in csv_rows(path, as_written=True):
+        yield item if isinstance(item, NotUnderstood) else _item(f"line {item[0]}", item[1], _entry_of_cells)
 
 
-def _of_cells(row: dict[str, str]) -> Entry:
+def _entry_of_cells(row: dict[str, str]) -> Entry:
     return entry_of(
         {name: _value(COLUMN_KINDS[name], text) for name, text in row.items() if name in COLUMN_KINDS}
     )
 
 
 def _value(kind: ColumnKind, text: str) -> Value:
-    """Return a cell as the value it was written from.
+    """Return the value that a cell was written from.
 
     Raises:
-        ValueError: it is none of its column's kind.
+        ValueError: it is not a value of its column's kind.
 
     """
     if not text:
@@ -114,12 +113,12 @@ def _read_parquet(path: Path) -> Iterator[Item]:
 
     Raises:
         MissingExtra: DuckDB is not installed.
-        CannotRead: the file is no Parquet export of ours.
+        CannotRead: the file is not a Parquet export of ours.
 
     """
     require_regular(path)
     with connect() as database:
-        import duckdb  # there, since connect() succeeded
+        import duckdb  # installed, because connect() succeeded
 
         try:
             sql = f"SELECT {plain_columns()} FROM read_parquet(?)"  # noqa: S608 - our own column names
@@ -128,12 +127,12 @@ def _read_parquet(path: Path) -> Iterator[Item]:
             while rows := result.fetchmany(_BATCH):
                 for row in rows:
                     number += 1
-                    yield _item(f"row {number}", row, _of_row)
+                    yield _item(f"row {number}", row, _entry_of_row)
         except duckdb.Error as error:
             raise CannotRead(f"{path}: cannot be read as a Parquet export: {error}") from None
 
 
-def _of_row(row: tuple[Any, ...]) -> Entry:
+def _entry_of_row(row: tuple[Any, ...]) -> Entry:
     return entry_of(values_of(row))
 
 

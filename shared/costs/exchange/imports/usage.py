@@ -1,6 +1,6 @@
-"""Usage as any tool may keep it: a CSV, a JSON document, lines of JSON or an SQLite table, one row a call.
+"""Usage as many tools write it: a CSV, a JSON document, JSON Lines or an SQLite table, one row per call.
 
-What a document says beside its rows (user, job, service) holds for rows that do not say it.
+Fields of the document (user, job, service) are the defaults of its rows.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ..rows import CannotRead, ForeignRow, Item, NotUnderstood
 from . import FileSample, Import, opened_database
 
 TABLE: Final = "usage_log"
-_SAYS_HOW_MUCH: Final = frozenset(
+_QUANTITY_NAMES: Final = frozenset(
     name
     for ours in ("tokens_input", "tokens_output", "tokens_total", "cost", "audio_seconds", "audio_minutes")
     for name in NAMES[ours]
 )
-_SAYS_WHAT_OR_WHEN: Final = frozenset([*NAMES["model"], *NAMES["timestamp"]]) - {"day", "month"}
-"""Reports have days and months, too: by such a name alone nothing is known for a list of calls."""
+_CALL_NAMES: Final = frozenset([*NAMES["model"], *NAMES["timestamp"]]) - {"day", "month"}
+"""Names by which rows are recognised as calls; not ``day`` and ``month``, which reports also have."""
 
 
 def is_of_calls(names: Iterable[str]) -> bool:
-    """Tell whether these are the names of a call's columns or members, of which our own export has others."""
+    """Tell whether these are the names of a call's columns or fields, but not those of our own export."""
     known = frozenset(map(known_name, names))
     is_own = "cost_parts" in known
-    return not is_own and not known.isdisjoint(_SAYS_WHAT_OR_WHEN) and not known.isdisjoint(_SAYS_HOW_MUCH)
+    return not is_own and not known.isdisjoint(_CALL_NAMES) and not known.isdisjoint(_QUANTITY_NAMES)
 
 
 def _is_json_of_calls(sample: FileSample) -> bool:
@@ -47,12 +47,12 @@ def _is_month(sample: FileSample) -> bool:
 
 
 def _read_csv(path: Path) -> Iterator[Item]:
-    if other := _OTHER_CURRENCY.search(titles_of(path)):
+    if currency := _OTHER_CURRENCY.search(titles_of(path)):
         raise CannotRead(
-            f"{path}: says {other[0].strip()} above its columns, and only amounts in USD can be imported"
+            f"{path}: says {currency[0].strip()} above its columns, and only amounts in USD can be imported"
         )
-    for found in csv_rows(path):
-        yield found if isinstance(found, NotUnderstood) else ForeignRow(f"line {found[0]}", found[1])
+    for item in csv_rows(path):
+        yield item if isinstance(item, NotUnderstood) else ForeignRow(f"line {item[0]}", item[1])
 
 
 _OTHER_CURRENCY: Final = re.compile(r"[€£¥₹]|\b(?:EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|BRL|SEK|NOK|DKK|PLN)\b")
@@ -63,7 +63,7 @@ def _read_sqlite(path: Path) -> Iterator[Item]:
         with opened_database(path) as database:
             try:
                 rows = database.execute("SELECT rowid, * FROM usage_log ORDER BY rowid")
-            except sqlite3.OperationalError:  # a view, or a table that has none
+            except sqlite3.OperationalError:  # a view, or a table without rowid
                 rows = database.execute("SELECT row_number() OVER (), * FROM usage_log")
             names = [str(column[0]) for column in rows.description]
             for row in rows:

@@ -47,8 +47,8 @@ _KINDS: Final[dict[Kind, str]] = {
 class BillsQuestion(NamedTuple):
     """Which bills to compare, and how.
 
-    Without ``files`` and ``services`` those in the storage's folder of bills. ``services`` are asked for
-    their own reports over ``span``. ``rates`` are what one of a currency is in USD.
+    Without ``files`` and ``services``, those in the storage's folder of bills. From ``services`` their own
+    reports over ``span`` are fetched. ``rates`` are the values in USD of one unit of a currency.
     """
 
     files: Sequence[Path] = ()
@@ -62,73 +62,73 @@ class BillsQuestion(NamedTuple):
 
 
 class ReconcileFacts(NamedTuple):
-    """A comparison of bills with the ledgers. ``adjusted`` entries were appended, if any were to be."""
+    """A comparison of bills with the ledgers. ``adjusted`` is the number of appended entries, if any."""
 
     bills: Sequence[str]
-    found: Comparison
+    comparison: Comparison
     adjusted: int | None = None
     adjusted_cost: Nanos = ZERO
 
     @property
     def compares(self) -> bool:
         """Whether there was anything to compare."""
-        return bool(self.found.agreed.count or self.found.differences or self.found.apart)
+        return bool(self.comparison.agreed.count or self.comparison.differences or self.comparison.apart)
 
     @property
     def exit_code(self) -> int:
-        """1 where differences are left that no later line will mend, 3 where there was nothing to compare."""
+        """1 if differences remain that no later line will resolve, 3 if nothing was compared, else 0."""
         if not self.compares:
             return FAILED
-        return BAD_NEWS if self.found.settled and self.adjusted is None else FINE
+        return BAD_NEWS if self.comparison.settled and self.adjusted is None else FINE
 
 
-def reconciled_facts(reader: Reader, asked: BillsQuestion) -> ReconcileFacts:
-    """Compare bills with the storage, and with ``adjust`` append what follows.
+def reconciled_facts(reader: Reader, question: BillsQuestion) -> ReconcileFacts:
+    """Compare bills with the storage; with ``adjust`` append the adjustments that follow.
 
     Raises:
-        WrongUsage: no bill is named and none lies in the folder, or dates are given without ``services``.
+        WrongUsage: no bill is named and the folder has none, or dates are given without ``services``.
         CannotRead: a bill cannot be read.
         CannotFetch: a service's reports cannot be fetched.
-        NotWritten: with ``adjust``, a ledger cannot be written to, or somebody else is at it for too long.
+        NotWritten: with ``adjust``, a ledger cannot be written to, or another import holds the lock too long.
 
     """
-    if asked.span != Span() and not asked.services:
+    if question.span != Span() and not question.services:
         raise WrongUsage("dates are for --fetch; a file is compared over the days that it has")
-    terms = ComparisonTerms(dict(asked.rates), frozenset(asked.keys), asked.timezone)
+    terms = ComparisonTerms(dict(question.rates), frozenset(question.keys), question.timezone)
     with TemporaryDirectory(prefix="reconcile-") as folder:
-        bills = [*_bills(reader, asked), *_fetched(reader, asked, Path(folder))]
-        adjuster = _adjuster(reader) if asked.adjust else None
-        # What is appended follows from what the ledgers have: nobody else may append meanwhile.
+        bills = [*_bills(reader, question), *_fetched(reader, question, Path(folder))]
+        adjuster = _adjuster(reader) if question.adjust else None
+        # Adjustments follow from what the ledgers have: nobody else may append meanwhile.
         turn = import_lock(reader.storage) if adjuster else nullcontext()
         with turn, reader.progress("BillComparison") as advance:
-            found = BillComparison(reader.index, reader.now, terms, adjuster, advance).run(bills)
+            comparison = BillComparison(reader.index, reader.now, terms, adjuster, advance).run(bills)
     names = [f"{bill.name} as {bill.format.name}" for bill in bills]
     if adjuster is None:
-        return ReconcileFacts(names, found)
-    return ReconcileFacts(names, found, adjuster.written, adjuster.cost)
+        return ReconcileFacts(names, comparison)
+    return ReconcileFacts(names, comparison, adjuster.written, adjuster.cost)
 
 
-def _bills(reader: Reader, asked: BillsQuestion) -> Iterator[Bill]:
-    for path in {path.resolve(): path for path in asked.files}.values():  # named twice, it is one bill
-        yield Bill.of_file(path, bill_format_for(path, asked.format_from))
-    if asked.files or asked.services:
+def _bills(reader: Reader, question: BillsQuestion) -> Iterator[Bill]:
+    for path in {path.resolve(): path for path in question.files}.values():  # a file named twice is one bill
+        yield Bill.of_file(path, bill_format_for(path, question.format_from))
+    if question.files or question.services:
         return
     folder = reader.storage.bills_dir
-    kept = sorted(each for each in folder.glob("[!.]*") if each.is_file()) if folder.is_dir() else []
-    if not kept:
+    paths = sorted(path for path in folder.glob("[!.]*") if path.is_file()) if folder.is_dir() else []
+    if not paths:
         raise WrongUsage(f"name a bill: cost-dashboard reconcile FILE, or put it into {folder}; see --help")
-    for path in kept:
-        bill = Bill.of_file(path, bill_format_for(path, asked.format_from))
+    for path in paths:
+        bill = Bill.of_file(path, bill_format_for(path, question.format_from))
         yield Bill(path.name, bill.format, bill.lines, bill.made_at)
 
 
-def _fetched(reader: Reader, asked: BillsQuestion, folder: Path) -> Iterator[Bill]:
-    if not asked.services:
+def _fetched(reader: Reader, question: BillsQuestion, folder: Path) -> Iterator[Bill]:
+    if not question.services:
         return
-    from ..reconciling.fetching import fetched, request_of  # nothing else asks anybody
+    from ..reconciling.fetching import fetched, request_of  # only --fetch needs the network
 
-    request = request_of(asked.span.period(reader.now, ZoneInfo("UTC"), 1), by_key=bool(asked.keys))
-    for service in asked.services:
+    request = request_of(question.span.period(reader.now, ZoneInfo("UTC"), 1), by_key=bool(question.keys))
+    for service in question.services:
         yield from fetched(service, request, reader.environ, folder)
 
 
@@ -142,37 +142,39 @@ def reconciled_report(facts: ReconcileFacts) -> Report:
     return Report(
         title=_title(facts),
         subtitle=", ".join(facts.bills),
-        figures=tuple(_figures(facts.found)),
-        tables=tuple(_tables(facts.found)),
+        figures=tuple(_figures(facts.comparison)),
+        tables=tuple(_tables(facts.comparison)),
         notes=tuple(_notes(facts)),
         data=_data(facts),
     )
 
 
 def _title(facts: ReconcileFacts) -> str:
-    found = facts.found
+    comparison = facts.comparison
     if not facts.compares:
         return "Nothing to compare"
     if facts.adjusted is not None:
         return "Adjusted to the bill"
-    if found.settled:
+    if comparison.settled:
         return "The bill and the ledgers differ"
-    return "The bill agrees, as far as it is final" if found.differences else "The bill agrees"
+    return "The bill agrees, as far as it is final" if comparison.differences else "The bill agrees"
 
 
-def _figures(found: Comparison) -> Iterator[Figure]:
-    billed = None if None in found.currencies.values() else found.total("theirs")
-    yield Figure("billed", "On the bill", billed, places=4, note=_span(found))
-    yield Figure("recorded", "In the ledgers", found.total("ours"), places=4)
-    agreed = found.agreed
+def _figures(comparison: Comparison) -> Iterator[Figure]:
+    billed = None if None in comparison.currencies.values() else comparison.total("theirs")
+    yield Figure("billed", "On the bill", billed, places=4, note=_span(comparison))
+    yield Figure("recorded", "In the ledgers", comparison.total("ours"), places=4)
+    agreed = comparison.agreed
     yield Figure(
         "matched", "Agree", Nanos(agreed.theirs), places=4, note=_counted(agreed.count, agreed.calls)
     )
     for kind, label in _KINDS.items():
-        of_kind = [one for one in found.differences if one.kind == kind]
+        of_kind = [difference for difference in comparison.differences if difference.kind == kind]
         if of_kind:
-            tone: Tone = "warning" if any(one in found.settled for one in of_kind) else "plain"
-            amount = Nanos(sum(one.amount for one in of_kind))
+            tone: Tone = (
+                "warning" if any(difference in comparison.settled for difference in of_kind) else "plain"
+            )
+            amount = Nanos(sum(difference.amount for difference in of_kind))
             yield Figure(
                 kind,
                 label,
@@ -182,9 +184,9 @@ def _figures(found: Comparison) -> Iterator[Figure]:
                 tone=tone,
                 places=4,
             )
-    if found.apart:
-        known = [one.nanos for one in found.apart if one.nanos is not None]
-        left_out = len(found.apart) - len(known)
+    if comparison.apart:
+        known = [lines.nanos for lines in comparison.apart if lines.nanos is not None]
+        left_out = len(comparison.apart) - len(known)
         note = f"and {plural(left_out, 'kind', 'kinds')} of line without a rate" if left_out else ""
         apart = sum(known) if known else None
         yield Figure("apart", "Credits, tax, others", apart, places=4, note=note)
@@ -205,155 +207,173 @@ def _counted(sums: int, calls: int) -> str:
     )
 
 
-def _span(found: Comparison) -> str:
-    if found.first is None or found.after is None:
+def _span(comparison: Comparison) -> str:
+    if comparison.first is None or comparison.after is None:
         return ""
-    return f"{found.first:%Y-%m-%d %H:%M} to {found.after:%Y-%m-%d %H:%M} UTC"
+    return f"{comparison.first:%Y-%m-%d %H:%M} to {comparison.after:%Y-%m-%d %H:%M} UTC"
 
 
-def _tables(found: Comparison) -> Iterator[Table]:
-    if found.differences:
-        yield _why(found)
-        yield _differences(found)
-    if found.apart:
+def _tables(comparison: Comparison) -> Iterator[Table]:
+    if comparison.differences:
+        yield _why(comparison)
+        yield _differences(comparison)
+    if comparison.apart:
         yield Table.of(
             "Compared with nothing",
-            found.apart[:SHOWN],
-            (Column("label", "Line", wraps=True), lambda one: one.label or one.service),
-            (Column("category", "Is"), lambda one: one.category),
-            (Column("rows", "Rows", "count"), lambda one: one.rows),
-            (Column("amount", "Amount", "money", places=4), lambda one: one.nanos),
+            comparison.apart[:SHOWN],
+            (Column("label", "Line", wraps=True), lambda lines: lines.label or lines.service),
+            (Column("category", "Is"), lambda lines: lines.category),
+            (Column("rows", "Rows", "count"), lambda lines: lines.rows),
+            (Column("amount", "Amount", "money", places=4), lambda lines: lines.nanos),
             key="apart",
         )
-    if len(found.keys) > 1:
+    if len(comparison.keys) > 1:
         yield Table.of(
             "Keys and projects on the bill",
-            found.keys.most_common(SHOWN),
-            (Column("key", "Key"), lambda one: one[0]),
-            (Column("rows", "Rows", "count"), lambda one: one[1]),
+            comparison.keys.most_common(SHOWN),
+            (Column("key", "Key"), lambda item: item[0]),
+            (Column("rows", "Rows", "count"), lambda item: item[1]),
             key="keys",
         )
-    if found.refused:
+    if comparison.refused:
         yield Table.of(
             "Not understood",
-            found.refused[:SHOWN],
-            (Column("row", "Row"), lambda one: one.row),
-            (Column("why", "Why", wraps=True), lambda one: one.why),
+            comparison.refused[:SHOWN],
+            (Column("row", "Row"), lambda refusal: refusal.row),
+            (Column("why", "Why", wraps=True), lambda refusal: refusal.why),
             key="refused",
         )
 
 
-def _why(found: Comparison) -> Table:
+def _why(comparison: Comparison) -> Table:
     """Return the differences by reason, the largest first."""
     by_reason: dict[tuple[Reason, bool], list[Difference]] = {}
-    for one in found.differences:
-        by_reason.setdefault((one.reason, one.settled), []).append(one)
+    for difference in comparison.differences:
+        by_reason.setdefault((difference.reason, difference.settled), []).append(difference)
     return Table.of(
         "Why",
         sorted(by_reason.items(), key=lambda item: -abs(_amount(item[1]))),
-        (Column("reason", "Likely reason", wraps=True), lambda one: _reason_text(*one[0])),
-        (Column("count", "Times", "count", rank=2), lambda one: len(one[1])),
-        (Column("calls", "Calls", "count", rank=1), lambda one: sum(each.calls for each in one[1])),
-        (Column("amount", "Bill less ledgers", "difference", places=4), lambda one: _amount(one[1])),
+        (Column("reason", "Likely reason", wraps=True), lambda item: _reason_text(*item[0])),
+        (Column("count", "Times", "count", rank=2), lambda item: len(item[1])),
+        (Column("calls", "Calls", "count", rank=1), lambda item: sum(one.calls for one in item[1])),
+        (Column("amount", "Bill less ledgers", "difference", places=4), lambda item: _amount(item[1])),
         key="reasons",
     )
 
 
-def _amount(those: Sequence[Difference]) -> int:
-    return sum(one.amount for one in those)
+def _amount(differences: Sequence[Difference]) -> int:
+    return sum(difference.amount for difference in differences)
 
 
 def _reason_text(reason: Reason, settled: bool) -> str:
     return TEXTS[reason] + ("" if settled else " (may still change)")
 
 
-def _differences(found: Comparison) -> Table:
+def _differences(comparison: Comparison) -> Table:
     return Table.of(
         "Differences",
-        found.differences[:SHOWN],
-        (Column("day", "Day"), lambda one: one.day),
-        (Column("model", "Model"), lambda one: f"{one.service}/{one.model}" if one.model else one.service),
-        (Column("tier", "Tier", rank=3), lambda one: one.tier),
-        (Column("theirs", "Bill", "money", rank=1, places=4), lambda one: one.theirs),
-        (Column("ours", "Ledgers", "money", rank=1, places=4), lambda one: one.ours),
-        (Column("amount", "Difference", "difference", places=4), lambda one: one.amount),
-        (Column("factor", "Factor", rank=4), lambda one: None if one.factor is None else f"{one.factor:.4g}"),
+        comparison.differences[:SHOWN],
+        (Column("day", "Day"), lambda difference: difference.day),
+        (
+            Column("model", "Model"),
+            lambda difference: (
+                f"{difference.service}/{difference.model}" if difference.model else difference.service
+            ),
+        ),
+        (Column("tier", "Tier", rank=3), lambda difference: difference.tier),
+        (Column("theirs", "Bill", "money", rank=1, places=4), lambda difference: difference.theirs),
+        (Column("ours", "Ledgers", "money", rank=1, places=4), lambda difference: difference.ours),
+        (Column("amount", "Difference", "difference", places=4), lambda difference: difference.amount),
+        (
+            Column("factor", "Factor", rank=4),
+            lambda difference: None if difference.factor is None else f"{difference.factor:.4g}",
+        ),
         (
             Column("reason", "Reason"),
-            lambda one: one.reason.replace("_", " ") + ("" if one.settled else " (provisional)"),
+            lambda difference: (
+                difference.reason.replace("_", " ") + ("" if difference.settled else " (provisional)")
+            ),
         ),
         (
             Column("line", "Line of the bill", rank=5),
-            lambda one: Ref(one.lines[0], "path") if one.lines else None,
+            lambda difference: Ref(difference.lines[0], "path") if difference.lines else None,
         ),
         key="differences",
     )
 
 
 def _notes(facts: ReconcileFacts) -> Iterator[Note]:
-    found = facts.found
-    for why in found.incomplete:
+    comparison = facts.comparison
+    for why in comparison.incomplete:
         yield Note(f"The bill is incomplete: {why}.", "warning")
-    young = [one for one in found.differences if not one.settled]
-    if young:
+    open_ = [difference for difference in comparison.differences if not difference.settled]
+    if open_:
         yield Note(
-            f"{plural(len(young), 'difference is', 'differences are')} provisional: the bill may change."
+            f"{plural(len(open_), 'difference is', 'differences are')} provisional: the bill may change."
         )
-    for names, rate in found.currencies.items():
-        fits = f"one {names} is about {rate_text(rate)} USD by the amounts themselves" if rate else ""
-        known = fits or "no rate fits them"
-        yield Note(f"The bill is in {names}; {known}. Give its rate: --rate {names.partition(',')[0]}=RATE.")
-    unknown = [one for one in found.apart if one.nanos is None]
+    for names, rate in comparison.currencies.items():
+        suggestion = f"one {names} is about {rate_text(rate)} USD by the amounts themselves" if rate else ""
+        advice = suggestion or "no rate fits them"
+        yield Note(f"The bill is in {names}; {advice}. Give its rate: --rate {names.partition(',')[0]}=RATE.")
+    unknown = [apart for apart in comparison.apart if apart.nanos is None]
     if unknown:
-        lines = plural(sum(one.rows for one in unknown), "line", "lines")
+        lines = plural(sum(apart.rows for apart in unknown), "line", "lines")
         yield Note(f"{lines} of credits, taxes and the like count in no sum: they take a rate.", "warning")
-    for service, name in found.zones.items():
+    for service, name in comparison.zones.items():
         yield Note(f"Days of {service} agree best in {name}: compared so.")
-    yield from map(Note, found.notes)
-    if found.refused_count:
-        yield Note(f"{plural(found.refused_count, 'row was', 'rows were')} not understood.", "warning")
+    yield from map(Note, comparison.notes)
+    if comparison.refused_count:
+        yield Note(f"{plural(comparison.refused_count, 'row was', 'rows were')} not understood.", "warning")
     if facts.adjusted is not None:
         yield Note(f"{plural(facts.adjusted, 'entry was', 'entries were')} appended; no line was edited.")
-    elif found.settled:
+    elif comparison.settled:
         yield Note("To append adjustments that carry the bill's lines: --adjust.")
 
 
 def _data(facts: ReconcileFacts) -> dict[str, object]:
-    found = facts.found
+    comparison = facts.comparison
     return {
         "bills": list(facts.bills),
-        "start": found.first.isoformat() if found.first else None,
-        "end": found.after.isoformat() if found.after else None,
-        "rows": found.rows,
-        "calls": found.calls,
-        "agrees": facts.compares and not found.settled,
-        "billed_usd": None if None in found.currencies.values() else to_usd(found.total("theirs")),
-        "recorded_usd": to_usd(found.total("ours")),
+        "start": comparison.first.isoformat() if comparison.first else None,
+        "end": comparison.after.isoformat() if comparison.after else None,
+        "rows": comparison.rows,
+        "calls": comparison.calls,
+        "agrees": facts.compares and not comparison.settled,
+        "billed_usd": None if None in comparison.currencies.values() else to_usd(comparison.total("theirs")),
+        "recorded_usd": to_usd(comparison.total("ours")),
         "matched": {
-            "count": found.agreed.count,
-            "calls": found.agreed.calls,
-            "theirs_usd": to_usd(Nanos(found.agreed.theirs)),
-            "ours_usd": to_usd(Nanos(found.agreed.ours)),
-            "rounding_usd": to_usd(found.agreed.rounding),
+            "count": comparison.agreed.count,
+            "calls": comparison.agreed.calls,
+            "theirs_usd": to_usd(Nanos(comparison.agreed.theirs)),
+            "ours_usd": to_usd(Nanos(comparison.agreed.ours)),
+            "rounding_usd": to_usd(comparison.agreed.rounding),
         },
-        "differences": [{**derive(one), "text": one.text} for one in found.differences],
-        "apart": [derive(one, "category", "service", "label", "rows", "amount=nanos") for one in found.apart],
-        "keys": dict(found.keys),
-        "incomplete": list(found.incomplete),
-        "zones": dict(found.zones),
-        "currencies": dict(found.currencies),
-        "not_understood": {"count": found.refused_count, "rows": [derive(one) for one in found.refused]},
-        "notes": list(found.notes),
+        "differences": [
+            {**derive(difference), "text": difference.text} for difference in comparison.differences
+        ],
+        "apart": [
+            derive(lines, "category", "service", "label", "rows", "amount=nanos")
+            for lines in comparison.apart
+        ],
+        "keys": dict(comparison.keys),
+        "incomplete": list(comparison.incomplete),
+        "zones": dict(comparison.zones),
+        "currencies": dict(comparison.currencies),
+        "not_understood": {
+            "count": comparison.refused_count,
+            "rows": [derive(refusal) for refusal in comparison.refused],
+        },
+        "notes": list(comparison.notes),
         "adjusted": facts.adjusted,
         "adjusted_usd": to_usd(facts.adjusted_cost),
     }
 
 
 def parse_rate(text: str) -> tuple[str, Decimal]:
-    """Return a currency and what one of it is in USD, written as ``EUR=1.16``.
+    """Return a currency and the value of one unit in USD, from a text such as ``EUR=1.16``.
 
     Raises:
-        ValueError: it is written otherwise, or not above 0.
+        ValueError: the text has another form, or the rate is not above 0.
 
     >>> parse_rate("eur=1.16")
     ('EUR', Decimal('1.16'))
@@ -409,7 +429,7 @@ SPEC: Final = Spec(
             many=True,
             at_terminal=True,
         ),
-        OptionGroup("span", tuple(each._replace(at_terminal=True) for each in SPAN.options), Span),
+        OptionGroup("span", tuple(option._replace(at_terminal=True) for option in SPAN.options), Span),
         Option("--adjust", "Append adjustments that carry the bill's lines.", flag=True, changes=True),
     ),
     help=with_formats(__doc__, bill_formats()),
