@@ -108,7 +108,7 @@ _OPERATIONS: Final = {
     "generate_content": "chat",
     "embeddings": "embeddings",
 }
-_GOOGLE: Final = "google"
+_GOOGLE: Final = frozenset({"google", "vertex"})
 
 STILL_OPEN: Final = "the call was still open when the program ended"
 NO_USAGE: Final = "the span of this call tells no usage"
@@ -230,7 +230,7 @@ def _settled(counts: Counts, total: int | float, service: str, *, beside: bool) 
     missing = total - tokens_input - tokens_output
     if cache and (beside or cache > tokens_input or missing == cache):
         counts["tokens_input"] = tokens_input + cache
-    elif missing > 0 and (service == _GOOGLE or missing == counts.get("tokens_reasoning")):
+    elif missing > 0 and (service in _GOOGLE or missing == counts.get("tokens_reasoning")):
         # Thoughts are outside of Gemini's candidates, and some instrumentations drop them:
         # the total that Gemini states has them.
         counts["tokens_output"] = tokens_output + missing

@@ -93,6 +93,15 @@ DIALECTS: dict[str, tuple[dict[str, Any], Usage]] = {
         },
         Usage(1000, 2000, tokens_reasoning=1960),
     ),
+    "Gemini's thoughts dropped at Vertex AI, seen by the total": (
+        {
+            "gen_ai.provider.name": "gcp.vertex_ai",
+            "gen_ai.usage.input_tokens": 1000,
+            "gen_ai.usage.output_tokens": 40,
+            "gen_ai.usage.total_tokens": 3000,
+        },
+        Usage(1000, 2000, tokens_reasoning=1960),
+    ),
     "reasoning outside of the output, seen by the total": (
         {
             "gen_ai.provider.name": "x_ai",
