@@ -246,8 +246,18 @@ class Problem(NamedTuple):
     why: str
 
 
-_MARKS: Final = ", ".join("?" * len(SUM_COLUMNS))
-_ADDED: Final = ", ".join(f"{name} = {name} + excluded.{name}" for name in SUM_COLUMNS)
+def _adding(table: str, keys: str, *sums: str) -> str:
+    """Return the statement that adds a row to that of a table with the same keys, its first columns."""
+    marks = ", ".join("?" * (len(keys.split()) + len(sums)))
+    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in sums)
+    return f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT ({keys}) DO UPDATE SET {added}"
+
+
+_ADD_CELLS: Final = _adding("cells", "bucket, ledger, dim", *SUM_COLUMNS)
+_ADD_UNITS: Final = _adding("units", "bucket, ledger, dim, unit", "amount")
+_ADD_RESERVED: Final = _adding("reserved", "reservation, ledger", "calls", "cost", "unpriced")
+_ADD_DAYS: Final = _adding("days", "day, dim", *SUM_COLUMNS)
+_ADD_SPEND: Final = _adding("spend", "user_id, bucket", "cost")
 _NOTHING: Final = " AND ".join(f"{name} = 0" for name in SUM_COLUMNS)
 _LEDGER: Final = f"SELECT {', '.join(LedgerRow._fields)} FROM ledgers"
 _PUT_LEDGER: Final = f"REPLACE INTO ledgers VALUES ({', '.join('?' * len(LedgerRow._fields))})"
@@ -299,43 +309,15 @@ def dim_number(db: sqlite3.Connection, dim: Dim) -> int:
 def put_fold(db: sqlite3.Connection, ledger: int, fold: Fold) -> None:
     """Add what a ledger has to all sums."""
     numbers = {dim: dim_number(db, dim) for dim in {dim for _, dim in fold.cells}}
-    rows = [(bucket, ledger, numbers[dim], *values) for (bucket, dim), values in fold.cells.items()]
-    db.executemany(
-        f"""INSERT INTO cells VALUES (?, ?, ?, {_MARKS})
-        ON CONFLICT (bucket, ledger, dim) DO UPDATE SET {_ADDED}""",
-        rows,
-    )
-    db.executemany(
-        """INSERT INTO units VALUES (?, ?, ?, ?, ?)
-        ON CONFLICT (bucket, ledger, dim, unit) DO UPDATE SET amount = amount + excluded.amount""",
-        [(bucket, ledger, numbers[dim], unit, amount) for (bucket, dim, unit), amount in fold.units.items()],
-    )
-    db.executemany(
-        """INSERT INTO reserved VALUES (?, ?, ?, ?, ?) ON CONFLICT (reservation, ledger)
-        DO UPDATE SET calls = calls + excluded.calls, cost = cost + excluded.cost,
-        unpriced = unpriced + excluded.unpriced""",
-        [(name, ledger, *sums) for name, sums in fold.reserved.items()],
-    )
-    db.executemany(
-        "INSERT OR IGNORE INTO activity VALUES (?, ?, ?)",
-        {(bucket // DAY_BUCKETS, dim[0], ledger) for bucket, dim in fold.cells},
-    )
-    days: dict[tuple[int, int], list[int]] = {}
-    spend: dict[tuple[str, int], int] = {}
-    for (bucket, dim), values in fold.cells.items():
-        day = days.setdefault((bucket // DAY_BUCKETS, numbers[dim]), [0] * len(SUM_COLUMNS))
-        day[:] = map(int.__add__, day, values)
-        if cost := values[_COST]:
-            spend[dim[0], bucket] = spend.get((dim[0], bucket), 0) + cost
-    db.executemany(
-        f"INSERT INTO days VALUES (?, ?, {_MARKS}) ON CONFLICT (day, dim) DO UPDATE SET {_ADDED}",
-        [(*key, *values) for key, values in days.items()],
-    )
-    db.executemany(
-        """INSERT INTO spend VALUES (?, ?, ?)
-        ON CONFLICT (user_id, bucket) DO UPDATE SET cost = cost + excluded.cost""",
-        [(*key, cost) for key, cost in spend.items()],
-    )
+    cells = [(bucket, numbers[dim], dim[0], values) for (bucket, dim), values in fold.cells.items()]
+    units = [(bucket, ledger, numbers[dim], unit, n) for (bucket, dim, unit), n in fold.units.items()]
+    db.executemany(_ADD_CELLS, [(bucket, ledger, dim, *values) for bucket, dim, _, values in cells])
+    db.executemany(_ADD_UNITS, units)
+    db.executemany(_ADD_RESERVED, [(name, ledger, *sums) for name, sums in fold.reserved.items()])
+    db.executemany(_ADD_DAYS, [(bucket // DAY_BUCKETS, dim, *values) for bucket, dim, _, values in cells])
+    db.executemany(_ADD_SPEND, [(user, bucket, cost) for bucket, _, user, v in cells if (cost := v[_COST])])
+    active = {(bucket // DAY_BUCKETS, user, ledger) for bucket, _, user, _ in cells}
+    db.executemany("INSERT OR IGNORE INTO activity VALUES (?, ?, ?)", active)
 
 
 _COST: Final = SUM_COLUMNS.index("cost")
