@@ -306,6 +306,16 @@ def noted(number: int, one: str, many: str, rest: str, tone: Tone = "warning") -
         yield Note(f"{plural(number, one, many)} {rest}", tone)
 
 
+def likely(low: Nanos, high: Nanos) -> str:
+    """Say where something is likely to end.
+
+    >>> likely(Nanos(50_600_000_000), Nanos(52_000_000_000)), likely(Nanos(9 * 10**9), Nanos(9_001_000_000))
+    ('likely $50.60 to $52.00', 'likely $9.00')
+    """
+    ends = dict.fromkeys((usd(low), usd(high)))  # alike on a month's last evening
+    return f"likely {' to '.join(ends)}"
+
+
 def plural(number: int, one: str, many: str) -> str:
     """Return a count with its noun.
 

@@ -31,10 +31,10 @@ from .common import (
     cell_of,
     doubts,
     gauge_of,
+    likely,
     named,
     plural,
     unit_amounts,
-    usd,
     usd_amounts,
     whose,
 )
@@ -109,7 +109,7 @@ def projected_figure(found: Forecast) -> Figure:
 def _range(found: Forecast) -> str:
     if found.low is None or found.high is None:
         return "too few days for a range"
-    return f"likely {usd(found.low)} to {usd(found.high)}"
+    return likely(found.low, found.high)
 
 
 def _series(found: Forecast) -> tuple[Series, ...]:

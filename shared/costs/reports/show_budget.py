@@ -35,6 +35,7 @@ from .common import (
     Health,
     doubts,
     gauge_of,
+    likely,
     limit_row,
     named,
     noted,
@@ -300,7 +301,7 @@ def _projection(facts: BudgetFacts) -> Figure:
         note = "by the end of the month; too few days for a range"
     else:
         how = ", by weekday" if facts.by_weekday else ""
-        note = f"by the end of the month{how}; likely {usd(pace.low)} to {usd(pace.high)}"
+        note = f"by the end of the month{how}; {likely(pace.low, pace.high)}"
     over = facts.month is not None and pace.projected > facts.month.limit.amount
     return Figure("projected", "Projected", pace.projected, note=note, tone=_tone(over))
 

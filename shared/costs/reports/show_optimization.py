@@ -109,7 +109,8 @@ def optimization_report(facts: OptimizationFacts) -> Report:
 
 def saving_figures(savings: Savings) -> Iterator[Figure]:
     """Return what was spent, and what could be saved of it; retries apart, since they need not recur."""
-    yield Figure("spent", "Spent", savings.spent)
+    is_known = savings.spent or savings.unpriced_calls < savings.calls
+    yield Figure("spent", "Spent", savings.spent if is_known else None)
     if savings.best_hosted:
         of_retries = Nanos(savings.retried - savings.retried_after)
         lasting = Nanos(advice.amount_of(savings.best_hosted) - of_retries)

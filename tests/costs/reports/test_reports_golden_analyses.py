@@ -127,6 +127,13 @@ def test_no_percentage_is_of_what_credits_took_below_the_saving(spent: str) -> N
     assert wasted[0][-1] == (20.0 if spent == "5" else None)
 
 
+def test_what_calls_without_a_price_cost_is_not_nothing() -> None:
+    for unpriced, shown in ((3, None), (2, Nanos(0))):  # one of local work beside two
+        savings = Savings(Nanos(0), 3, unpriced, (), (), ())
+        report = optimization_report(OptimizationFacts(None, NOVEMBER, savings, Health()))
+        assert [figure.value for figure in report.figures] == [shown]
+
+
 def test_calls_without_a_price_on_one_side_are_no_same_reasons() -> None:
     found = explain([], [entry(None)])
     [note] = explain_report(ExplainFacts("2026-10", "2026-11", found)).notes
