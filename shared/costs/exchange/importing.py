@@ -36,8 +36,8 @@ from .delimited import LocalNumber
 from .elsewhere import StatedCall, response_of
 from .foreign import Defaults, ForeignCall, known_name, plain_value, understand
 from .imports import Import
-from .revisions import FREE, RecordedCall, recorded_anew
 from .rows import ForeignRow, NotUnderstood
+from .shelf import FREE, RecordedCall, recorded_anew
 
 MAX_REFUSALS: Final = 100
 """How many rows that were not understood are kept with their reasons; further ones are only counted."""

@@ -2,8 +2,8 @@
 
 A module has a constant ``PROGRAM``. To add a program, add a file. What is common to all of them is in
 ``calls`` (what a log says of one call), ``files`` (reading on where the last import came to, also in logs
-that were compressed since), ``positions`` (where that was), ``recording`` (each call once, in bulk) and
-``taking`` (the import itself).
+that were compressed since), ``recording`` (each call once, in bulk) and ``taking`` (the import itself,
+and how far it read).
 """
 
 from __future__ import annotations

@@ -14,8 +14,7 @@ from ....exchange.imported import import_report
 from ....exchange.importing import Importer, ImportSource
 from ....exchange.imports import CannotRead, import_for, imports
 from ....exchange.sessions import ProgramLog, files_under, programs, recognised, usual_files
-from ....exchange.sessions.positions import Positions
-from ....exchange.sessions.taking import ProgramImport, SessionImport
+from ....exchange.sessions.taking import Positions, ProgramImport, SessionImport
 from ....exchange.sessions.telling import sessions_report
 from ....exchange.shelf import BatchWriter
 from ....exchange.times import DateOrder
