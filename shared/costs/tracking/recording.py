@@ -117,12 +117,12 @@ class Recording:
         self, entry: Entry, ledger: Path, asked: Sequence[Query] = (), progress: Progress | None = None
     ) -> Written:
         """Append a complete entry to a ledger and bring the index up to it."""
-        line = encode(entry)
+        line, index, known = encode(entry), None, False
         try:
-            known = self._workspace.index.note(ledger)
+            index = self._workspace.index
+            known = index.note(ledger)
         except FAILURES as fault:
             self._failed("the cost storage", fault)
-            known = False
         recorded = self._recorder.record(ledger, line, entry.id)
         if progress is not None:
             progress.is_safe = True
@@ -137,7 +137,7 @@ class Recording:
             return Written(in_ledger=True, known=known)
         spends = None
         try:
-            spends = self._workspace.index.appended(ledger, entry, place, line, asked)
+            spends = (index or self._workspace.index).appended(ledger, entry, place, line, asked)
         except FAILURES as fault:
             self._failed("the cost storage", fault)
         try:
