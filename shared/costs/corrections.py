@@ -1,9 +1,9 @@
-"""What a call counts for after its corrections, and the one builder of further ones. Pure.
+"""What a call counts for after its corrections, and the only builder of further ones. Pure.
 
-A ledger is never edited: a call's charge is changed by an *adjustment*, and taken back by a *reversal*. Both
+A ledger is never edited: a call's charge is changed by an *adjustment*, and undone by a *reversal*. Both
 are entries of the same job, user and dimensions, in the period where the call counted, under the call's
-own reservation: so that each sum that has the call has its correction too, and a hold that was kept
-because the call had no price is freed.
+own reservation, so that each sum with the call also has its correction, and a hold that was kept
+because the call had no price is released.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from .model import NO_UNITS, Charge, Entry, PricedBy, Units
 from .money import Nanos
 from .units import Kind
 
-_UNDONE_BY: Final[Mapping[Kind, Kind]] = {
+_UNDOING_KIND: Final[Mapping[Kind, Kind]] = {
     "usage": "reversal",
     "reversal": "usage",
     "adjustment": "adjustment",
 }
-"""Which kind of line takes the counts of another back."""
+"""The kind of line that undoes the counts of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
     """A call with all its corrections so far.
 
-    ``parts`` is what it costs now, in nano-dollars, without parts that come to nothing. ``unpriced`` tells
-    that it still has no price, ``missing`` which units of it have none beside those that do. ``priced_by``
-    is the latest of what priced it, ``reversal`` what took it back, ``count`` how many corrections there are.
+    ``parts`` is its current cost, in nano-dollars, without parts that are zero. ``unpriced`` says
+    that it still has no price; ``missing`` are the units without a price beside those that have one.
+    ``priced_by`` is its latest price's source, ``reversal`` the entry that undid it, ``count`` the number of
+    corrections.
 
-    An imported refund or credit that is taken back itself stands in the place of the call.
+    An imported refund or credit that is undone itself takes the place of the call.
     """
 
     call: Entry
@@ -48,20 +49,22 @@ class Corrected:
     @classmethod
     def of(cls, call: Entry, corrections: Iterable[Entry]) -> Corrected:
         """Return what ``call`` counts for after ``corrections``, in the order in which they were written."""
-        unique = list({each.id: each for each in corrections}.values())
+        unique = list({correction.id: correction for correction in corrections}.values())
         parts: Counter[str] = Counter()
         missing = call.unpriced_units if call.charge is not None else NO_UNITS
-        for each in (call, *unique):
-            parts.update(each.charge.parts if each.charge else {})
-            if each.resolves_partial or each.resolves_unpriced:
-                missing = each.unpriced_units
+        for entry in (call, *unique):
+            parts.update(entry.charge.parts if entry.charge else {})
+            if entry.resolves_partial or entry.resolves_unpriced:
+                missing = entry.unpriced_units
         return cls(
             call=call,
             parts={part: Nanos(amount) for part, amount in parts.items() if amount},
-            unpriced=call.charge is None and not any(each.resolves_unpriced for each in unique),
+            unpriced=call.charge is None and not any(entry.resolves_unpriced for entry in unique),
             missing=missing,
-            priced_by=next((e.charge.priced_by for e in (*unique[::-1], call) if e.charge is not None), None),
-            reversal=next((each for each in unique if each.kind == _UNDONE_BY[call.kind]), None),
+            priced_by=next(
+                (entry.charge.priced_by for entry in (*unique[::-1], call) if entry.charge is not None), None
+            ),
+            reversal=next((entry for entry in unique if entry.kind == _UNDOING_KIND[call.kind]), None),
             count=len(unique),
         )
 
@@ -70,8 +73,8 @@ class Corrected:
     ) -> Entry:
         """Return the entry that changes the call's charge by ``change``.
 
-        The call is then priced but for ``change.missing``. Where it had a price for a part of its units and
-        the others are not meant by ``change``, ``whole`` is false: they stay without one.
+        The call then has a price except for ``change.missing``. ``whole`` is false where ``change`` does not
+        concern the units that have no price so far: they stay without one.
         """
         completes = whole and bool(self.missing) and not self.unpriced
         return replace(
@@ -81,12 +84,12 @@ class Corrected:
             resolves_partial=completes,
         )
 
-    def taken_back(self, entry_id: str, why: str, at: datetime) -> Entry:
-        """Return what takes the call back, its counts and all that it costs now: of a call its reversal."""
-        by = self.priced_by or PricedBy("reversal", "1", self.call.model)
-        negative = Charge({part: Nanos(-amount) for part, amount in self.parts.items()}, by)
+    def undo(self, entry_id: str, why: str, at: datetime) -> Entry:
+        """Return the entry that undoes the call, with its counts and its current cost: a call's reversal."""
+        priced_by = self.priced_by or PricedBy("reversal", "1", self.call.model)
+        negative = Charge({part: Nanos(-amount) for part, amount in self.parts.items()}, priced_by)
         return replace(
-            self._entry(_UNDONE_BY[self.call.kind], entry_id, negative, why, at),
+            self._entry(_UNDOING_KIND[self.call.kind], entry_id, negative, why, at),
             usage=self.call.usage,
             estimated=self.call.estimated,
             description=self.call.description,

@@ -335,7 +335,7 @@ def add_corrections(jobs: Sequence[DemoJob], now: datetime) -> None:
 
 def _reversal(entry: Entry, now: datetime) -> Entry:
     at = min(entry.timestamp + timedelta(days=1), now)
-    return Corrected.of(entry, ()).taken_back(_correction_id(entry, 1), "logged twice by hand", at)
+    return Corrected.of(entry, ()).undo(_correction_id(entry, 1), "logged twice by hand", at)
 
 
 def _adjustment(entry: Entry, now: datetime) -> Entry:

@@ -1,7 +1,7 @@
-"""One tree of errors. Each message names the value, the place and the next step.
+"""The errors of the project. Each message names the value, the place and the next step.
 
-A wrong argument to the tracker is a plain ``ValueError`` or ``TypeError``; everything else that
-can be refused is a :class:`CostError`, whose ``exit_code`` the command line returns.
+A wrong argument to the tracker raises a plain ``ValueError`` or ``TypeError``; everything else that
+is refused raises a :class:`CostError`, whose ``exit_code`` the command line returns.
 """
 
 from __future__ import annotations
@@ -11,38 +11,38 @@ from typing import Final, NamedTuple
 
 FINE: Final = 0
 BAD_NEWS: Final = 1
-"""The answer is bad news: a limit is crossed, damage was found, something was refused or not sent."""
+"""The result is bad news: a limit is crossed, damage was found, something was refused or not sent."""
 
 WRONG_USAGE: Final = 2
 FAILED: Final = 3
-"""It could not be done, or cannot be told: entries are missing."""
+"""The command failed, or its result is not known because entries are missing."""
 
 INTERRUPTED: Final = 130
-"""As a shell reports a process that Ctrl-C ended (128 + SIGINT)."""
+"""The exit code of shells for a process that Ctrl-C ended (128 + SIGINT)."""
 
 
 class CostError(Exception):
-    """Something could not be done. The text is complete: it is shown to people as it is."""
+    """Something could not be done. The text is a complete message for people."""
 
     exit_code = FAILED
 
 
 class WrongUsage(CostError):
-    """A command was given arguments that make no sense together."""
+    """A command was given arguments that do not fit together."""
 
     exit_code = WRONG_USAGE
 
 
 class Place(NamedTuple):
-    """Where in a file a value stands; ``line`` counts from 1."""
+    """The place of a value in a file; ``line`` counts from 1."""
 
     path: Path
     line: int | None = None
     key: str | None = None
 
     def __str__(self) -> str:
-        where = f"{self.path}:{self.line}" if self.line else str(self.path)
-        return f"{where}: {self.key}" if self.key else where
+        place = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{place}: {self.key}" if self.key else place
 
 
 FAILURES: Final = (
@@ -60,20 +60,20 @@ FAILURES: Final = (
     TypeError,
     ValueError,
 )
-"""What may go wrong on the way of a call that is recorded and must not end it: disks, descriptors, memory,
-modules that cannot be loaded (an interpreter that ends, a package that is being replaced), and what the
-objects of a response raise when they are looked at."""
+"""The failures that may happen while a call is recorded and must not end the stage: of disks, descriptors and
+memory, of imports (while the interpreter shuts down, or a package is being replaced), and those that the
+objects of a response raise when they are read."""
 
 
 NOT_LOADED: Final = (ImportError, OSError, SyntaxError, EOFError, MemoryError)
-"""What an import raises without descriptors, in a package that is being replaced, and in an interpreter that
-ends."""
+"""The failures of an import without free descriptors, from a package that is being replaced, and while the
+interpreter shuts down."""
 
 
 def reraise_foreign(fault: BaseException) -> None:
-    """Raise a failure that is none of ours: a signal handler's ``TimeoutError("too slow")``.
+    """Raise ``fault`` if it comes from outside, such as a signal handler's ``TimeoutError("too slow")``.
 
-    It is an ``OSError`` too; those of system calls have a number.
+    That is an ``OSError`` too, but those of system calls have an error number.
     """
     is_ours = isinstance(fault, CostError) or not isinstance(fault, OSError) or fault.errno is not None
     if not is_ours:
@@ -81,7 +81,7 @@ def reraise_foreign(fault: BaseException) -> None:
 
 
 class FileRefused(CostError):
-    """A configuration file cannot be used: names file, line, key, value and what would be right."""
+    """A configuration file cannot be used. The text names file, line, key, value and what would be right."""
 
     def __init__(self, place: Place, fault: str, remedy: str) -> None:
         super().__init__(f"{place}: {fault}; {remedy}")
@@ -91,7 +91,7 @@ class FileRefused(CostError):
 
 
 class ProfileError(FileRefused):
-    """A profile that does not follow the contract. The budget gate refuses while it stands."""
+    """A profile that does not follow the contract. The budget gate refuses calls until it is fixed."""
 
 
 class PriceFileError(FileRefused):
@@ -99,7 +99,7 @@ class PriceFileError(FileRefused):
 
 
 class UnsafePath(CostError, OSError):
-    """A file that must be ours is a link, a pipe, a device, shared or somebody else's."""
+    """A file that must be this account's own is a link, a pipe, a device, shared or somebody else's."""
 
 
 class StorageUnavailable(CostError):
@@ -107,7 +107,7 @@ class StorageUnavailable(CostError):
 
 
 class StorageBusy(StorageUnavailable):
-    """Others held the storage for longer than this caller may wait: trying again may help."""
+    """Others used the storage for longer than this caller may wait: trying again may help."""
 
 
 class UnknownJob(CostError, LookupError):
@@ -121,8 +121,8 @@ class UnknownEntry(CostError, LookupError):
 class Denial(NamedTuple):
     """Why a reservation was denied. Amounts in nano-dollars, or in calls or tokens as ``measure`` says.
 
-    ``scope`` is the tightest limit as people call it (``monthly limit of user rpatel``);
-    ``reserved`` counts live holds and orphaned ones.
+    ``scope`` is the tightest limit in words (``monthly limit of user rpatel``);
+    ``reserved`` is the sum of live and orphaned holds.
     """
 
     scope: str

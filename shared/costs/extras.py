@@ -1,4 +1,4 @@
-"""How a missing package is installed, for the interpreter that misses it, and hooks without their library."""
+"""The command that installs a missing package, and base classes for hooks whose library is missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def needs(package: str) -> Any:
-    """Return a base class for a hook whose library is missing: making one says what to install.
+    """Return a base class for a hook whose library is missing; creating the hook says what to install.
 
     >>> class Hook(needs("acme-sdk")):
     ...     pass
@@ -30,10 +30,10 @@ DISTRIBUTION = "cost-ledger"
 
 
 def install_command(extra: str) -> str:
-    """Return the command that installs what an extra needs, as it works in any folder.
+    """Return the command that installs the packages of an extra, from any folder.
 
-    It names the packages and this interpreter; ``pip install '.[pdf]'`` is for who stands in a checkout with
-    the right environment active, and the answer where this package lies in another project, not installed.
+    It names the packages and this interpreter. Where this package is not installed, it is
+    ``pip install '.[pdf]'``, which works from a checkout.
 
     >>> print(install_command("s3").replace(shlex.quote(sys.executable), "python"))
     python -m pip install 'boto3>=1.36'
@@ -44,7 +44,7 @@ def install_command(extra: str) -> str:
         lines = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
         lines = []
-    named = (line.partition(";") for line in lines)
-    wanted = (f'extra == "{extra}"', f"extra == '{extra}'")
-    packages = [shlex.quote(name.strip()) for name, _, marker in named if marker.strip() in wanted]
+    requirements = (line.partition(";") for line in lines)
+    markers = (f'extra == "{extra}"', f"extra == '{extra}'")
+    packages = [shlex.quote(name.strip()) for name, _, marker in requirements if marker.strip() in markers]
     return f"{shlex.quote(sys.executable)} -m pip install {' '.join(packages) or shlex.quote(f'.[{extra}]')}"

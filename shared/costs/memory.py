@@ -1,8 +1,8 @@
-"""What was read from files and packages, remembered in the cost storage. Losing it costs time only.
+"""Remembers data from files and packages in the cost storage. Losing it only costs time.
 
-The profile and the price files are remembered in parsed form (YAML costs 20 ms and more to import and
-parse), and what ``genai-prices`` said about the models that were asked for (importing it costs 200 ms).
-Of prices there is one file per source and version. Because those of earlier versions stay, a charge can
+The profile and the price files are remembered in parsed form (YAML takes 20 ms and more to import and
+parse), and so are the prices of ``genai-prices`` for the models that were looked up (importing it takes
+200 ms). Prices have one file per source and version. Those of earlier versions stay, so that a charge can
 be recomputed with the very prices that made it.
 """
 
@@ -21,7 +21,7 @@ from .platform import secure_directory
 from .small_file import opened
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}", re.ASCII)
-_FORMAT = 3  # raised when the plain form of what is remembered changes, or the rules it is read by
+_FORMAT = 3  # raised when the form of remembered data changes, or the rules by which it is read
 _MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -32,24 +32,24 @@ class Memory:
         self._folder = folder
 
     @property
-    def remembers(self) -> bool:
-        """Whether there is a folder to remember things in."""
+    def has_folder(self) -> bool:
+        """Whether there is a folder, so that anything is remembered."""
         return self._folder is not None
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """Return what was remembered under ``name``; ``None`` when there is nothing or it is damaged."""
+        """Return the data remembered under ``name``; ``None`` if there is none or it is damaged."""
         path = self._path(name)
         if path is None:
             return None
         try:
             raw = _read(path)
         except OSError:
-            return None  # nothing remembered yet, or not ours to read: it is looked up again
+            return None  # nothing remembered yet, or not readable: the data is read anew
         checksum, _, content = raw.partition(b"\n")
         if checksum != b"%08x" % crc32(content):
             return None
-        found = json.loads(content)
-        return found["data"] if found["format"] == _FORMAT else None
+        document = json.loads(content)
+        return document["data"] if document["format"] == _FORMAT else None
 
     def __contains__(self, name: str) -> bool:
         """Return whether something was remembered under ``name``, damaged or not."""
@@ -59,13 +59,13 @@ class Memory:
     def names(self) -> list[str]:
         """Return the names under which something was remembered, in order."""
         try:
-            found = sorted(os.listdir(self._folder)) if self._folder else []
+            files = sorted(os.listdir(self._folder)) if self._folder else []
         except OSError:
             return []  # nothing remembered yet
-        return [name.removesuffix(".json") for name in found if name.endswith(".json") and name[0] != "."]
+        return [name.removesuffix(".json") for name in files if name.endswith(".json") and name[0] != "."]
 
     def write(self, name: str, data: Mapping[str, Any]) -> bool:
-        """Remember ``data``; return whether that worked. Readers see the old content or the new."""
+        """Remember ``data`` and return whether that worked. Readers see the old content or the new."""
         path = self._path(name)
         if path is None:
             return False
@@ -74,7 +74,7 @@ class Memory:
             secure_directory(path.parent)
             _replace(path, b"%08x\n%b" % (crc32(content), content))
         except OSError:
-            return False  # a storage that cannot be written must not stop the call that is being priced
+            return False  # a storage that cannot be written must not stop the call being priced
         return True
 
     def log(self, name: str, record: dict[str, Any]) -> bool:
@@ -92,20 +92,20 @@ class Memory:
             return False  # as in `write`
         return True
 
-    def logged(self, name: str) -> list[dict[str, Any]]:
-        """Return the records of a log, in order; those that are damaged are left out."""
+    def read_log(self, name: str) -> list[dict[str, Any]]:
+        """Return the records of a log in order, without damaged ones."""
         if self._folder is None or not _NAME.fullmatch(name):
             return []
         try:
             raw = _read(self._folder / f"{name}.log")
         except OSError:
             return []
-        found = []
+        records = []
         for line in raw.splitlines():
             checksum, _, content = line.partition(b" ")
             if checksum == b"%08x" % crc32(content):
-                found.append(json.loads(content))
-        return found
+                records.append(json.loads(content))
+        return records
 
     def _path(self, name: str) -> Path | None:
         return self._folder / f"{name}.json" if self._folder and _NAME.fullmatch(name) else None

@@ -1,7 +1,7 @@
-"""The words of the ledger as types: usage, charge, entry. Pure data; no I/O, no clock.
+"""The types of the ledger: usage, charge, entry. Pure data; no I/O, no clock.
 
 *Usage* is what a call consumed, *price* is a rate per unit, *charge* is usage x price. They are
-kept apart because an entry keeps its usage, and so can be priced again.
+separate because an entry keeps its usage, so that it can be priced again.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .money import ZERO, Nanos
 from .units import FRACTIONAL_FIELDS, SIGNS, USAGE_FIELDS, Kind
 
 MAX_COUNT: Final = 10**12
-"""Counts above this are refused. Readers that use doubles have them exactly, and sums of nine million such
-calls fit into the 64 bits of a database."""
+"""Counts above this are refused. Doubles represent them exactly, and sums of nine million such
+calls fit into the 64-bit integers of a database."""
 
 MAX_SECONDS: Final = 10**9
-"""Longer durations (31 years) in one call are refused, and more of other units with fractions: in millionths
-they are summed like the counts."""
+"""Longer durations (31 years) in one call are refused, and higher counts of other units with fractions: in
+millionths they are summed like the other counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +34,18 @@ class Usage:
     are subsets of those two (``tokens_cache_write_1h`` of ``tokens_cache_write``,
     ``tokens_audio_cached`` of both ``tokens_cached`` and ``tokens_audio_input``,
     ``tokens_image_cached`` of both ``tokens_cached`` and ``tokens_image_input``). Providers that
-    report otherwise are normalised before they get here.
+    report otherwise are normalised before.
 
-    ``audio_seconds`` is the length of the recording; ``channels`` says how many of its channels are
-    billed apart (0 is one). ``requests`` above 1 says that the entry sums up that many requests.
+    ``audio_seconds`` is the length of the recording; ``channels`` is how many of its channels are
+    billed separately (0 means one). ``requests`` above 1 says that the entry sums up that many requests.
     ``preview_searches`` are those of OpenAI's preview tool, which has a price of its own.
-    ``containers`` are sandboxes that ran code, ``search_units`` what rerankers bill,
+    ``containers`` are sandboxes that ran code, ``search_units`` are the unit of rerankers,
     ``cache_token_hours`` tokens kept in a cache times hours, ``session_seconds`` how long a hosted
-    session ran, ``pixels`` what embeddings of pictures and videos bill, ``billable_units`` what a
-    service bills in units of its own, which may have a fraction.
+    session ran, ``pixels`` the unit of embeddings of pictures and videos, ``billable_units`` a
+    service's own units, which may have a fraction.
 
     Raises:
-        TypeError: a count is a boolean or no number.
+        TypeError: a count is a boolean or not a number.
         ValueError: a count is negative, not finite, above its maximum, not whole (those in
             ``FRACTIONAL_FIELDS`` alone may have a fraction, kept to the millionth), or a subset exceeds
             its whole.
@@ -92,7 +92,7 @@ class Usage:
             and tuple(map(type, values)) == _TYPES
             and is_text(*values[:TEXT_COUNTS])
         ):
-            return  # tokens of text alone, as most calls have
+            return  # only text tokens, as in most calls
         for name, value in zip(USAGE_FIELDS, values, strict=True):
             if value.__class__ is int and 0 <= value <= MAX_COUNT:
                 continue
@@ -103,7 +103,7 @@ class Usage:
             self.require_subsets()
 
     def require_subsets(self) -> None:
-        """Raise ``ValueError`` where a count exceeds what it is part of."""
+        """Raise ``ValueError`` if a count exceeds the one that includes it."""
         if not any(_parts_of(self)):
             return
         for part, whole in _SUBSETS:
@@ -130,7 +130,7 @@ class Usage:
 
     @property
     def is_zero(self) -> bool:
-        """Whether nothing was used; ``channels`` alone is no usage."""
+        """Whether nothing was used; ``channels`` alone is not a usage."""
         return not (self.tokens_input or self.audio_seconds or any(_used_of(self)))
 
     def counts(self) -> dict[str, int | float]:
@@ -139,11 +139,11 @@ class Usage:
 
 
 TEXT_COUNTS: Final = 6
-"""How many of the counts, from the first on, are of tokens of text."""
+"""How many of the counts, from the first on, are of text tokens."""
 
 
 def is_text(fresh: int, output: int, cached: int, written: int, written_1h: int, reasoning: int) -> bool:
-    """Tell whether counts of tokens of text can be those of one call.
+    """Return whether counts of text tokens are consistent, as those of one call.
 
     >>> is_text(1_000, 200, 300, 700, 700, 200), is_text(1_000, 200, 301, 700, 0, 0)
     (True, False)
@@ -179,9 +179,9 @@ _parts_of: Final = attrgetter(*dict.fromkeys(part for part, _ in _SUBSETS))
 
 
 def plain_number(value: object) -> object:
-    """Return a number of another kind, such as numpy's, torch's or a ``Decimal``, as Python's own.
+    """Return a number of another type, such as numpy's, torch's or a ``Decimal``, as an ``int`` or ``float``.
 
-    Anything else is returned as it is, for the caller to refuse.
+    Anything else is returned unchanged, for the caller to refuse.
 
     >>> from decimal import Decimal
     >>> plain_number(Decimal("1.5")), plain_number("1.5"), plain_number([1])
@@ -212,20 +212,20 @@ def _count(name: str, value: object) -> int | float:
 
 
 UNKNOWN: Final = "unknown"
-"""The service, or the model, of a call of which nobody says it: unpriced, but never missing."""
+"""The service or the model of a call that names none: the call is unpriced, but never missing."""
 
 
 UNSTATED: Final = "nobody states what it used"
-"""Why a call has no price that any price list could give it."""
+"""The reason of a call that no price list can price."""
 
 
 class PricedBy(NamedTuple):
-    """What priced a call, so that the charge can be recomputed and explained.
+    """The source of a call's price, so that the charge can be recomputed and explained.
 
     ``source`` is ``profile`` (the user's ``prices.yaml``), ``catalogue`` (ours), ``genai-prices``,
-    or ``stated`` (the provider said so); ``version`` tells which edition of it; ``model`` is the
-    catalogue's own ``provider/model``; ``unverified`` marks a price its source is not sure of.
-    A source's name has no ``@``, which stands between source and version in a ledger line.
+    or ``stated`` (by the provider); ``version`` is its edition; ``model`` is the
+    catalogue's own ``provider/model``; ``unverified`` marks a price that its source is not sure of.
+    A source's name has no ``@``, which separates source and version in a ledger line.
     """
 
     source: str
@@ -238,9 +238,9 @@ CostState = Literal["whole", "partial", "unknown"]
 """What is known of a call's cost: all of it, the parts that have a price, or nothing."""
 
 StatedBy = Literal["bill", "server", "estimate", "cache"]
-"""Who stated a cost: the provider, in its answer or through the caller, a server whose service tells whether
-that is a bill, a library that computed it, or a library that answered from its own cache, so that nothing
-was sent."""
+"""Who stated a cost: the provider, in its response or through the caller; a server, whose service decides
+whether that is a bill; a library that computed it; or a library that responded from its own cache, so that
+nothing was sent."""
 
 Units = Mapping[str, int | float]
 """Counts by the name of the unit, which is a field of :class:`Usage` where it has one."""
@@ -252,7 +252,7 @@ class Charge(NamedTuple):
     """Usage x price, in nano-dollars. ``parts`` is the amount per kind of unit; they sum to ``total``.
 
     ``missing`` are the units of the usage that are billed and have no price: with any, the charge is
-    partial. It says what pricing found, and is kept as ``unpriced_units`` of the entry.
+    partial. They are recorded as ``unpriced_units`` of the entry.
     """
 
     parts: Mapping[str, Nanos]
@@ -266,7 +266,7 @@ class Charge(NamedTuple):
 
 
 class Unpriced(NamedTuple):
-    """No price is known for this call. Not zero, not an error: a state that is shown and mended later.
+    """No price is known for this call. Neither zero nor an error: a state that is shown and resolved later.
 
     ``reason`` is a complete sentence with the next step.
     """
@@ -279,18 +279,18 @@ class Entry:
     """One line of a ledger.
 
     ``charge`` is ``None`` for an unpriced call. In an adjustment or a reversal it is the
-    difference to add (so it may be negative), ``corrects`` names the entry it corrects, ``why``
-    says the reason, ``resolves_unpriced`` tells that the corrected entry had no charge, and
-    ``resolves_partial`` that units of it had no price.
+    difference to add (so it may be negative), ``corrects`` is the id of the entry it corrects, ``why``
+    is the reason, ``resolves_unpriced`` says that the corrected entry had no charge, and
+    ``resolves_partial`` that some of its units had no price.
 
-    ``unpriced_units`` are the units that were used, are billed, and have no price: beside a charge
-    they make it partial. ``requests`` among them are requests whose usage nobody stated; without a
-    charge there is nothing to price later then.
-    ``actual_cost`` is what was stated, by a bill or an estimate; ``catalogue_cost`` is our own arithmetic
-    where a bill decided. ``region`` is where the call ran, where that is known and bears on its price.
+    ``unpriced_units`` are the units that were used, are billed, and have no price: with a charge
+    they make it partial. ``requests`` among them are requests whose usage is not known; without a
+    charge there is then nothing to price later.
+    ``actual_cost`` is the stated cost, by a bill or an estimate; ``catalogue_cost`` is our own arithmetic
+    where a bill decided. ``region`` is where the call ran, if that is known and affects its price.
 
-    ``period_at`` is the instant that decides which day and month the entry belongs to, where that
-    is not ``timestamp``: the moment of its reservation, or of the entry it corrects.
+    ``period_at`` is the instant that decides which day and month the entry belongs to, if that
+    is not ``timestamp``: that of its reservation, or of the entry it corrects.
 
     Folding ledgers into sums: charges add up; counts of a reversal are subtracted, those of an
     adjustment are zero.
@@ -336,7 +336,7 @@ class Entry:
 
     @property
     def sign(self) -> int:
-        """By what the counts of this entry are multiplied in a sum: 1, 0 or -1."""
+        """The factor of this entry's counts in a sum: 1, 0 or -1."""
         return SIGNS[self.kind]
 
     @property
@@ -360,7 +360,7 @@ class Entry:
 
     @property
     def states_no_usage(self) -> bool:
-        """Whether nobody stated what this call used, so that no price can ever say what it cost."""
+        """Whether the usage of this call is not known, so that no price list can ever price it."""
         return self.charge is None and "requests" in self.unpriced_units
 
     @property

@@ -1,7 +1,7 @@
 """Money as integer nano-dollars: the only module that rounds, parses or prints amounts.
 
 One nano-dollar is 1e-9 USD. A price of $0.075 per million tokens is 75 nano-dollars per
-token, so charges are exact without fractions of cents getting lost on the way to a sum.
+token, so charges are exact and no fraction of a cent is lost in a sum.
 
 >>> charge = from_usd("0.0045")
 >>> charge
@@ -40,12 +40,12 @@ def from_usd(amount: str | int | float | Decimal) -> Nanos:
 
     Raises:
         TypeError: for booleans and anything that is not a number or text.
-        ValueError: for text that is no number, and for NaN and infinities.
+        ValueError: for text that is not a number, and for NaN and infinities.
 
     >>> from_usd(50.0), from_usd("0.0000000015")
     (50000000000, 2)
     """
-    # As numbers are usually written; they need no import, which a call that is recorded may not get any more.
+    # The usual forms of numbers need no import, which may fail while a call is recorded.
     plain = _PLAIN(amount if isinstance(amount, str) else repr(amount))
     if plain is not None:
         return _exact(*plain.groups())
@@ -77,7 +77,7 @@ def _exact(whole: str, fraction: str | None, exponent: str | None) -> Nanos:
 def _context() -> Context:
     from decimal import ROUND_HALF_EVEN, Context
 
-    # Room for a JSON double's longest exact expansion; the default context would round at 28 digits.
+    # Enough digits for the longest exact expansion of a double; the default context rounds at 28 digits.
     return Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 
@@ -93,9 +93,9 @@ def to_usd(amount: Nanos) -> float:
 def json_number(amount: Nanos) -> str:
     """Return the amount in USD as a JSON number of one to nine decimals, exactly.
 
-    Whole dollars have a decimal too: a reader that takes a column's type from its first values (DuckDB
-    from the first 32 files, and 20,480 rows of a file) would otherwise make it one of integers and round
-    what follows.
+    Whole dollars have a decimal too: a reader that infers a column's type from its first values (DuckDB
+    from the first 32 files, and 20,480 rows of a file) would otherwise make it an integer and round
+    the later values.
 
     >>> json_number(Nanos(4_500_000)), json_number(Nanos(-1)), json_number(Nanos(50 * 10**9))
     ('0.0045', '-0.000000001', '50.0')
@@ -144,19 +144,23 @@ def format_usd(amount: Nanos, places: int = 2) -> str:
 
 
 def shown_usd(amount: Nanos, places: int) -> str:
-    """Return an amount; one that its decimals would round to nothing is said to be less than they show.
+    """Return the amount with ``places`` decimals; one that would round to zero, as less than the smallest.
 
     >>> shown_usd(Nanos(75), 4), shown_usd(Nanos(-75), 4), shown_usd(Nanos(0), 4)
     ('<$0.0001', '>-$0.0001', '$0.0000')
     """
-    least = 10 ** (9 - places)
-    if not amount or 2 * abs(amount) > least:
+    smallest = 10 ** (9 - places)
+    if not amount or 2 * abs(amount) > smallest:
         return format_usd(amount, places)
-    return f"<{format_usd(Nanos(least), places)}" if amount > 0 else f">{format_usd(Nanos(-least), places)}"
+    return (
+        f"<{format_usd(Nanos(smallest), places)}"
+        if amount > 0
+        else f">{format_usd(Nanos(-smallest), places)}"
+    )
 
 
 def percent(part: int, whole: int) -> float:
-    """Return ``part`` in percent of ``whole``; of nothing, 0.0 when nothing was spent, else 100.0.
+    """Return ``part`` in percent of ``whole``; where that is zero, 0.0 without spend and else 100.0.
 
     >>> percent(from_usd("40.25"), from_usd(50))
     80.5
@@ -169,7 +173,7 @@ def percent(part: int, whole: int) -> float:
 
 
 def percent_words(value: float) -> str:
-    """Return a percentage inside a sentence; a trace is not nothing.
+    """Return a percentage for a sentence; one that would read as 0.0% is ``less than 0.1%``.
 
     >>> percent_words(12.345), percent_words(0.01)
     ('12.3%', 'less than 0.1%')

@@ -1,13 +1,13 @@
-"""Days, weeks, months and years as half-open instants ``[start, end)`` in a user's time zone.
+"""Days, weeks, months and years as half-open intervals ``[start, end)`` in a user's time zone.
 
-A period's edges are local midnights, found through the zone's own rules, so a day may have 23 or
+A period's edges are local midnights by the zone's own rules, so a day may have 23 or
 25 hours and a month need not begin on the hour in UTC. A month may begin on another day than the first
-(``billing_day``): then ``2026-11`` is the one that begins in November. In a month that is too short for
-that day it begins on its last one, so that each instant lies in exactly one month.
+(``billing_day``): then ``2026-11`` is the one that begins in November. In a calendar month that is too short
+for that day it begins on the last day, so that each instant is in exactly one month.
 
 >>> from datetime import UTC, datetime
->>> p = month(datetime(2026, 10, 31, 18, 30, tzinfo=UTC), zone("Asia/Kolkata"))
->>> p.name, p.start.isoformat()
+>>> november = month(datetime(2026, 10, 31, 18, 30, tzinfo=UTC), zone("Asia/Kolkata"))
+>>> november.name, november.start.isoformat()
 ('2026-11', '2026-10-31T18:30:00+00:00')
 >>> month(datetime(2026, 3, 10, tzinfo=UTC), zone("UTC"), billing_day=31).first_day.isoformat()
 '2026-02-28'
@@ -27,10 +27,10 @@ LATEST_BILLING_DAY: Final = 31
 
 
 class Period(NamedTuple):
-    """A stretch of time. ``start`` is in it, ``end`` is not; both are in UTC.
+    """An interval of time. ``start`` is in it, ``end`` is not; both are in UTC.
 
     ``name`` is ``2026``, ``2026-11``, ``2026-W47`` or ``2026-11-22``, ``first..last`` for a range of days, or
-    ``5h`` for a window that moves on with the clock. ``billing_day`` is the day on which its months begin.
+    ``5h`` for a rolling window. ``billing_day`` is the day on which its months begin.
     """
 
     kind: PeriodKind
@@ -51,7 +51,7 @@ class Period(NamedTuple):
     @property
     def end_day(self) -> date:
         """The local date after the last one of the period."""
-        # A day's end may not be a local midnight where the clock skips it: ask an instant later.
+        # Where the clock skips midnight, the end is not a local midnight: the instant before is in the day.
         return (self.end - timedelta(microseconds=1)).astimezone(self.zone).date() + timedelta(days=1)
 
     @property
@@ -75,7 +75,7 @@ class Period(NamedTuple):
 
 
 def zone(name: str) -> ZoneInfo:
-    """Return the IANA time zone called ``name``; raise ``ValueError`` when there is none."""
+    """Return the IANA time zone called ``name``; raise ``ValueError`` if there is none."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -83,13 +83,13 @@ def zone(name: str) -> ZoneInfo:
 
 
 def day(at: datetime, tz: ZoneInfo) -> Period:
-    """Return the local day that holds the instant ``at``."""
+    """Return the local day that contains the instant ``at``."""
     local = at.astimezone(tz).date()
     return _period("day", local.isoformat(), local, local + timedelta(days=1), tz)
 
 
 def week(at: datetime, tz: ZoneInfo) -> Period:
-    """Return the local week, Monday to Sunday, that holds ``at``; named by ISO 8601 week."""
+    """Return the local week, Monday to Sunday, that contains ``at``; named by ISO 8601 week."""
     local = at.astimezone(tz).date()
     monday = local - timedelta(days=local.weekday())
     year, number, _ = monday.isocalendar()
@@ -97,7 +97,7 @@ def week(at: datetime, tz: ZoneInfo) -> Period:
 
 
 def month(at: datetime, tz: ZoneInfo, billing_day: int = 1) -> Period:
-    """Return the local month that holds ``at``: a calendar month, or one that begins on ``billing_day``."""
+    """Return the local month that contains ``at``, a calendar month or one that begins on ``billing_day``."""
     local = at.astimezone(tz).date()
     if local < _first_day(local.year, local.month, billing_day):
         local = local.replace(day=1) - timedelta(days=1)
@@ -105,15 +105,15 @@ def month(at: datetime, tz: ZoneInfo, billing_day: int = 1) -> Period:
 
 
 def year(at: datetime, tz: ZoneInfo) -> Period:
-    """Return the local calendar year that holds ``at``."""
+    """Return the local calendar year that contains ``at``."""
     number = at.astimezone(tz).year
     return _period("year", f"{number}", date(number, 1, 1), date(number + 1, 1, 1), tz)
 
 
 def rolling(at: datetime, tz: ZoneInfo, length: timedelta) -> Period:
-    """Return the window of a length that ends with ``at``, to the second.
+    """Return the window of a length that ends at ``at``, to the second.
 
-    It holds for one second: all that has been counted within ``length`` before the second that has begun.
+    It is the same for one second: from ``length`` before the second that has begun to that second's end.
 
     >>> window = rolling(datetime(2026, 11, 22, 12, 0, 0, 500, tzinfo=UTC), zone("UTC"), timedelta(hours=5))
     >>> window.name, window.start.isoformat(), window.end.isoformat()
@@ -124,7 +124,7 @@ def rolling(at: datetime, tz: ZoneInfo, length: timedelta) -> Period:
 
 
 def window_name(length: timedelta) -> str:
-    """Return the length of a window as it is called: in hours, or in minutes below one.
+    """Return the name of a window: its length in hours, or in minutes below one hour.
 
     >>> window_name(timedelta(hours=5)), window_name(timedelta(seconds=90))
     ('5h', '1.5min')
@@ -145,16 +145,16 @@ def between(first: date, last: date, tz: ZoneInfo, billing_day: int = 1) -> Peri
     """Return the local days from ``first`` to ``last``, both included.
 
     Raises:
-        ValueError: ``last`` lies before ``first``.
+        ValueError: ``last`` is before ``first``.
     """
     if last < first:
         raise ValueError(f"the period ends on {last}, before it begins on {first}")
     return _period("range", f"{first}..{last}", first, last + timedelta(days=1), tz, billing_day)
 
 
-def previous_month(of: Period) -> Period:
-    """Return the month before the one in which ``of`` begins."""
-    return month(of.start - timedelta(microseconds=1), of.zone, of.billing_day)
+def previous_month(period: Period) -> Period:
+    """Return the month before the start of a period."""
+    return month(period.start - timedelta(microseconds=1), period.zone, period.billing_day)
 
 
 def _month(year: int, number: int, tz: ZoneInfo, billing_day: int) -> Period:
@@ -164,10 +164,10 @@ def _month(year: int, number: int, tz: ZoneInfo, billing_day: int) -> Period:
 
 
 def _first_day(year: int, number: int, billing_day: int) -> date:
-    """Return the day on which a month begins: in a shorter month its last one."""
+    """Return the day on which a month begins: the last day of a month without the billing day."""
     if billing_day == 1:
         return date(year, number, 1)
-    from calendar import monthrange  # with its locale 1 ms, which only such profiles pay for
+    from calendar import monthrange  # 1 ms with its locale, needed only for such profiles
 
     return date(year, number, min(billing_day, monthrange(year, number)[1]))
 
@@ -182,7 +182,7 @@ def _midnight(local: date, tz: ZoneInfo) -> datetime:
     """Return the first instant of a local date in UTC.
 
     Where the clock is set back over midnight, midnight occurs twice and ``fold=0`` is the first.
-    Where it is set forward over midnight (Asuncion, Beirut), 00:00 does not exist and reading it
-    with the offset before the gap gives the instant of the change: exactly the date's beginning.
+    Where it is set forward over midnight (Asuncion, Beirut), 00:00 does not exist; interpreting it
+    with the offset before the gap gives the instant of the change, which is the date's beginning.
     """
     return datetime.combine(local, time.min, tzinfo=tz).astimezone(UTC)

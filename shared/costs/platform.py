@@ -2,7 +2,7 @@
 
 Linux and macOS have ``flock``, ``O_NOFOLLOW`` and owners. Where there is no ``fcntl`` the lock is
 filelock's, and the checks of owner and mode do not apply. ``filelock`` is imported only there,
-because importing it costs a stage process more than all its input and output.
+because importing it takes a stage process longer than all its input and output.
 
 >>> import tempfile
 >>> path = Path(tempfile.mkdtemp()) / "notes"
@@ -48,30 +48,30 @@ _ALWAYS = (
     | getattr(os, "O_BINARY", 0)
 )
 
-# What the kernel says where the last part of a path is a link, a directory, or a pipe or socket.
+# The kernel's errors where the last part of a path is a link, a directory, or a pipe or socket.
 _UNSAFE_ERRNOS = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO})
 
-# Waiting writers look again after this long: about a quarter of the time a durable append takes.
+# Waiting writers try again after this long: about a quarter of the time that a durable append takes.
 _POLL_SECONDS = 0.00005
 _POLL_LIMIT_SECONDS = 0.0005
-# Who has waited for long waits for a process that does not go on: hundreds of threads may, and must not
-# keep each other from the processor.
+# A long wait is for a process that makes no progress. Hundreds of threads may be waiting, so they poll less
+# often the longer they wait, to leave each other the processor.
 _POLL_SHARE = 0.1
 _POLL_LONGEST_SECONDS = 0.025
 
 
 class SecureFile(io.FileIO):
-    """A file that must be ours, unbuffered; it is closed with its last reference at the latest.
+    """A file that must be this account's own, unbuffered; it is closed with its last reference at the latest.
 
-    Its lock ends with it. A forked child closes its copy at once.
+    Its lock ends when it is closed. A forked child closes its copy at once.
     """
 
 
 class KeptFile(SecureFile):
-    """A file that nobody closes who keeps it: a tracker that is dropped."""
+    """A file whose owner may be dropped without closing it, such as a tracker."""
 
     def __del__(self) -> None:
-        self.close()  # without the warning about files that were not
+        self.close()  # without the warning about unclosed files
 
 
 Descriptor = int | SecureFile
@@ -88,16 +88,16 @@ def open_file(
     create: bool = False,
     kind: type[SecureFile] = SecureFile,
 ) -> SecureFile:
-    """Open a file that must be ours; no exception can leave it open, also not a signal handler's.
+    """Open a file that must be this account's own; no exception leaves it open, not even a signal handler's.
 
     A link, pipe, device or directory, a file with a second name or with another owner is refused
     without being touched and without waiting. A new file gets mode 0600 under any umask.
 
     Args:
-        path: the file; only its last part must not be a link.
+        path: the file; its last part must not be a link.
         write: open for reading and writing instead of reading.
         append: every write goes to the end of the file (implies ``write``).
-        create: make the file where it is missing.
+        create: create the file if it is missing.
         kind: the class of the object.
 
     Raises:
@@ -106,7 +106,7 @@ def open_file(
 
     """
     if not (write or append):
-        require_ours(path, os.lstat(path))  # opening a directory for reading would work, and go no further
+        require_ours(path, os.lstat(path))  # a directory could be opened for reading
     flags = _ALWAYS | (os.O_RDWR if write or append else os.O_RDONLY)
     flags |= os.O_APPEND if append else 0
     flags |= os.O_CREAT if create else 0
@@ -114,11 +114,11 @@ def open_file(
 
 
 def create_file(path: Path, kind: type[SecureFile] = SecureFile) -> SecureFile:
-    """Make a new file, open for reading and writing, mode 0600 under any umask.
+    """Create a file, open for reading and writing, with mode 0600 under any umask.
 
     Raises:
-        FileExistsError: something has this name already, be it a dangling link.
-        OSError: it cannot be made.
+        FileExistsError: something has this name already, even a dangling link.
+        OSError: it cannot be created.
 
     """
     return _opened_file(path, _ALWAYS | os.O_RDWR | os.O_CREAT | os.O_EXCL, fresh=True, kind=kind)
@@ -127,8 +127,8 @@ def create_file(path: Path, kind: type[SecureFile] = SecureFile) -> SecureFile:
 def _opened_file(path: Path, flags: int, *, fresh: bool, kind: type[SecureFile] = SecureFile) -> SecureFile:
     mode = "rb+" if flags & os.O_RDWR else "rb"
     try:
-        # One step from the system call to the object, in C code: no signal handler can run in between, and
-        # nobody would know of the descriptor if one raised an exception there.
+        # One step of C code from the system call to the object, so that no signal handler can run in between:
+        # its exception would leak the descriptor.
         [file] = map(kind, map(os.open, (path,), (flags,), (FILE_MODE,)), (mode,))
     except OSError as error:
         if error.errno in _UNSAFE_ERRNOS:
@@ -144,48 +144,48 @@ def _opened_file(path: Path, flags: int, *, fresh: bool, kind: type[SecureFile] 
 
 
 def _require_safe(path: Path, fd: int, *, fresh: bool) -> None:
-    found = os.fstat(fd)
-    require_ours(path, found)
-    if fresh and found.st_size == 0 and stat.S_IMODE(found.st_mode) != FILE_MODE:
-        os.chmod(fd, FILE_MODE)  # the umask took away what the owner needs
+    status = os.fstat(fd)
+    require_ours(path, status)
+    if fresh and status.st_size == 0 and stat.S_IMODE(status.st_mode) != FILE_MODE:
+        os.chmod(fd, FILE_MODE)  # the umask removed permissions that the owner needs
 
 
-def require_ours(path: Path, found: os.stat_result) -> None:
-    """Refuse what is not one regular file of this account, with one name.
-
-    Raises:
-        UnsafePath: it is something else.
-
-    """
-    require_one_name(path, found)
-    _require_own(path, found)
-
-
-def require_one_name(path: Path, found: os.stat_result) -> None:
-    """Refuse what is not one regular file with one name, whoever it belongs to.
+def require_ours(path: Path, status: os.stat_result) -> None:
+    """Refuse everything but a regular file of this account with one name.
 
     Raises:
         UnsafePath: it is something else.
 
     """
-    if not stat.S_ISREG(found.st_mode):
+    require_one_name(path, status)
+    _require_own(path, status)
+
+
+def require_one_name(path: Path, status: os.stat_result) -> None:
+    """Refuse everything but a regular file with one name, of any account.
+
+    Raises:
+        UnsafePath: it is something else.
+
+    """
+    if not stat.S_ISREG(status.st_mode):
         raise UnsafePath(f"{path}: is not a regular file")
-    if found.st_nlink > 1:
+    if status.st_nlink > 1:
         raise UnsafePath(
-            f"{path}: has {found.st_nlink} names (hard links); it must have one: put a copy in its place "
+            f"{path}: has {status.st_nlink} names (hard links); it must have one: put a copy in its place "
             f"(cp -p, then mv)"
         )
 
 
-def _require_own(path: Path, found: os.stat_result) -> None:
-    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
-        raise UnsafePath(f"{path}: belongs to account {found.st_uid}, not to {os.geteuid()}")
+def _require_own(path: Path, status: os.stat_result) -> None:
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+        raise UnsafePath(f"{path}: belongs to account {status.st_uid}, not to {os.geteuid()}")
 
 
 def close(file: SecureFile) -> None:
-    """Close a file, giving up its lock first and by name.
+    """Close a file, after explicitly releasing its lock.
 
-    A child that is being forked meanwhile holds a copy of the descriptor, and would keep the lock of a
+    A child that is being forked meanwhile has a copy of the descriptor, and would keep the lock of a
     file that was only closed.
     """
     with suppress(OSError, ValueError):  # never locked, a file system without locks, or closed already
@@ -205,9 +205,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def with_home(path: str | Path) -> Path:
-    """Return a path with ``~`` for a home directory, which begins at the root where nobody knows that one.
+    """Return a path with ``~`` expanded; one of an unknown home directory becomes a path at the root.
 
-    At the working directory every folder would have a storage of its own, and nobody would be told.
+    Relative to the working directory, every folder would silently get a storage of its own.
 
     >>> with_home("~nobody-here/costs").as_posix()
     '/~nobody-here/costs'
@@ -217,23 +217,23 @@ def with_home(path: str | Path) -> Path:
 
 
 def secure_directory(path: Path) -> None:
-    """Make sure that ``path`` is a directory of ours; missing ones are made with mode 0700.
+    """Make sure that ``path`` is a directory of this account; missing ones are created with mode 0700.
 
-    Directories that exist keep their mode: the user may have named one that serves other things.
+    Existing directories keep their mode: the user may have named one that is also used for other things.
 
     Raises:
         UnsafePath: it is a link or belongs to somebody else.
-        OSError: it cannot be made.
+        OSError: it cannot be created.
 
     """
     try:
-        found = os.lstat(path)
+        status = os.lstat(path)
     except FileNotFoundError:
         _make_directory(path)
-        found = os.lstat(path)
-    if not stat.S_ISDIR(found.st_mode):
+        status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode):
         raise UnsafePath(f"{path}: is not a directory of its own (a link or a file)")
-    _require_own(path, found)
+    _require_own(path, status)
 
 
 def _make_directory(path: Path) -> None:
@@ -248,14 +248,14 @@ def _make_directory(path: Path) -> None:
 
 
 def lock(fd: Descriptor, timeout_s: float) -> bool:
-    """Lock the file behind a descriptor against all other descriptors; ``False`` when it stays taken.
+    """Lock the file behind a descriptor against all other descriptors; return ``False`` after the timeout.
 
-    Excludes other processes and, as long as each opens the file for itself, other threads. The
-    kernel gives the lock up when the process ends in whatever way. Within :func:`.patience.at_most`
+    Excludes other processes and, if each opens the file itself, other threads. The
+    kernel releases the lock when the process ends in any way. Within :func:`.patience.at_most`
     the wait may be shorter.
 
     Raises:
-        OSError: the file system knows no locks.
+        OSError: the file system has no locks.
 
     """
     wait = None
@@ -267,9 +267,9 @@ def lock(fd: Descriptor, timeout_s: float) -> bool:
 
 
 class Wait:
-    """Naps between tries of something that another process or thread holds, up to a time.
+    """Pauses between attempts to get what another process or thread has, up to a timeout.
 
-    Within :func:`.patience.at_most` the time may be shorter.
+    Within :func:`.patience.at_most` the timeout may be shorter.
     """
 
     __slots__ = ("_began", "_deadline", "_pause")
@@ -280,19 +280,19 @@ class Wait:
         self._pause = _POLL_SECONDS
 
     def nap(self) -> bool:
-        """Sleep until it is time for the next try; ``False`` when the time is up."""
+        """Sleep until the next attempt; return ``False`` when the time is up."""
         now = time.monotonic()
-        left = self._deadline - now
-        if left <= 0:
+        remaining = self._deadline - now
+        if remaining <= 0:
             return False
-        time.sleep(min(self._pause, left))
+        time.sleep(min(self._pause, remaining))
         longest = min(max(_POLL_LIMIT_SECONDS, (now - self._began) * _POLL_SHARE), _POLL_LONGEST_SECONDS)
         self._pause = min(self._pause * 2, longest)
         return True
 
 
 def try_lock(fd: Descriptor) -> bool:
-    """As :func:`lock`, without waiting."""
+    """Lock as :func:`lock` does, without waiting; return whether that worked."""
     if not _HAS_FLOCK:  # pragma: no cover - Windows
         return _try_filelock(fd)
     try:
@@ -309,10 +309,10 @@ def _try_filelock(fd: Descriptor) -> bool:  # pragma: no cover - Windows
 
 
 def is_locked(fd: Descriptor) -> bool:
-    """Tell whether another descriptor has the lock of :func:`lock`. Many may look at once.
+    """Return whether another descriptor has the lock of :func:`lock`. Any number may check at once.
 
     Raises:
-        OSError: the file system knows no locks.
+        OSError: the file system has no locks.
 
     """
     if not _HAS_FLOCK:  # pragma: no cover - Windows
@@ -329,7 +329,7 @@ def _number(fd: Descriptor) -> int:  # pragma: no cover - Windows
 
 
 def unlock(fd: Descriptor) -> None:
-    """Give up the lock of :func:`lock`, for every copy of the descriptor."""
+    """Release the lock of :func:`lock`, for every copy of the descriptor."""
     change_lock(fd, UNLOCKED)
 
 
@@ -337,22 +337,22 @@ UNLOCKED: Final = fcntl.LOCK_UN if _HAS_FLOCK else 0
 
 if _HAS_FLOCK:
     change_lock: Final[Callable[[Descriptor, int], None]] = fcntl.flock
-    """``change_lock(fd, UNLOCKED)`` is :func:`unlock` as one call of C code. In a ``finally`` it is made
-    whatever signal handler raises an exception, where a Python function may be left at its first step."""
+    """``change_lock(fd, UNLOCKED)`` is :func:`unlock` as one call of C code. In a ``finally`` it completes
+    although a signal handler raises an exception, which may end a Python function at its first step."""
 else:  # pragma: no cover - Windows
 
     def change_lock(fd: Descriptor, operation: int) -> None:  # noqa: ARG001  # as fcntl.flock takes it
-        """Give up a lock."""
+        """Release a lock."""
         from filelock import unlock_descriptor
 
         unlock_descriptor(_number(fd))
 
 
 def sync(fd: Descriptor) -> None:
-    """Bring a file's bytes to the disk itself; returns when they would survive a power cut.
+    """Write a file's bytes to the disk itself; they survive a power cut after that.
 
     Raises:
-        OSError: the bytes may or may not be there. Never call it again to find out: the second
+        OSError: the bytes may or may not be on the disk. Never call it again to find out: the second
             call can succeed although the first one's bytes are lost.
 
     """
@@ -365,10 +365,10 @@ def sync(fd: Descriptor) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Bring a directory's names to the disk, after a file in it was made, renamed or deleted."""
+    """Write a directory's names to the disk, after a file in it was created, renamed or deleted."""
     if not hasattr(os, "O_DIRECTORY"):  # pragma: no cover - Windows
         return
-    # No object closes the descriptor of a directory. It is kept and closed in one step of C code each, so
+    # No object closes the descriptor of a directory. It is stored and closed in one step of C code each, so
     # that an exception of a signal handler cannot leave it open.
     opened: list[int] = []
     close_all: Callable[[], object] = partial(list, map(os.close, opened))
@@ -380,13 +380,13 @@ def sync_directory(path: Path) -> None:
 
 
 def same_file(fd: int, path: Path) -> bool:
-    """Tell whether ``path`` still names the file behind ``fd``, rather than a newer one or none."""
+    """Return whether ``path`` is still the file behind ``fd``, rather than a newer one or none."""
     try:
-        named = os.lstat(path)
+        current = os.lstat(path)
     except FileNotFoundError:
         return False
     opened = os.fstat(fd)
-    return (named.st_ino, named.st_dev) == (opened.st_ino, opened.st_dev)
+    return (current.st_ino, current.st_dev) == (opened.st_ino, opened.st_dev)
 
 
 def host_name() -> str:
@@ -398,20 +398,20 @@ def host_name() -> str:
 
 def loose_modes(paths: Iterable[Path]) -> list[tuple[Path, int]]:
     """Return those paths that other accounts may read or write, with their mode bits."""
-    found = []
+    loose = []
     for path in paths:
         try:
             mode = stat.S_IMODE(os.lstat(path).st_mode)
         except FileNotFoundError:
             continue
         if mode & 0o077:
-            found.append((path, mode))
-    return found
+            loose.append((path, mode))
+    return loose
 
 
 def runtime() -> str:
-    """Return the versions that a report of a fault needs: Python, SQLite, and which interpreter."""
-    import sqlite3  # only doctor asks
+    """Return what a bug report needs: the versions of Python and SQLite, and the interpreter's path."""
+    import sqlite3  # only doctor needs it
     import sys
 
     version = ".".join(map(str, sys.version_info[:3]))

@@ -1,7 +1,7 @@
-"""Writing a file so that it is whole or not there.
+"""Writes a file atomically: it is complete or does not exist.
 
-The file grows under a temporary name beside its target, readable by its owner alone, and takes the
-target's name when it is complete and on the disk. What stood there before stays until then.
+The file is written under a temporary name beside its target, readable only by its owner, and renamed to the
+target when it is complete and on the disk. The previous file stays until then.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class CannotWrite(CostError):
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give an empty private file beside ``target``; on success it takes the target's place.
+    """Yield an empty private file beside ``target``, which replaces it when the block succeeds.
 
-    When the block raises, be it an interrupt, the temporary file goes and the target stays as it was.
+    If the block raises, also on an interrupt, the temporary file is removed and the target is unchanged.
 
     Raises:
         UnsafePath: the target is a link, a pipe, a device or a directory, or has a second name.
@@ -47,7 +47,7 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         yield draft
         sync(fd)
-        refuse_unsafe(target)  # what was put there meanwhile is not ours to replace
+        refuse_unsafe(target)  # something else may have been put there meanwhile
         os.replace(draft, target)
         sync_directory(target.parent)
     except OSError as error:
@@ -61,16 +61,16 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def refuse_unsafe(target: Path) -> None:
-    """Refuse a target that is there already and not one regular file of its own.
+    """Refuse a target that exists and is not a regular file with one name.
 
     Raises:
-        UnsafePath: as above; the message names what it is.
+        UnsafePath: as above; the message says what it is.
 
     """
     try:
-        found = os.lstat(target)
+        status = os.lstat(target)
     except FileNotFoundError:
         return
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(status.st_mode):
         raise UnsafePath(f"{target}: is a link; name the file itself")
-    require_one_name(target, found)
+    require_one_name(target, status)

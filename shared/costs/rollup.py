@@ -1,4 +1,4 @@
-"""Sums of entries, and what they can be asked by. Pure data, shared by the index and the views."""
+"""Sums of entries and the queries for them. Pure data, shared by the index and the reports."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Dimension = Literal[
     "service_tier",
     "bucket",
 ]
-"""What sums can be grouped by. ``ledger`` is the ledger's path (two jobs may share a name);
-``tags`` is the sorted tags joined by commas; ``bucket`` is the start of a 15-minute stretch of UTC
+"""The dimensions by which sums can be grouped. ``ledger`` is the ledger's path (two jobs may share a name);
+``tags`` is the sorted tags joined by commas; ``bucket`` is the start of a 15-minute interval of UTC
 in seconds since 1970, from which local days and months are exact in every time zone."""
 
 Measure = Literal["cost", "calls", "tokens", "unpriced"]
-"""What of calls a limit bounds: their cost (nano-dollars), their number, or their input and output tokens."""
+"""What a limit bounds: the cost of calls (nano-dollars), their number, or their input and output tokens."""
 
 BUCKET_SECONDS: Final = 900
 
@@ -44,10 +44,10 @@ OUTPUT_PARTS: Final = frozenset({"output", "reasoning", "audio_output", "image_o
 class Totals:
     """Sums over entries. Money in nano-dollars, audio in microseconds.
 
-    ``jobs`` is the number of different ledgers behind the sum, where it was asked for.
+    ``jobs`` is the number of different ledgers in the sum, if it was queried.
     ``partial_calls`` had units without a price, which ``cost`` leaves out. ``units`` are the counts that
-    have no field here, by their names in ``Usage``: durations in microseconds, the others as they are.
-    ``retried_*`` is what calls of a second or later attempt cost.
+    have no field here, by their names in ``Usage``: durations in microseconds, the others unchanged.
+    ``retried_*`` are the number and the cost of calls of a second or later attempt.
 
     >>> total = Totals()
     >>> total.calls, total.cost
@@ -73,7 +73,7 @@ class Totals:
 
     __slots__ = tuple(__annotations__)
 
-    def __init__(  # noqa: PLR0913  # one for each sum; a dataclass takes a prompt 8 ms to import
+    def __init__(  # noqa: PLR0913  # one for each sum; importing dataclasses would take a prompt 8 ms
         self,
         *,
         calls: int = 0,
@@ -126,22 +126,22 @@ class Totals:
 
     @property
     def is_split(self) -> bool:
-        """Whether it is known what input and output cost apart; a provider's bill states the whole alone."""
+        """Whether the separate costs of input and output are known; a bill states only their sum."""
         return bool(self.cost_output) or not (self.cost and self.tokens_output)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing counts in it: no call, and no correction or credit alone."""
+        """Whether it is a sum of nothing: no call, and no correction or credit without one."""
         return not (self.calls or self.cost)
 
     def measured(self, measure: Measure) -> int:
-        """Return the cost in nano-dollars, the number of calls, of those without a whole price, or tokens."""
+        """Return the cost in nano-dollars, the number of calls or of those not fully priced, or tokens."""
         if measure == "unpriced":
             return self.unpriced_calls + self.partial_calls
         return self.cost if measure == "cost" else self.calls if measure == "calls" else self.tokens_total
 
     def add(self, entry: Entry) -> None:
-        """Fold one entry into the sums."""
+        """Add one entry to the sums."""
         sign, usage, charge = SIGNS[entry.kind], entry.usage, entry.charge
         cost, cost_output = charge.total if charge else ZERO, output_part(charge)
         self.calls += sign
@@ -206,7 +206,7 @@ _other_units_of: Final = attrgetter(*_OTHER_UNITS)
 
 
 def other_units(usage: Usage) -> dict[str, int]:
-    """Return the counts that :class:`Totals` keeps by name, those that are zero left out.
+    """Return the counts that :class:`Totals` keeps by name, without those that are zero.
 
     >>> from shared.costs.model import Usage
     >>> other_units(Usage(images=2, video_seconds=1.5))
@@ -230,8 +230,8 @@ def output_part(charge: Charge | None) -> Nanos:
 
 
 def bucket_of(at: datetime) -> int:
-    """Return the start of the 15-minute stretch that holds ``at``, in seconds since 1970."""
-    # In integers: as a float, the last microsecond of a bucket of the year 2600 is in the next one.
+    """Return the start of the 15-minute interval that contains ``at``, in seconds since 1970."""
+    # In integers: as a float, the last microsecond of a bucket of the year 2600 would be in the next one.
     return (at - _EPOCH) // _BUCKET * BUCKET_SECONDS
 
 
@@ -240,16 +240,16 @@ _BUCKET: Final = timedelta(seconds=BUCKET_SECONDS)
 
 
 STANDARD: Final = "standard"
-"""The name of the service tier of calls that name none."""
+"""The service tier of calls that name none."""
 
 
 class Query(NamedTuple):
-    """Which entries to sum. ``None`` means any; text matches exactly.
+    """A query: which entries to sum. ``None`` means any; text matches exactly.
 
     ``start`` and ``end`` bound the entries' ``counted_at``, half-open. They should be edges of
-    periods: sums are kept by 15-minute bucket. Where one number is asked for, ``measure`` says which, and
-    ``start`` may be any instant. The tier ``standard`` is that of calls that name none, too; a model
-    may be called by the service beside it once more, as ``service/model``.
+    periods: sums are kept by 15-minute bucket. In a query for one number, ``measure`` says which, and
+    ``start`` may be any instant. The tier ``standard`` includes calls that name none; a model
+    may be given with its service, as ``service/model``.
     """
 
     start: datetime | None = None
@@ -268,31 +268,33 @@ class Query(NamedTuple):
     measure: Measure = "cost"
 
     def values_of(self, dimension: str) -> tuple[str, ...] | None:
-        """Return the values of a dimension that are meant, as sums keep them; ``None`` for all.
+        """Return the matching values of a dimension, as sums keep them; ``None`` for all.
 
         >>> Query(service_tier="standard").values_of("service_tier"), Query().values_of("stage")
         (('', 'standard'), None)
         >>> Query(service="openrouter", model="openrouter/auto").values_of("model")
         ('openrouter/auto', 'auto')
         """
-        wanted = getattr(self, dimension, None)
-        if wanted is None:
+        value = getattr(self, dimension, None)
+        if value is None:
             return None
-        if dimension == "service_tier" and wanted == STANDARD:
+        if dimension == "service_tier" and value == STANDARD:
             return "", STANDARD
-        if dimension == "model" and self.service and wanted.startswith(f"{self.service}/"):
-            return wanted, wanted.removeprefix(f"{self.service}/")
-        return (wanted,)
+        if dimension == "model" and self.service and value.startswith(f"{self.service}/"):
+            return value, value.removeprefix(f"{self.service}/")
+        return (value,)
 
     def matcher(self) -> Callable[[Entry], bool]:
-        """Return what tells whether an entry matches, its job and its ledger apart.
+        """Return a function that returns whether an entry matches, without regard to its job and ledger.
 
         >>> from shared.costs.model import Entry
         >>> call = Entry(id="a", timestamp=_EPOCH, job_id="j", user_id="u", service="openai", model="gpt-4o")
         >>> Query(user_id="u", end=_EPOCH + _BUCKET).matcher()(call), Query(tag="x").matcher()(call)
         (True, False)
         """
-        wanted = [(name, values) for name in _MATCHED if (values := self.values_of(name)) is not None]
+        conditions = [
+            (name, values) for name in _ENTRY_FIELDS if (values := self.values_of(name)) is not None
+        ]
         start, end, tag = self.start, self.end, self.tag
 
         def matches(entry: Entry) -> bool:
@@ -301,45 +303,48 @@ class Query(NamedTuple):
                 (start is None or start <= at)
                 and (end is None or at < end)
                 and (tag is None or tag in entry.tags)
-                and (not wanted or all((getattr(entry, name) or "") in values for name, values in wanted))
+                and (
+                    not conditions
+                    or all((getattr(entry, name) or "") in values for name, values in conditions)
+                )
             )
 
         return matches
 
 
-_MATCHED: Final = tuple(
+_ENTRY_FIELDS: Final = tuple(
     name for name in Query._fields if name not in {"start", "end", "job_id", "ledger", "tag", "measure"}
 )
-"""The fields of a query that an entry has under the same name."""
+"""The fields of a query that are also fields of an entry."""
 
 
 class Group(NamedTuple):
-    """The sums of all entries that share ``key``: one value per dimension asked for, in that order."""
+    """The sums of all entries that share ``key``: one value per queried dimension, in that order."""
 
     key: tuple[str | int | None, ...]
     totals: Totals
 
 
 UNASSIGNED_JOB: Final = "unassigned"
-"""The job of calls that belong to none."""
+"""The job id of calls without a job."""
 
 
 class JobRef(NamedTuple):
-    """A job and where its ledger lies."""
+    """A job and the path of its ledger."""
 
     job_id: str
     ledger: Path
 
 
 JobOrder = Literal["newest", "cost", "calls", "name"]
-"""How jobs are listed: the newest, the most expensive or the most called first, or by name."""
+"""How jobs are ordered: the newest, the most expensive or those with most calls first, or by name."""
 
 
 class JobSums(NamedTuple):
-    """A job and the sums of its entries that were asked for.
+    """A job and the sums of its entries that match a query.
 
-    ``first`` and ``last`` are the starts of the 15-minute stretches that hold the first and the last of
-    them, in seconds since 1970; ``users`` are whose they are.
+    ``first`` and ``last`` are the starts of the 15-minute intervals of the first and the last of
+    them, in seconds since 1970; ``users`` are their users.
     """
 
     job: JobRef
@@ -350,7 +355,7 @@ class JobSums(NamedTuple):
 
 
 class JobPage(NamedTuple):
-    """Some jobs in the order that was asked for, and how many there are in all."""
+    """A page of jobs in the queried order, and the number of all jobs (``whole``)."""
 
     jobs: tuple[JobSums, ...]
     whole: int

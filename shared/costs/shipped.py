@@ -1,7 +1,7 @@
 """The files that come with the code: price lists, SQL, pages, templates of settings.
 
-They are read where the code lies: in a folder, or in an archive that Python runs from (a zipapp,
-``--py-files`` of Spark), where no path leads to them. Jinja's ``PackageLoader`` knows both by itself.
+They are read from where the code is: a folder, or an archive that Python runs from (a zipapp,
+``--py-files`` of Spark), where they have no path. Jinja's ``PackageLoader`` supports both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def _data() -> Traversable:
     folder = Path(__file__).parent / "data"
     if folder.is_dir():
         return folder
-    from importlib.resources import files  # 20 ms that only an archive pays for
+    from importlib.resources import files  # 20 ms, only needed in an archive
 
     return files(__package__) / "data"
 
@@ -26,4 +26,4 @@ DATA: Final = _data()
 """The folder of all these files."""
 
 PACKAGE: Final = __package__
-"""The package that has the folder, for loaders that ask for it by name."""
+"""The name of the package with the folder, for loaders that need it."""

@@ -1,4 +1,4 @@
-"""What changed between two texts of a settings file, as it is remembered for the audit trail. Pure."""
+"""The audit trail's records of changes to settings files. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from hashlib import sha256
 from typing import Any, Final
 
 TRAIL: Final = "changes"
-"""Under which name changes of settings are logged."""
+"""The name of the log of changed settings."""
 
 MOST_LINES: Final = 40
-"""How many changed lines a record keeps."""
+"""How many changed lines a record has at most."""
 
 
 def change_of(path: str, before: str | None, after: str, at: float) -> dict[str, Any]:
-    r"""Return the record of a file's change; ``before`` is ``None`` when it was read for the first time.
+    r"""Return the record of a file's change; ``before`` is ``None`` if it was read for the first time.
 
     >>> change_of("p.yaml", "a: 1\nb: 2\n", "a: 1\nb: 3\n", 0.0)["lines"]
     ['- 2: b: 2', '+ 2: b: 3']
@@ -32,7 +32,7 @@ def change_of(path: str, before: str | None, after: str, at: float) -> dict[str,
 
 
 def changed_lines(before: str, after: str) -> Iterator[str]:
-    """Yield the lines that were taken out (``-``) and put in (``+``), with their numbers."""
+    """Yield the removed lines (``-``) and the added ones (``+``), with their numbers."""
     old = new = 0
     for line in ndiff(before.splitlines(), after.splitlines()):
         mark, text = line[:1], line[2:]

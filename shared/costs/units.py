@@ -1,6 +1,6 @@
-"""What a call is counted by, and how its model is named: the words alone, for who reads sums and no entries.
+"""The names of counts and of models with features, for modules that read sums and no entries.
 
-A status line waits for each import; the types with these fields are in :mod:`.model`.
+They are separate from the types with these fields in :mod:`.model`, because each import delays a status line.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 Kind = Literal["usage", "adjustment", "reversal"]
-"""What a ledger line is: a call, a correction of a call's charge, or the undoing of a call."""
+"""The kind of a ledger line: a call, a correction of a call's charge, or the reversal of a call."""
 
 USAGE_FIELDS: Final = (
     "tokens_input",
@@ -47,16 +47,16 @@ USAGE_FIELDS: Final = (
 FRACTIONAL_FIELDS: Final = frozenset(
     {"audio_seconds", "video_seconds", "gpu_seconds", "session_seconds", "billable_units"}
 )
-"""The counts that may have a fraction: durations, and the units of a service's own. Kept in millionths."""
+"""The counts that may have a fraction: durations, and a service's own units. Kept in millionths."""
 
 SIGNS: Final[dict[Kind, int]] = {"usage": 1, "adjustment": 0, "reversal": -1}
-"""By what the counts of each kind of line are multiplied in a sum."""
+"""The factor of the counts of each kind of line in a sum."""
 
 
 def without_features(model: str) -> str:
     """Return a model's name without the features that are billed on top of it.
 
-    A plus sign with no name behind it, or nothing before it, is part of the name.
+    A plus sign without a name after it, or with nothing before it, is part of the model's name.
 
     >>> without_features("deepgram/nova-3+diarize+redact"), without_features("r+"), without_features("r+-08")
     ('deepgram/nova-3', 'r+', 'r+-08')
@@ -67,7 +67,7 @@ def without_features(model: str) -> str:
 
 
 class Featured(NamedTuple):
-    """A model's name, and the last of the features that are billed on top of it."""
+    """A model's name, and the last feature that is billed on top of it."""
 
     model: str
     feature: str

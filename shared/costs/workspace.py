@@ -1,6 +1,6 @@
-"""Storage, profile, prices and index of one cost storage, each opened when it is first needed.
+"""The storage, profile, prices and index of one cost storage, each opened when it is first needed.
 
-Both the tracker and the dashboard start from here. A stage process that logs one call pays only for
+Both the tracker and the dashboard start from here. A stage process that logs one call loads only
 what that call uses.
 """
 
@@ -35,20 +35,21 @@ T = TypeVar("T")
 PRICES_NAME = "prices.yaml"
 
 LOOK_S: Final = 0.5
-"""How long a look at the profile and the prices is believed, in seconds: three looks a call take 20 us.
+"""How long the profile and the prices are used before their files are checked again, in seconds.
 
-What another process edits is so much later in force here, for the gate too."""
+Three checks per call would take 20 us. Edits by other processes take effect here with this delay, for the
+gate too."""
 
 
 def utc_now() -> datetime:
     """Return the present instant, in UTC."""
-    return datetime.now(UTC)  # looked up at each call: freezegun puts another ``datetime`` in its place
+    return datetime.now(UTC)  # the name is looked up at each call, since freezegun replaces ``datetime``
 
 
 class LoadedProfile(NamedTuple):
-    """The profile in force, and why it is not the user's own where ``fault`` is set.
+    """The profile in force; where ``fault`` is set, the defaults, and why it is not the user's own.
 
-    ``loosened`` says which limits that blocked an edit of the last day has let go.
+    ``loosened`` are sentences on blocking limits that an edit of the last day has loosened.
     """
 
     profile: Profile
@@ -56,42 +57,42 @@ class LoadedProfile(NamedTuple):
     loosened: tuple[str, ...] = ()
 
     @property
-    def described(self) -> str:
-        """How people are told which profile is in use: its path, or ``defaults, no file``."""
+    def description(self) -> str:
+        """Which profile is in use, for people: its path, or ``defaults, no file``."""
         if self.fault:
             return f"defaults, because the profile is refused: {self.fault}"
         return self.profile.source
 
 
 class LoadedCatalogue(NamedTuple):
-    """The prices in force, and why the user's own are not among them where ``fault`` is set."""
+    """The prices in force; where ``fault`` is set, without the user's own, and why."""
 
     catalogue: Catalogue
     fault: FileRefused | None = None
 
 
-class _Look(NamedTuple, Generic[T]):
-    """What a look at files found, and how long it is believed: to an instant of ``time.monotonic``, and
-    while this process has edited none.
+class _Cached(NamedTuple, Generic[T]):
+    """A value from files, and how long it is used: to an instant of ``time.monotonic``, and while this
+    process has edited none of them.
     """
 
     until: float
     edits: int
-    found: T
+    value: T
 
-    def holds(self) -> bool:
-        """Tell whether it is believed still."""
+    def is_fresh(self) -> bool:
+        """Return whether the value may still be used."""
         return time.monotonic() < self.until and self.edits == small_file.edits
 
 
 class Workspace:
-    """What one process needs of one cost storage.
+    """Everything that one process uses of one cost storage.
 
     Args:
         cost_storage_path: the storage's directory; ``None`` for the environment's or the platform's.
         profile_path: the profile file; ``None`` for the environment's or the usual places.
         environ: the environment variables; ``None`` for this process's own.
-        clock: where the present time comes from, in UTC.
+        clock: returns the present time, in UTC.
 
     """
 
@@ -108,12 +109,12 @@ class Workspace:
         self.clock = clock
         self._profile_argument = profile_path
         self._profile: tuple[object, LoadedProfile] | None = None
-        self._profile_look: _Look[LoadedProfile] | None = None
-        self._place: _Look[Path | None] | None = None
+        self._cached_profile: _Cached[LoadedProfile] | None = None
+        self._cached_path: _Cached[Path | None] | None = None
         self._prices_path: Path | None = None
-        self._versions: dict[Path | None, _Look[object]] = {}
+        self._versions: dict[Path | None, _Cached[object]] = {}
         self._catalogue: tuple[object, LoadedCatalogue] | None = None
-        self._catalogue_look: _Look[LoadedCatalogue] | None = None
+        self._cached_catalogue: _Cached[LoadedCatalogue] | None = None
         self._index: Store | None = None
         self._gate: Gate | None = None
         self._gate_for: SharedBudget | None = None
@@ -128,14 +129,14 @@ class Workspace:
 
     @property
     def profile_path(self) -> Path | None:
-        """Where the profile lies, or would be read from; ``None`` when there is no file."""
-        look = self._place
-        # One that was found stays the one; where there is none, there may be one later.
-        if look is None or (look.found is None and not look.holds()):
-            look = self._place = _looked(self._found_profile)
-        return look.found
+        """The path of the profile, or of the named one that is missing; ``None`` if there is no file."""
+        cached = self._cached_path
+        # A path stays the same once it was found; where there is no profile, there may be one later.
+        if cached is None or (cached.value is None and not cached.is_fresh()):
+            cached = self._cached_path = _read_cached(self._find_profile)
+        return cached.value
 
-    def _found_profile(self) -> Path | None:
+    def _find_profile(self) -> Path | None:
         from .memory import Memory
         from .profile import blocked_before, find_profile
 
@@ -149,22 +150,22 @@ class Workspace:
         )
 
     def loaded_profile(self) -> LoadedProfile:
-        """Return the profile in force; the defaults, with the fault, when the file is refused.
+        """Return the profile in force; the defaults, with the fault, if the file is refused.
 
-        The file is read again when it has changed: a worker that runs for days follows an edit within
+        The file is read again after a change: a worker that runs for days follows an edit within
         :data:`LOOK_S`.
         """
-        look = self._profile_look
-        if look is not None and look.holds():
-            return look.found
+        cached = self._cached_profile
+        if cached is not None and cached.is_fresh():
+            return cached.value
         path = self.profile_path
         version = self._version(path)
         with self._lock:
-            if self._profile is None or self._profile[0] != version.found:
-                self._profile = (version.found, _load_profile(path, self.storage))
+            if self._profile is None or self._profile[0] != version.value:
+                self._profile = (version.value, _load_profile(path, self.storage))
             loaded = self._profile[1]
-        until = version.until if path is not None or self._place is None else self._place.until
-        self._profile_look = _Look(min(until, version.until), version.edits, loaded)
+        until = version.until if path is not None or self._cached_path is None else self._cached_path.until
+        self._cached_profile = _Cached(min(until, version.until), version.edits, loaded)
         return loaded
 
     @property
@@ -173,7 +174,7 @@ class Workspace:
 
         Raises:
             ProfileError: the user's file is refused. Recording falls back to the defaults with
-                :meth:`loaded_profile`; whoever must know the limits may not.
+                :meth:`loaded_profile`; callers that must know the limits may not.
 
         """
         loaded = self.loaded_profile()
@@ -183,7 +184,7 @@ class Workspace:
 
     @property
     def prices_path(self) -> Path | None:
-        """Where the user's own prices lie: beside the profile."""
+        """The path of the user's own prices, beside the profile."""
         path = self.profile_path
         if self._prices_path is None and path is not None:
             self._prices_path = path.parent / PRICES_NAME
@@ -191,18 +192,18 @@ class Workspace:
 
     def loaded_catalogue(self) -> LoadedCatalogue:
         """Return the price catalogue, with the user's own prices over it unless they are refused."""
-        look = self._catalogue_look
-        if look is not None and look.holds():
-            return look.found
+        cached = self._cached_catalogue
+        if cached is not None and cached.is_fresh():
+            return cached.value
         prices = self.prices_path
         aliases, version = self.loaded_profile().profile.aliases, self._version(prices)
-        signature = (version.found, aliases)
+        signature = (version.value, aliases)
         with self._lock:
             if self._catalogue is None or self._catalogue[0] != signature:
                 self._catalogue = (signature, _load_catalogue(self.storage, prices, aliases))
             loaded = self._catalogue[1]
-        until = self._profile_look.until if self._profile_look is not None else 0.0
-        self._catalogue_look = _Look(min(until, version.until), version.edits, loaded)
+        until = self._cached_profile.until if self._cached_profile is not None else 0.0
+        self._cached_catalogue = _Cached(min(until, version.until), version.edits, loaded)
         return loaded
 
     @property
@@ -222,19 +223,19 @@ class Workspace:
         """Return the catalogue's ``provider/model`` for a service and model as recorded."""
         return self.loaded_catalogue().catalogue.name(service, model)
 
-    def _version(self, path: Path | None) -> _Look[object]:
-        """Return what tells one version of a file from another, as it was at most ``LOOK_S`` ago.
+    def _version(self, path: Path | None) -> _Cached[object]:
+        """Return the version of a file as it was at most ``LOOK_S`` ago.
 
-        What this process edited itself it sees at once.
+        This process's own edits are seen at once.
         """
-        known = self._versions.get(path)
-        if known is None or not known.holds():
-            known = self._versions[path] = _looked(partial(_signature, path))
-        return known
+        cached = self._versions.get(path)
+        if cached is None or not cached.is_fresh():
+            cached = self._versions[path] = _read_cached(partial(_signature, path))
+        return cached
 
     @property
     def holds(self) -> Holds:
-        """The holds of this storage; under leases where other hosts share its budgets."""
+        """The holds of this storage, or those under leases if other hosts share its budgets."""
         if (fleet := self.fleet) is not None:
             return fleet.holds
         from .store.holds import LocalHolds
@@ -244,7 +245,7 @@ class Workspace:
 
     @property
     def fleet(self) -> Fleet | None:
-        """The hosts that share these budgets; ``None`` where they are of this host alone."""
+        """The hosts that share these budgets; ``None`` if they are this host's alone."""
         profile = self.loaded_profile().profile
         settings = profile.shared
         if settings is None:
@@ -268,35 +269,35 @@ class Workspace:
 
     @property
     def requests(self) -> Requests:
-        """How often requests were sent lately, by all processes that use this storage."""
+        """The counts of recent requests, by all processes that use this storage."""
         from .store.state import LocalRequests
 
         return LocalRequests(self.index.state)
 
     @property
     def notices(self) -> Notices:
-        """The alerts that were told, and the queue of notices, of this storage."""
+        """The sent alerts and the queue of notices of this storage."""
         from .store.state import LocalNotices
 
         return LocalNotices(self.index.state)
 
     @property
     def index(self) -> Store:
-        """The sums of this storage's ledgers, which all that use it in this process share."""
+        """The sums of this storage's ledgers, shared by all users of it in this process."""
         if (opened := self._index) is not None:
             return opened
         with self._lock:
             if self._index is None:
                 from .store.store import Store
 
-                with suppress(OSError):  # the store says what it cannot use, when it is used
+                with suppress(OSError):  # the store reports what it cannot use when it is used
                     self.storage.prepare()
                 self._index = Store.of(self.storage)
             return self._index
 
     @property
     def gate(self) -> Gate:
-        """What holds money before calls are sent, for all jobs of this storage."""
+        """The gate that holds money before calls are sent, for all jobs of this storage."""
         settings = self.loaded_profile().profile.shared
         with self._lock:
             if self._gate is None or self._gate_for != settings:
@@ -308,29 +309,29 @@ class Workspace:
                 self._gate_for = settings
             return self._gate
 
-    def logged(self, ledger: Path) -> None:
-        """Have what was logged told to the hosts that share the budgets, in the background."""
-        look = self._profile_look  # most often the call that was logged has asked for it just now
-        if look is not None and look.holds() and look.found.profile.shared is None:
+    def publish(self, ledger: Path) -> None:
+        """Publish a ledger's new lines to the hosts that share the budgets, in the background."""
+        cached = self._cached_profile  # usually the logged call has just loaded it
+        if cached is not None and cached.is_fresh() and cached.value.profile.shared is None:
             return
         if (fleet := self.fleet) is not None:
             fleet.agent.logged(ledger)
 
     def close(self) -> None:
-        """Close what was opened; the workspace may be used again and opens it anew."""
+        """Close what was opened; the workspace may be used again and then opens it anew."""
         with self._lock:
             if self._gate is not None:
                 self._gate.close()
                 self._gate = None
-            self._fleet = None  # it goes on until the process ends: others of the process may use it
+            self._fleet = None  # it runs until the process ends, since other workspaces may use it
             if self._index is not None:
                 self._index.close()
                 self._index = None
 
 
-def _looked(look: Callable[[], T]) -> _Look[T]:
+def _read_cached(read: Callable[[], T]) -> _Cached[T]:
     until, edits = time.monotonic() + LOOK_S, small_file.edits
-    return _Look(until, edits, look())
+    return _Cached(until, edits, read())
 
 
 def _load_profile(path: Path | None, storage: CostStorage) -> LoadedProfile:
@@ -359,10 +360,10 @@ def _load_catalogue(storage: CostStorage, prices: Path | None, aliases: Mapping[
 
 
 def _signature(path: Path | None) -> object:
-    """Tell one version of a file from another, as cheaply as one ``stat``."""
-    # Asked first, because a file that is not there would cost an exception at every call.
+    """Return a value that differs between versions of a file, at the cost of one ``stat``."""
+    # Checked first, because a missing file would cost an exception at every call.
     if path is not None and os.access(path, os.F_OK):
         with suppress(OSError):
-            found = os.stat(path)
-            return (path, found.st_mtime_ns, found.st_size, found.st_ino)
+            status = os.stat(path)
+            return (path, status.st_mtime_ns, status.st_size, status.st_ino)
     return (path,)

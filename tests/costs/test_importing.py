@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shared.costs import importing
-from shared.costs.importing import undisturbed
+from shared.costs.importing import import_safely
 from tests.support.elapsed import PATIENCE_S
 
 SLOW = """
@@ -24,11 +24,11 @@ is_main = threading.current_thread() is threading.main_thread()
 
 AT_EXIT = """
 import time
-from shared.costs.importing import undisturbed
+from shared.costs.importing import import_safely
 class Last:
     def __del__(self):
         began = time.monotonic()
-        undisturbed("imported_slowly")
+        import_safely("imported_slowly")
         print(time.monotonic() - began)
 last = Last()
 last.itself = last
@@ -52,14 +52,14 @@ def test_another_thread_imports_and_is_not_interrupted(
     try:
         with pytest.raises(Late):
             signal.setitimer(signal.ITIMER_REAL, 0.02)
-            undisturbed("imported_slowly")
+            import_safely("imported_slowly")
             threading.Event().wait(60)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    undisturbed("imported_slowly")
+    import_safely("imported_slowly")
     assert not sys.modules["imported_slowly"].is_main
-    other = threading.Thread(target=undisturbed, args=("imported_slowly",))
+    other = threading.Thread(target=import_safely, args=("imported_slowly",))
     other.start()
     other.join(PATIENCE_S)
     assert not other.is_alive()
@@ -73,7 +73,7 @@ def test_what_cannot_be_imported_is_left_to_the_import(
     (tmp_path / "imported_never.py").write_text("import threading; threading.Event().wait(0.3)")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(importing, "WAIT_S", 0.01)
-    undisturbed(module)
+    import_safely(module)
 
 
 def test_where_no_thread_can_be_started_the_import_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_where_no_thread_can_be_started_the_import_does_it(monkeypatch: pytest.M
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("_thread.start_new_thread", refuse)
-    undisturbed("another_module")
+    import_safely("another_module")
 
 
 def test_no_thread_is_waited_for_while_the_interpreter_ends(tmp_path: Path) -> None:

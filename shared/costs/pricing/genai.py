@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
-from ..importing import undisturbed
+from ..importing import import_safely
 from ..memory import Memory
 from .names import without_version
 from .rates import PriceList, from_plain, to_plain
@@ -176,7 +176,7 @@ def _listing(service: str, name: str, makers: bool) -> tuple[Any, Any] | None:
 
 def _providers() -> Any:
     # Any, because importing the package's types for annotations would import the package.
-    undisturbed("genai_prices.data")
+    import_safely("genai_prices.data")
     from genai_prices.data import providers
 
     return providers

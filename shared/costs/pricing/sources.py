@@ -106,7 +106,7 @@ def _book(
 
 def _remember(name: str, plain: dict[str, Any], memory: Memory, table: bytes) -> None:
     memory.write(name, plain)
-    if table and memory.remembers:
+    if table and memory.has_folder:
         from .table import models_of
 
         memory.write(f"{name}{_TABLE_SUFFIX}", models_of(table))

@@ -82,8 +82,8 @@ def changes_facts(reader: Reader, asked: ChangesQuestion) -> ChangesFacts:
 def _settings(reader: Reader) -> Iterator[SettingsChange]:
     storage, seen = reader.storage, dict[str, str]()
     records = [
-        *Memory(storage.profile_memory).logged(TRAIL),
-        *Memory(storage.prices_memory).logged(TRAIL),
+        *Memory(storage.profile_memory).read_log(TRAIL),
+        *Memory(storage.prices_memory).read_log(TRAIL),
     ]
     for one in sorted(records, key=lambda record: float(record["at"])):
         # Several processes may see one change.

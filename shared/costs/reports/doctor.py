@@ -146,7 +146,7 @@ def _profile(reader: Reader) -> Iterator[Finding]:
         if loaded.fault
         else ("ok", "")
     )
-    yield Finding("profile", "wrong" if state == "wrong" else "ok", loaded.described, remedy)
+    yield Finding("profile", "wrong" if state == "wrong" else "ok", loaded.description, remedy)
     for change in loaded.loosened:
         yield Finding("profile", "note", f"changed lately: {change}", "set it back if that was not meant")
     variable = reader.environ.get("COST_TRACKER_PROFILE")

@@ -143,7 +143,7 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         unreserved_calls=_unreserved(reader, query, totals) if _blocks(own) else 0,
         others=others(reader, query) if totals.is_empty else (),
         nearest=_nearest(reader, user_id, query) if reader.now in period else (),
-        profile=reader.loaded_profile().described,
+        profile=reader.loaded_profile().description,
         health=health(reader),
         covered=covered(reader, query),
         drawn=drawn(reader, period, user_id),

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from ..errors import UnsafePath
-from ..importing import undisturbed
+from ..importing import import_safely
 from ..ledger.counted import Counted, counted, key_of, keys_of, same_call
 from ..ledger.lines import DamagedLine, split
 from ..patience import remaining
@@ -252,7 +252,7 @@ def read_counted(file: SecureFile, start: int) -> Iterator[tuple[int, int, Count
     """Return the complete lines from ``start`` on, as what they count as."""
     _read[0] += size_of(file) - start
     if _read[0] > FAST_BYTES:
-        undisturbed("shared.costs.ledger.batch")
+        import_safely("shared.costs.ledger.batch")
         from ..ledger.batch import read_counted as read_fast
 
         yield from read_fast(file.fileno(), start)

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from ..errors import CostError, StorageUnavailable, UnsafePath
-from ..importing import undisturbed
+from ..importing import import_safely
 from ..ledger import spool
 from ..ledger.counted import counted, key_of
 from ..ledger.lines import Appended, DamagedLine, LedgerProblem, Location, pieces, split
@@ -556,7 +556,7 @@ class Store:
                 lines = lines_of(content, location.offset.__eq__)
                 for entry in _entries_in(lines, lambda entry: entry.id == entry_id):
                     return entry
-        undisturbed("shared.costs.ledger.reader")
+        import_safely("shared.costs.ledger.reader")
         from ..ledger.reader import read_at
 
         entry = read_at(location)
@@ -746,7 +746,7 @@ class Store:
     def state(self) -> StateDb:
         """What no ledger tells: holds, alerts that were told, notices that wait."""
         if self._state is None:
-            undisturbed("shared.costs.store.state")
+            import_safely("shared.costs.store.state")
             from .state import StateDb
 
             self._state = StateDb(self.storage.state_path)

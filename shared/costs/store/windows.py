@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from ..importing import undisturbed
+from ..importing import import_safely
 from ..ledger.counted import EPOCH, Counted, dim_of, microseconds
 from ..ledger.lines import DamagedLine, line_at
 from ..platform import SecureFile
@@ -100,7 +100,7 @@ class _Places:
 
 
 def _read(file: SecureFile, offsets: array[int]) -> Iterator[tuple[int, Counted]]:
-    undisturbed("shared.costs.ledger.batch")
+    import_safely("shared.costs.ledger.batch")
     from ..ledger.batch import counted_line  # its decoder takes long to import
 
     for offset in offsets:

@@ -38,4 +38,4 @@ def reversal(corrected: Corrected, why: str, at: datetime) -> Entry:
     Its id follows from the call's, so that taking back twice counts once.
     """
     call = corrected.call
-    return corrected.taken_back(id_for_request(call.job_id, "reversal", call.id), why, at)
+    return corrected.undo(id_for_request(call.job_id, "reversal", call.id), why, at)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import FAILURES, reraise_foreign
-from ..importing import undisturbed
+from ..importing import import_safely
 from ..ledger.counted import id_for_request, new_id
 from ..ledger.line import encode
 from ..ledger.recorder import Recorder
@@ -141,7 +141,7 @@ class Recording:
         except FAILURES as fault:
             self._failed("the cost storage", fault)
         try:
-            self._workspace.logged(ledger)
+            self._workspace.publish(ledger)
         except FAILURES as fault:
             self._failed("the shared budget", fault)
         return Written(True, spends, known)
@@ -349,7 +349,7 @@ def _redacted(given: tuple[str | None, ...], tags: tuple[str, ...], metadata: Ma
 @cache
 def _redaction() -> tuple[Callable[[Mapping[str, object]], dict[str, object]], Callable[[str], str]]:
     """Return what makes metadata and texts safe; kept, so that an interpreter that ends still has it."""
-    undisturbed("shared.costs.ledger.redact")
+    import_safely("shared.costs.ledger.redact")
     from ..ledger.redact import clean_text, redact  # its patterns take 4 ms to compile
 
     return redact, clean_text

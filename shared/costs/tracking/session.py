@@ -20,7 +20,7 @@ from ..errors import (
     UnknownEntry,
     reraise_foreign,
 )
-from ..importing import undisturbed
+from ..importing import import_safely
 from ..ledger.recorder import at_exit
 from ..money import Nanos, to_usd
 from ..patience import at_most
@@ -128,7 +128,7 @@ class Session:
     @property
     def repeats(self) -> Repeats:
         """Counts the requests of this job by their inputs."""
-        undisturbed("shared.costs.tracking.repeats")
+        import_safely("shared.costs.tracking.repeats")
         from .repeats import Repeats  # only calls that say what they send pay for it
 
         return Repeats(self.workspace, self.job)
@@ -348,12 +348,12 @@ class Session:
             "cost tracking: job %s, user %s, profile %s",
             self.job.job_id,
             self.job.user_id,
-            loaded.described,
+            loaded.description,
         )
         for change in loaded.loosened:
             if change not in _TOLD:
                 _TOLD.add(change)
-                log.warning("profile %s was changed: %s", loaded.described, change)
+                log.warning("profile %s was changed: %s", loaded.description, change)
 
     def close(self) -> None:
         """Close the index; entries that wait in memory are tried once more."""

@@ -13,7 +13,7 @@ from ..budgets.scopes import WHATEVER, CallScope
 from ..budgets.spending import Questions
 from ..budgets.wording import message
 from ..errors import StorageUnavailable
-from ..importing import undisturbed
+from ..importing import import_safely
 from ..money import Nanos
 from ..rollup import JobRef
 from ..workspace import Workspace
@@ -167,7 +167,7 @@ class BudgetWatch:
         profile = workspace.loaded_profile().profile
         if not profile.plans:
             return []
-        undisturbed("shared.costs.tracking.foresight")
+        import_safely("shared.costs.tracking.foresight")
         from .foresight import plan_spendings  # only with plans
 
         user = user_id or self._job.user_id
@@ -198,7 +198,7 @@ class BudgetWatch:
         self._told_here.update(_key(c) for c in fresh)
         if not fresh:
             return []
-        undisturbed("shared.costs.notify.alerts")
+        import_safely("shared.costs.notify.alerts")
         from ..notify.alerts import notify_crossings  # only for a crossing, which is rare
 
         try:

@@ -184,7 +184,7 @@ def test_a_storage_that_cannot_be_made_is_said_with_the_next_step(
     place = tmp_path / "file" / "storage"
     ran = dashboard("show-monthly", "--cost-storage", place)
     assert ran.code == 3
-    assert f"the cost storage {place} cannot be made (Not a directory" in ran.err
+    assert f"the cost storage {place} cannot be created (Not a directory" in ran.err
     assert ran.err.endswith("name another folder with --cost-storage or COST_TRACKER_HOME\n")
     assert "cannot be made" in dashboard("doctor", "--cost-storage", place).out
     assert "(a link or a file));" in dashboard("show-monthly", "--cost-storage", tmp_path / "file").err

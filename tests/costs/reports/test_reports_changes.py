@@ -62,9 +62,9 @@ def test_a_damaged_record_is_left_out(tmp_path: Path) -> None:
     assert memory.log("changes", {"at": 2})
     path = tmp_path / "changes.log"
     path.write_bytes(path.read_bytes().replace(b'"at":1', b'"at":3') + b"torn")
-    assert memory.logged("changes") == [{"at": 2}]
+    assert memory.read_log("changes") == [{"at": 2}]
     assert Memory(None).log("changes", {}) is False
-    assert Memory(None).logged("changes") == Memory(tmp_path / "none").logged("changes") == []
+    assert Memory(None).read_log("changes") == Memory(tmp_path / "none").read_log("changes") == []
     (tmp_path / "file").write_text("")
     assert Memory(tmp_path / "file").log("changes", {}) is False
 

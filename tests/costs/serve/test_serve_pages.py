@@ -312,7 +312,7 @@ def test_pages_are_in_the_currency_of_the_profile_and_files_for_programs_in_doll
 def credited(tmp_path: Path) -> Iterator[TestClient]:
     """A site over a call of a dollar, one that was taken back, and a credit of $4.25 for it."""
     call, wrong = (entry("1", id="paid", job_id="paid"), entry("3", id="wrong", job_id="credited"))
-    back = Corrected.of(wrong, ()).taken_back("back", "logged twice", wrong.timestamp + timedelta(hours=2))
+    back = Corrected.of(wrong, ()).undo("back", "logged twice", wrong.timestamp + timedelta(hours=2))
     note = {"stated": from_usd("-4.25")}
     credit = replace(
         back, id="credit", kind="adjustment", charge=Charge(note, PRICED), usage=Usage(), period_at=DAY
