@@ -111,20 +111,20 @@ def published(folder: Path, entries: int) -> list[Row]:
     (home / "profile.yaml").write_text(SHARED)
     with Workspace(home / "storage", home / "profile.yaml") as here:
         here.storage.prepare()
-        times = []
+        fleet, times = here.fleet, []
+        assert fleet is not None
         for number in range(-(-entries // A_LEDGER)):
             job = home / f"job-{number}"
             job.mkdir()
             ledger = job / "cost_ledger.jsonl"
             ledger.write_bytes(b"".join(calls_of_a_job(rng, number)))
             ledger.chmod(0o600)
-            assert here.fleet is not None
             began = time.perf_counter()
-            here.fleet.publish([ledger])
+            fleet.publish([ledger])
             times.append(time.perf_counter() - began)
         took = sorted(times)[len(times) // 2]
         month = Query(start=MONTH[0], end=MONTH[1])
-        sums, asked = here.fleet.sums, []
+        sums, asked = fleet.sums, []
         for _ in range(5):
             began = time.perf_counter()
             groups = sums.groups(("user_id", "service", "model", "stage", "operation"), month)

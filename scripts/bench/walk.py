@@ -140,12 +140,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         limits = "budget: {monthly_limit_usd: 1000000, daily_limit_usd: 1000000}\n"
-        walks = {
+        walks: dict[str, tuple[Walk, int, int | None]] = {
             "log_usage": (log_usage(folder, limits, 60.0), 25, 110),
             "log_usage, looking again": (log_usage(folder / "again", limits, 0.0), 25, None),
             "show-budget": (show_budget(folder), 25, None),
         }
-    show("the walk", [row for what, (walk, *limits) in walks.items() for row in walk.rows(what, *limits)])
+    show(
+        "the walk",
+        [row for what, (walk, files, calls) in walks.items() for row in walk.rows(what, files, calls)],
+    )
     if options.each:
         for what, (walk, *_) in walks.items():
             print(f"\n{what}\n")

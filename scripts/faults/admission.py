@@ -26,7 +26,7 @@ from collections import deque
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, fast_folder, forked
@@ -141,7 +141,7 @@ class Batch:
         stage = job.left.pop(0)
         assert job.admission is not None
         tracker, tokens = self.tracker(job.name, job.admission), job.tokens[stage]
-        details = {"audio_seconds": job.minutes * 60} if stage == STAGES[0] else {}
+        details: dict[str, Any] = {"audio_seconds": job.minutes * 60} if stage == STAGES[0] else {}
         try:
             with tracker.reserve("openai", "gpt-4o", tokens_input=tokens, max_tokens_output=0) as hold:
                 tracker.log_usage("openai", "gpt-4o", tokens, 0, stage, reservation=hold, **details)

@@ -249,9 +249,9 @@ class History:
         for job in self.jobs():
             if not (mirror / job).exists() and not job.startswith(BESIDE):
                 shutil.rmtree(jobs / job)
-        for job in sorted(mirror.iterdir()):
-            (jobs / job.name).mkdir(exist_ok=True)
-            ledger, saved = jobs / job.name / LEDGER, job / LEDGER
+        for copy in sorted(mirror.iterdir()):
+            (jobs / copy.name).mkdir(exist_ok=True)
+            ledger, saved = jobs / copy.name / LEDGER, copy / LEDGER
             if not saved.exists():
                 ledger.unlink(missing_ok=True)
             elif not ledger.exists() or ledger.read_bytes() != saved.read_bytes():

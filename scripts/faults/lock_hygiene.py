@@ -49,7 +49,7 @@ def mark_holds(folder: Path) -> None:
         write(fd, data, start)
 
     writer._write = marked
-    platform.sync = lambda _: None  # what reaches the disk is not the question here
+    vars(platform)["sync"] = lambda _: None  # what reaches the disk is not the question here
 
 
 def work(ledger: Path, folder: Path, times: int) -> None:

@@ -125,7 +125,7 @@ BENCHMARKS = (
     serve_reach,
     walk,
 )
-"""Programs that measure and compare: they are imported here, so that their types are checked."""
+"""Programs that measure and compare: here they say how they are called."""
 
 
 def run(program: ModuleType, arguments: str) -> str:
@@ -177,7 +177,6 @@ def test_nobody_may_write_to_the_ledgers_of_a_history_that_is_measured(tmp_path:
 
 
 def test_each_program_is_run_by_a_test() -> None:
-    """Types are checked of what a test imports, and of nothing else in these two packages."""
     named = {*ELSEWHERE, *BENCHMARKS, *(module for module, _, _ in PROGRAMS.values())}
     assert programs(scripts.faults) | programs(scripts.bench) <= {module.__name__ for module in named}
 

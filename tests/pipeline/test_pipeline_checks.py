@@ -73,3 +73,14 @@ def test_those_of_other_checks_or_of_a_persons_own_choice_are_not(
 ) -> None:
     (tmp_path / "test_a.py").write_text(ONCE.format(tests=1))
     assert checks.failures({check: ["pytest", "-q"]}, again=again) == [check]
+
+
+def test_types_are_checked_of_programs_that_nothing_imports(checks: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "mypy.ini").write_text("[mypy]\nfiles = a.py\n")
+    (tmp_path / "a.py").write_text("number: int = 1\n")
+    program = tmp_path / "scripts" / "bench" / "measure.py"
+    program.parent.mkdir(parents=True)
+    for text, code in (("number: int = 1\n", 0), ("number: int = 'one'\n", 1)):
+        program.write_text(text)
+        with (tmp_path / "said").open("wb") as said:
+            assert checks.types_of_all(said)[0] == code
