@@ -63,7 +63,7 @@ MUTANTS = (
     Mutant(
         "the note before the write",
         "tracking/recording.py",
-        "known = self._workspace.index.note(ledger)",
+        "known = index.note(ledger)",
         "known = True",
         RUNNING,
     ),
