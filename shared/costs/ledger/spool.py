@@ -2,7 +2,7 @@ r"""Lines whose ledger could not be written wait here, one file each, in the cos
 
 A waiting line is written under another name and renamed, so a file that is there is whole. Its name
 begins with a checksum of the ledger's path: the lines of one ledger are found without reading those of
-others, of which thousands may be stuck. :mod:`.drain` appends them to their ledgers and then deletes
+others, of which thousands may be stuck. :mod:`.recorder` appends them to their ledgers and then deletes
 them; a crash between the two leaves a line twice, under one id, which counts once.
 
 >>> import tempfile
