@@ -460,8 +460,15 @@ class CostTracker:
         profile cannot be read. The call may be to any model; its stage, project and tags are those of the
         :meth:`stage` that is open. This holds nothing: another process
         may spend in between. Use :meth:`reserve` where the limit must hold.
+
+        Raises:
+            ValueError: the cost is below 0, or not finite.
+
         """
-        return self._session.fits(from_usd(estimated_cost))
+        cost = from_usd(estimated_cost)
+        if cost < 0:
+            raise ValueError(f"estimated_cost must be at least 0, not {estimated_cost!r}")
+        return self._session.fits(cost)
 
     def check_budget_alerts(self, user_id: int | str | None = None) -> list[str]:
         """Return a message for each limit with a crossed threshold (the highest one), tightest limit first.

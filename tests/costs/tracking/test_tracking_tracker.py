@@ -397,6 +397,8 @@ def test_a_look_before_the_call(profile: Path, job_dir: Path, monkeypatch: pytes
         allowed, said = tracker.can_make_api_call(0.02)
         assert not allowed
         assert "up to $0.0200 for this call does not fit into the monthly limit of user 1" in said[0]
+        with pytest.raises(ValueError, match="estimated_cost must be at least 0, not -1"):
+            tracker.can_make_api_call(-1)  # which would fit under any limit
         profile.write_text("budget: {monthly_limit: 0.01}\n")
         allowed, said = tracker.can_make_api_call(0.001)
         assert not allowed
