@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -22,6 +23,7 @@ from shared.costs.apps.serve.site import Site
 from shared.costs.ledger.reader import read
 from shared.costs.model import Entry
 from shared.costs.workspace import Workspace
+from tests.support.plugin import VARIABLES, remember
 
 pytestmark = pytest.mark.no_cover
 
@@ -46,25 +48,48 @@ models: {lab/prototype: {since: 2026-01-01, source: an offer, per_million_tokens
 Ask = Callable[..., Any]
 
 
-@pytest.fixture
-def ask(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """Ask a command about three users in three zones, some of whose calls were reversed or priced later."""
-    profile, rng = tmp_path / "profile.yaml", random.Random(7)
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory, remembered_prices: list[Path]) -> Path:
+    """Three users in three zones, some of whose calls were reversed or priced later; no test changes it."""
+    folder = tmp_path_factory.mktemp("history")
     zones = "".join(f'  "{user}": {{timezone: {zone}}}\n' for user, zone in ZONES.items())
+    profile = folder / "profile.yaml"
     profile.write_text(f"timezone: {ZONES['1']}\nbilling_day: 9\nbudget: {{}}\nusers:\n{zones}")
-    monkeypatch.setenv("COST_TRACKER_PROFILE", str(profile))
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in VARIABLES:
+            patch.delenv(variable, raising=False)
+        patch.setenv("COST_TRACKER_HOME", str(folder / "home"))
+        patch.setenv("COST_TRACKER_PROFILE", str(profile))
+        remember(remembered_prices, folder / "home" / "prices")
+        write_history(folder)
+    return folder
+
+
+def write_history(folder: Path) -> None:
+    rng = random.Random(7)
     for number in range(30):
-        job = tmp_path / "out" / rng.choice(["job-1", "job 2"]) if number % 3 else None
+        job = folder / "out" / rng.choice(["job-1", "job 2"]) if number % 3 else None
         with CostTracker(job, rng.choice([*ZONES])) as tracker:
             for _ in range(4):
                 log(tracker, rng)
-    for ledger in sorted((tmp_path / "out").rglob("*.jsonl")):
+    for ledger in sorted((folder / "out").rglob("*.jsonl")):
         calls = [each.content for each in read(ledger) if isinstance(each.content, Entry)]
         for call in rng.sample(calls, 4):
             with CostTracker(ledger.parent, call.user_id) as tracker:
                 tracker.reverse(call.id, "a mistake")
-    (tmp_path / "prices.yaml").write_text(PRICES)
+    (folder / "prices.yaml").write_text(PRICES)
     assert run(["reprice", "--yes"]) == 0
+
+
+@pytest.fixture
+def ask(
+    history: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Ask:
+    """Ask a command about the history, with a profile of the test's own."""
+    for name in ("profile.yaml", "prices.yaml"):
+        shutil.copy(history / name, tmp_path)
+    monkeypatch.setenv("COST_TRACKER_HOME", str(history / "home"))
+    monkeypatch.setenv("COST_TRACKER_PROFILE", str(tmp_path / "profile.yaml"))
 
     def asked(*words: str, ok: int = 0) -> Any:
         capsys.readouterr()

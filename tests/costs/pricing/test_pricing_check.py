@@ -13,7 +13,7 @@ import pytest
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos, from_usd
 from shared.costs.pricing.catalogue import Catalogue
-from shared.costs.pricing.check import UsedModel, check, differences, stale
+from shared.costs.pricing.check import UsedModel, bills, check, differences, partial, stale, unpriced
 from shared.costs.pricing.coverage import Coverage, UsedUnits, counted, of_known, of_used
 from shared.costs.pricing.peers import Peer, installed_peers
 from shared.costs.pricing.rates import Rate
@@ -46,7 +46,7 @@ def test_unpriced_models_say_why_and_what_to_do() -> None:
         UsedModel("openai", "gpt-4", 9, 0),
         UsedModel("acme", "x", 2, 2),
     ]
-    found = [finding for finding in check(OWN, used, NOW) if finding.kind in {"unpriced", "repriceable"}]
+    found = list(unpriced(OWN, used))
     assert [(finding.kind, finding.name) for finding in found] == [
         ("unpriced", "openai/gpt-9"),
         ("unpriced", "openai/whisper-1"),
@@ -264,13 +264,15 @@ def test_partial_calls_are_told_until_their_units_have_a_price(tmp_path: Path) -
     path = tmp_path / "prices.yaml"
     price = "models: {acme/finder: {since: 2026-01-01, source: x, per_million_tokens: {input: 1}"
     path.write_text(f"{price}}}}}\n")
-    found = [one for one in check(Catalogue.load(None, path), used, NOW) if one.kind == "partial"]
-    assert [(one.name, one.text) for one in found] == [
-        ("acme/finder", "2 of 9 calls have units without a price: file_searches")
+    found = list(partial(Catalogue.load(None, path), used))
+    assert [(one.kind, one.name, one.text) for one in found] == [
+        ("partial", "acme/finder", "2 of 9 calls have units without a price: file_searches")
     ]
     path.write_text(f"{price}, per_thousand_file_searches: 2}}}}\n")
-    found = [one for one in check(Catalogue.load(None, path), used, NOW) if one.kind == "repriceable"]
-    assert [one.text for one in found] == ["2 of 9 calls have units without a price; there are prices now"]
+    found = list(partial(Catalogue.load(None, path), used))
+    assert [(one.kind, one.text) for one in found] == [
+        ("repriceable", "2 of 9 calls have units without a price; there are prices now")
+    ]
 
 
 @pytest.mark.no_cover
@@ -286,7 +288,7 @@ def test_partial_calls_are_told_until_their_units_have_a_price(tmp_path: Path) -
 )
 def test_a_bill_that_is_apart_from_our_arithmetic_is_told(billed: str, computed: str, told: bool) -> None:
     used = [UsedModel("openrouter", "openai/gpt-4o", 3, billed=from_usd(billed), computed=from_usd(computed))]
-    assert bool([one for one in check(OWN, used, NOW) if one.kind == "bill"]) is told
+    assert bool([*bills(OWN, used)]) is told
 
 
 def test_coverage_of_what_the_ledgers_used() -> None:
