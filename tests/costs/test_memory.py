@@ -111,6 +111,7 @@ def test_writers_at_the_same_time_leave_one_whole_file(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "prices").iterdir()] == ["one.json"]
 
 
+@pytest.mark.no_cover
 def test_prices_are_the_same_with_damaged_memory(tmp_path: Path) -> None:
     storage = CostStorage(tmp_path)
     usage = Usage(3_000, 1_000)

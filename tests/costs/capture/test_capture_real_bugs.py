@@ -95,6 +95,7 @@ def test_an_empty_request_id_is_no_key(tracker: CostTracker, recorded: Callable[
     assert len({entry.id for entry in recorded()}) == 3
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("cell", WHOLE, ids=lambda cell: cell.id)
 def test_no_adapter_skips_deduplication(
     cell: Any, tracker: CostTracker, recorded: Callable[[], list[Entry]]

@@ -115,6 +115,7 @@ def test_what_callers_say_that_any_provider_billed_is_held_against_our_arithmeti
     assert (stated.split()[-2:], len(ours.split()) - len(stated.split())) == (["200", "$9.0000"], 2)
 
 
+@pytest.mark.no_cover
 def test_check_lists_what_is_doubtful_of_other_models_only_where_asked(
     jobs: Path, prices: Path, dashboard: Dashboard
 ) -> None:

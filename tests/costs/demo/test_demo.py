@@ -122,6 +122,7 @@ def test_files_are_private(sample: DemoFiles) -> None:
     assert sample.root.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("minute", [0, 500, 551, 1000])
 def test_the_job_with_the_damaged_line_has_others_that_count(tmp_path: Path, minute: int) -> None:
     sample = write_sample(tmp_path / "sample", datetime(2026, 11, 30, tzinfo=UTC) + timedelta(minutes=minute))

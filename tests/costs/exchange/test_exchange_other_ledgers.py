@@ -647,6 +647,7 @@ def test_a_file_that_grows_is_read_as_far_as_it_reached(tmp_path: Path) -> None:
         assert file.read() == b"one\n"
 
 
+@pytest.mark.no_cover
 def test_an_endless_line_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "zeros"
     with path.open("wb") as file:
@@ -655,6 +656,7 @@ def test_an_endless_line_is_refused(tmp_path: Path) -> None:
         list(lines_of(path))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("form", ["lines", "lines behind an empty one", "document on one line"])
 def test_rows_of_any_size_are_known_and_read(form: str, tmp_path: Path, catalogue: Catalogue) -> None:
     row = (

@@ -151,6 +151,7 @@ TOGETHER = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("name", "together"),
     [

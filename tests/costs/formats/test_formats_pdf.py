@@ -61,6 +61,7 @@ def test_a_file_is_a_tagged_document_with_a_language_and_a_title() -> None:
         assert part in objects, part
 
 
+@pytest.mark.no_cover
 def test_all_that_stands_on_a_page_is_in_its_structure(tmp_path: Path) -> None:
     """What PDF/UA asks of the structure, as far as it can be read: content, figures, headings, tables."""
     pikepdf = pytest.importorskip("pikepdf")

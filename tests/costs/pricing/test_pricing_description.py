@@ -176,6 +176,7 @@ def test_every_member_of_a_class_has_a_price() -> None:
         assert isinstance(found, Charge), found
 
 
+@pytest.mark.no_cover
 def test_the_list_of_all_models() -> None:
     known = listing(OWN, NOW)
     names = [model.name for model in known]

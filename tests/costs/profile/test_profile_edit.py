@@ -237,6 +237,7 @@ def test_two_editors_at_once_lose_nothing(tmp_path: Path) -> None:
 NAMES = st.text(min_size=1, max_size=12).filter(lambda t: t.isprintable() and bool(t.strip()))
 
 
+@pytest.mark.no_cover
 @given(NAMES, NAMES, st.integers(0, 10**18), st.sampled_from([OURS, "", template().decode()]))
 def test_any_user_stage_and_amount_read_back(user: str, stage: str, nanos: int, text: str) -> None:
     after = edit(text, Edit({"stage_limits": {stage: Nanos(nanos)}}, user))

@@ -402,6 +402,7 @@ class _Interrupt(Exception):
 
 
 # A file that an interrupt let fall is closed all the same, with this warning.
+@pytest.mark.no_cover
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 def test_exceptions_of_signal_handlers_leave_nothing_behind(history: History) -> None:
