@@ -255,7 +255,7 @@ class Workspace:
                 from .fleet.fleet import ThisHost, fleet_of
 
                 beside = profile.path.parent if profile.path else None
-                here = ThisHost(
+                this_host = ThisHost(
                     self.storage,
                     self.environ,
                     beside,
@@ -264,7 +264,7 @@ class Workspace:
                     lambda: self.loaded_profile().profile,
                     lambda: self.index,
                 )
-                self._fleet = fleet_of(settings, here)
+                self._fleet = fleet_of(settings, this_host)
             return self._fleet
 
     @property

@@ -99,7 +99,7 @@ def _runs(job: Iterable[NetCall]) -> Iterator[list[NetCall]]:
 
 
 def _priced_as_one(calls: Sequence[NetCall], shared: int, prices: Prices) -> int | None:
-    """Return what text calls of one slot cost at one price; ``None`` where it takes a closer look."""
+    """Return what text calls of one slot cost at one price; ``None`` where they have to be priced singly."""
     first, last = calls[0].entry, calls[-1].entry
     usages = [call.entry.usage for call in calls]
     terms = {(call.entry.service_tier, call.entry.region) for call in calls}
@@ -114,10 +114,12 @@ def _priced_as_one(calls: Sequence[NetCall], shared: int, prices: Prices) -> int
         for usage, write in zip(usages, written, strict=True)
     ]
     if is_additive(price):
-        counts = [[sum(each) for each in zip(*counts, strict=True)]]
-    charges = [amounts(price, _text(*each)) for each in counts]
-    whole = [sum(each.parts.values()) for each in charges if isinstance(each, Amounts) and not each.missing]
-    return sum(whole) if len(whole) == len(charges) else None
+        counts = [[sum(column) for column in zip(*counts, strict=True)]]
+    charges = [amounts(price, _text(*row)) for row in counts]
+    costs = [
+        sum(charge.parts.values()) for charge in charges if isinstance(charge, Amounts) and not charge.missing
+    ]
+    return sum(costs) if len(costs) == len(charges) else None
 
 
 def _text(fresh: int, output: int, cached: int, written: int, reasoning: int) -> Usage:

@@ -1,6 +1,6 @@
 """Usage x price = charge, exactly. Pure functions, no I/O.
 
-Tokens are taken apart so that each is paid once, at the most special rate the price has for it:
+Tokens are split so that each is paid once, at the most special rate that the price has for it:
 cached audio before cached and audio, those before plain input. A count without a rate of its own
 is paid as what it is part of (cached tokens of a model without a cache discount are input
 tokens), but never where that would be a guess. Other units are rounded up as the provider does.
@@ -79,7 +79,7 @@ def amounts(price: Price, usage: Usage) -> Amounts | Shortfall:
             Amounts(parts, missing, summed) if parts else Shortfall(f"has no price for {', '.join(missing)}")
         )
     if not parts and not price.free and (counts := usage.counts()):
-        return Shortfall(f"is billed by {_billed_by(price)}, and this call states {', '.join(counts)} alone")
+        return Shortfall(f"is billed by {_billed_by(price)}, and this call states only {', '.join(counts)}")
     return make_tuple(Amounts, (parts, NO_UNITS, summed))
 
 

@@ -75,13 +75,13 @@ def compose(
     if composed is None:
         return None
     price, by_own, by_user, by_list = composed
-    for book, ours in ((sources.own, True), (sources.user, False)):
-        if book is None or (ours and sources.is_users):
+    for book, is_own in ((sources.own, True), (sources.user, False)):
+        if book is None or (is_own and sources.is_users):
             continue  # the user's own price says what is paid
         for rule in _rules_for(book.surcharges, sources):
             if rule.holds(at, tier, region):
                 price = rule.apply_to(price, region)
-                by_own, by_user = by_own or ours, by_user or not ours
+                by_own, by_user = by_own or is_own, by_user or not is_own
     if (
         sources.user is not None
         and not sources.is_users
@@ -150,20 +150,20 @@ def _with_features(
     """
     by_own = by_user = False
     for feature in () if prices.local else sources.features:
-        holding = ((addon, ours) for addon, ours in _addons(sources, prices, feature) if addon.holds(at))
-        addon, ours = next(holding, (None, False))
+        holding = ((addon, is_own) for addon, is_own in _addons(sources, prices, feature) if addon.holds(at))
+        addon, is_own = next(holding, (None, False))
         price = addon.add_to(price, tier) if addon is not None else price.with_feature(feature, None)
-        by_own, by_user = by_own or ours, by_user or (addon is not None and not ours)
+        by_own, by_user = by_own or is_own, by_user or (addon is not None and not is_own)
     return price, by_own, by_user
 
 
 def _addons(sources: PriceSources, prices: PriceList, feature: str) -> Iterator[tuple[Addon, bool]]:
     """Yield the rules that price a feature, the user's first, and whether each is from the project's book."""
     names = (prices.name, f"{sources.service}/{prices.name.partition('/')[2]}")
-    for book, ours in ((sources.user, False), (sources.own, True)):
+    for book, is_own in ((sources.user, False), (sources.own, True)):
         for addon in book.addons if book is not None else ():
             if addon.covers(names, feature):
-                yield addon, ours
+                yield addon, is_own
 
 
 def _user_price(sources: PriceSources, at: datetime, tier: str | None) -> ComposedPrice | None:

@@ -31,7 +31,7 @@ _MAIN: Final = frozenset(
         ),
     }
 )
-"""The parts that a model can be billed by alone. A fee beside them makes no model partial."""
+"""The main parts of prices. A missing fee besides them does not make a model partial."""
 
 
 class UsedUnits(NamedTuple):

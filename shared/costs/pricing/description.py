@@ -119,22 +119,22 @@ def describe(catalogue: Catalogue, service: str, model: str, at: datetime) -> Pr
 
 
 def listing(
-    catalogue: Catalogue, at: datetime, wanted: str = "", *, everything: bool = False
+    catalogue: Catalogue, at: datetime, fragment: str = "", *, everything: bool = False
 ) -> list[PricedModel]:
-    """Return the models with a price whose names contain ``wanted``, in any case, by name.
+    """Return the models with a price whose names contain ``fragment``, in any case, by name.
 
     With ``everything``, also those that were never looked up: this imports ``genai-prices``, which takes
     about a second.
     """
     models: dict[str, PricedModel] = {}
-    fresh, wanted = catalogue.forgetful(), wanted.lower()
+    fresh, fragment = catalogue.forgetful(), fragment.lower()
     for name in catalogue.models():
         service, _, model = name.partition("/")
-        if wanted in name.lower() and (described := describe(fresh, service, model, at)) is not None:
+        if fragment in name.lower() and (described := describe(fresh, service, model, at)) is not None:
             models.setdefault(described.name, described)
     if everything and catalogue.genai is not None:
         for prices in catalogue.genai.everything():
-            if wanted not in prices.name.lower():
+            if fragment not in prices.name.lower():
                 continue
             offer = Offer(GENAI, catalogue.genai.version, prices, prices.name.partition("/")[0], prices.name)
             if offer.name not in models:

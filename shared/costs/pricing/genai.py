@@ -128,7 +128,7 @@ class GenaiPrices:
 def installed_version() -> str:
     """Return the version of the installed package from its ``dist-info`` folder; empty without one.
 
-    ``importlib.metadata`` would say the same for 38 ms of import.
+    ``importlib.metadata`` would return the same after 38 ms of import.
     """
     for folder in sys.path:
         try:
@@ -152,14 +152,14 @@ def look_up(service: str, name: str, *, makers: bool = False) -> PriceList | Non
     """
     from .genai_types import convert  # only with the package at hand
 
-    _providers()  # which fails where the package cannot be imported any more
+    _providers()  # raises ImportError if the package cannot be imported any more
     listing = _listing(service, name, makers)
     return convert(*listing) if listing is not None else None
 
 
 @lru_cache(maxsize=4_096)  # a check of all prices asks for a thousand names, the next one for the same
 def _listing(service: str, name: str, makers: bool) -> tuple[Any, Any] | None:
-    """Return the package's seller and model of a name; what it holds does not change while it is loaded."""
+    """Return the package's seller and model of a name, which do not change while the package is loaded."""
     providers = _providers()
     provider = next((candidate for candidate in providers if candidate.id == service), None)
     if provider is None:

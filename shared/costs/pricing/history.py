@@ -96,7 +96,7 @@ class PriceHistory:
         base, listed = None, GENAI if GENAI in others else CATALOGUE if CATALOGUE in others else ""
         if is_users and listed:
             base = self._base(listed, others[listed], model)
-            if base is None and not features:  # a feature alone may be of the list
+            if base is None and not features:  # only the feature may be from the list
                 return None
         return PriceSources(prices, "", own, user, base, is_users, features)
 
@@ -212,7 +212,7 @@ def parts_of(entry: Entry) -> dict[str, Nanos]:
 
 
 def summed(left: Mapping[str, Nanos], right: Mapping[str, Nanos], sign: int) -> dict[str, Nanos]:
-    """Return ``left + sign * right`` by part, without the parts that come to nothing."""
+    """Return ``left + sign * right`` by part, without the parts that are zero."""
     parts = dict.fromkeys((*left, *right))
     sums = {part: Nanos(left.get(part, 0) + sign * right.get(part, 0)) for part in parts}
     return {part: amount for part, amount in sums.items() if amount}

@@ -209,7 +209,7 @@ def _load_texts(text: str) -> dict[str, Any]:
     """Return YAML as maps, lists and texts, so that a rate stays as it is written."""
     import yaml
 
-    return yaml.load(text, yaml.BaseLoader) or {}  # noqa: S506  # texts alone
+    return yaml.load(text, yaml.BaseLoader) or {}  # noqa: S506  # gives only texts
 
 
 def _add_model(text: str, key: str, model: Any, old: PriceList | None) -> str:

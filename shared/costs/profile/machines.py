@@ -79,11 +79,11 @@ def machine_of(
             return tag.removeprefix(TAG)
     if not is_local:
         return None
-    named = (
+    matching = (
         name for name, machine in machines.items() if stage in machine.stages or service in machine.services
     )
-    rest = (name for name, machine in machines.items() if machine.takes_rest)
-    return next(named, None) or next(rest, None)
+    fallback = (name for name, machine in machines.items() if machine.takes_rest)
+    return next(matching, None) or next(fallback, None)
 
 
 def read_machines(top: Node) -> dict[str, Machine]:
@@ -99,9 +99,11 @@ def read_machines(top: Node) -> dict[str, Machine]:
     for name, entry in node.map().items() if node is not None else ():
         check_name(name, entry)
         machine = _machine(entry)
-        if rest := [other for other in machines if machines[other].takes_rest and machine.takes_rest]:
+        if without_names := [
+            other for other in machines if machines[other].takes_rest and machine.takes_rest
+        ]:
             raise entry.refused(
-                f"{name!r} and {rest[0]!r} both name neither stages nor services",
+                f"{name!r} and {without_names[0]!r} both name neither stages nor services",
                 "add stages: or services: to one of them, so that each call runs on one machine",
             )
         machines[name] = machine

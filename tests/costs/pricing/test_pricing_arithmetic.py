@@ -262,7 +262,7 @@ def test_usage_without_any_unit_that_is_billed_is_never_zero() -> None:
     tokens = Price({"input": Rate(1, 1), "output": Rate(2, 1)}, included=frozenset({"audio_seconds"}))
     found = amounts(tokens, Usage(audio_seconds=3_600))
     assert found == Shortfall(
-        "is billed by tokens_input, tokens_output, and this call states audio_seconds alone"
+        "is billed by tokens_input, tokens_output, and this call states only audio_seconds"
     )
     seconds = Price({"audio_seconds": Rate(1, 1)}, included=frozenset({"input", "output"}))
     assert isinstance(amounts(seconds, Usage(100, 10)), Shortfall)
