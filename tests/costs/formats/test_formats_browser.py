@@ -174,6 +174,16 @@ def test_amounts_are_in_sight_on_a_phone_and_right_aligned_everywhere(name: str,
         assert set(sides) == {"right"}
 
 
+def test_a_share_that_nobody_can_say_is_a_dash_beside_bars_and_nothing_in_a_block(shown: Show) -> None:
+    seen = []
+    for width in (DESK, PHONE):
+        page = shown("month", width)
+        page.get_by_text("Model", exact=True).and_(page.locator("label")).click()
+        assert page.locator("td.name:visible", has_text="gpt-9").count() == 1
+        seen.append(page.locator("td.share:visible", has_text=re.compile("^-$")).count())
+    assert seen == [1, 0]
+
+
 def test_tables_are_sorted_and_chosen_by_keys_alone(shown: Show) -> None:
     page = shown("month")
     table = page.locator("table:visible").nth(1)
