@@ -41,7 +41,7 @@ KEPT = {**ASKED, "cache_creation_input_tokens": 100_000, "cache_creation": HOUR,
 
 
 def line(number, usage, request_id):
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-opus-4-8", "content": [], "usage": usage}
+    message = {"id": "msg_01Loopback00000000000001", "type": "message", "role": "assistant", "model": "claude-opus-4-8", "content": [], "usage": usage}
     said = {"type": "assistant", "timestamp": f"2026-11-20T10:00:0{number}.000Z", "sessionId": "s", "uuid": f"u{number}"}
     said |= {"message": message} | ({"requestId": request_id} if request_id else {})
     return json.dumps(said, separators=(",", ":")) + "\n"
