@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from shared.costs.exchange.sessions import usual_files
-from shared.costs.exchange.sessions.taking import Positions, SessionImport
+from shared.costs.exchange.sessions.importing import Positions, SessionImport
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage

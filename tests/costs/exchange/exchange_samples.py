@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.costs.corrections import Corrected
-from shared.costs.exchange.shelf import RecordedCall
+from shared.costs.exchange.ledger_access import RecordedCall
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
 

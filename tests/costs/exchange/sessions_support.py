@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared.costs.exchange.sessions import files_under
-from shared.costs.exchange.sessions.taking import Positions, ProgramImport, SessionImport
+from shared.costs.exchange.sessions.importing import Positions, ProgramImport, SessionImport
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query

@@ -25,13 +25,13 @@ from shared.costs.exchange.bills import BillLine, Statement, bill_format_for, bi
 from shared.costs.exchange.bills.aws import aws_meter
 from shared.costs.exchange.bills.azure import azure_meter
 from shared.costs.exchange.bills.google import google_category, google_meter
+from shared.costs.exchange.ledger_access import BatchWriter
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
 from shared.costs.exchange.reconciling.names import folded
 from shared.costs.exchange.reconciling.run import Bill, BillComparison, ComparisonTerms
 from shared.costs.exchange.reports.reconcile import SPEC
 from shared.costs.exchange.rows import CannotRead, NotUnderstood
-from shared.costs.exchange.shelf import BatchWriter
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.reports.document import Report
 from shared.costs.storage import CostStorage
@@ -726,7 +726,7 @@ def test_differences_are_named_in_any_mixture(seed: int, tmp_path: Path, catalog
         if form.by_id and "late" in chosen:
             expected |= {"not_billed"}
         assert sorted(one.reason for one in found.differences) == sorted(expected), (name, chosen, days)
-        credited = [one.nanos for one in found.apart if one.category == "credit"]
+        credited = [one.nanos for one in found.uncompared if one.category == "credit"]
         assert credited == ([pytest.approx(-5_000_000_000, rel=1e-4)] if form.has_credit else [])
     for _, index in stores.values():
         index.close()

@@ -18,8 +18,8 @@ from shared.costs.corrections import Corrected
 from shared.costs.exchange.exports import exports
 from shared.costs.exchange.importing import Importer, ImportSource
 from shared.costs.exchange.imports import import_for
+from shared.costs.exchange.ledger_access import BATCH, BatchWriter, NotWritten
 from shared.costs.exchange.reconciling.calls import calls_between
-from shared.costs.exchange.shelf import BATCH, BatchWriter, NotWritten
 from shared.costs.ledger.line import encode
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
@@ -183,9 +183,9 @@ def test_what_somebody_took_back_stays_taken_back(
     asked(capsys, *words, "month-first")
     with Store.of(storage) as index:
         [one] = index.entries(Query())
-        shelf, ledger = BatchWriter(index), next(storage.root.glob("imported/*/*/cost_ledger.jsonl"))
-        shelf.write(ledger, reversal(Corrected.of(one, ()), "billed once", one.timestamp))
-        shelf.flush()
+        writer, ledger = BatchWriter(index), next(storage.root.glob("imported/*/*/cost_ledger.jsonl"))
+        writer.write(ledger, reversal(Corrected.of(one, ()), "billed once", one.timestamp))
+        writer.flush()
     assert asked(capsys, *words, "day-first")[1]["recorded_anew"] == 0
     assert [each.kind for each in entries_of(storage)].count("usage") == 1
 
@@ -368,20 +368,20 @@ def test_a_refund_in_two_logs_takes_back_once(
     assert (told["added"], told["recorded_elsewhere"], told["cost_usd"]) == (1, 3, -0.002)
 
 
-# --- the shelf -----------------------------------------------------------------------------------
+# --- the writer -----------------------------------------------------------------------------------
 
 
 def test_batches_are_written_whole_and_known_before_they_are(storage: CostStorage, tmp_path: Path) -> None:
     ledger = tmp_path / "job-1" / "cost_ledger.jsonl"
     with Store.of(storage) as index:
-        shelf = BatchWriter(index)
+        writer = BatchWriter(index)
         for number in range(BATCH + 1):
             one = entry(number + 1)
-            assert not shelf.knows(one.id)
-            shelf.write(ledger, one)
-            assert shelf.knows(one.id)
+            assert not writer.knows(one.id)
+            writer.write(ledger, one)
+            assert writer.knows(one.id)
         assert len(ledger.read_bytes().splitlines()) == BATCH
-        shelf.flush()
+        writer.flush()
         assert sum(group.totals.calls for group in index.groups((), Query())) == BATCH + 1
 
 
@@ -428,9 +428,9 @@ def test_an_entry_that_is_known_from_its_own_ledger_is_not_taken_again(
 ) -> None:
     ledger = tmp_path / "job-1" / "cost_ledger.jsonl"
     with Store.of(storage) as index:
-        shelf = BatchWriter(index)
-        shelf.write(ledger, entry())
-        shelf.flush()
+        writer = BatchWriter(index)
+        writer.write(ledger, entry())
+        writer.flush()
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(encode(entry()) + encode(entry(2)))
     _, told = asked(capsys, "import", copy)

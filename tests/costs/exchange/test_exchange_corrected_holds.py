@@ -13,9 +13,9 @@ import pytest
 from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.apps.cli.program import run
 from shared.costs.exchange.bills import bill_format_for
+from shared.costs.exchange.ledger_access import BatchWriter
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.run import Bill, BillComparison, ComparisonTerms
-from shared.costs.exchange.shelf import BatchWriter
 from shared.costs.workspace import Workspace
 
 MODEL = ("openrouter", "acme/unheard-of-1")

@@ -18,16 +18,16 @@ import synthetic_bills as bills
 from synthetic_bills import DAYS, FORMATS, PACIFIC, START, World, plant, recorded, world
 
 from shared.costs.apps.cli.program import run
-from shared.costs.exchange import shelf
+from shared.costs.exchange import ledger_access
 from shared.costs.exchange.bills import BillLine, Statement, bill_format_for, bill_formats
 from shared.costs.exchange.exports.focus import COMMON as FOCUS
 from shared.costs.exchange.exports.focus import charges
+from shared.costs.exchange.ledger_access import BatchWriter
 from shared.costs.exchange.reconciling.adjusting import Adjuster
 from shared.costs.exchange.reconciling.differences import Comparison
 from shared.costs.exchange.reconciling.run import Bill, BillComparison, ComparisonTerms
-from shared.costs.exchange.reconciling.sums import Billed
+from shared.costs.exchange.reconciling.sums import BilledSums
 from shared.costs.exchange.reports.reconcile import ReconcileFacts, reconciled_report
-from shared.costs.exchange.shelf import BatchWriter
 from shared.costs.money import from_usd
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query
@@ -135,9 +135,9 @@ def test_planted_differences_are_found_and_named_and_none_invented(
         assert by_reason["tools"].amount == 250_000_000
     if "late" in expected:
         assert not by_reason["late"].settled
-    credited = [one for one in found.apart if one.category == "credit"]
+    credited = [one for one in found.uncompared if one.category == "credit"]
     assert [one.nanos for one in credited] == ([-5_000_000_000] if form.has_credit else [])
-    assert all(one.category in ("credit", "tax") for one in found.apart)
+    assert all(one.category in ("credit", "tax") for one in found.uncompared)
 
 
 TOGETHER = {
@@ -458,7 +458,7 @@ def test_reports_about_different_things_of_one_day_are_added(
 
 
 def test_a_credit_in_the_files_of_two_projects_lets_neither_replace_the_other() -> None:
-    of, billed = bill_formats()["openai-costs"], Billed("openai")
+    of, billed = bill_formats()["openai-costs"], BilledSums("openai")
     at, statement = datetime(2026, 11, 3, tzinfo=UTC), Statement()
     for number, project in enumerate(("one", "another", "another")):
         where = f"{project}.json"
@@ -468,7 +468,7 @@ def test_a_credit_in_the_files_of_two_projects_lets_neither_replace_the_other() 
             billed.add(line, of, number, statement, {})
     billed.finish({of.name: (of, statement)})
     assert [cell.cost for cell in billed.cells().values()] == [from_usd("10")]
-    assert [apart.amount for apart in billed.apart()] == [Decimal(-2)]
+    assert [lines.amount for lines in billed.uncompared()] == [Decimal(-2)]
 
 
 def test_only_lines_of_the_keys_that_are_asked_for(tmp_path: Path, catalogue: Catalogue) -> None:
@@ -635,8 +635,8 @@ def test_the_command_tells_scripts_by_its_exit_code(
     for form in ("text", "md", "html", "csv"):
         assert run(["reconcile", str(bill), "--format", form]) == 1
         assert "retry" in capsys.readouterr().out
-    monkeypatch.setattr(shelf, "LOCK_WAIT_S", 0.05)
-    with shelf.import_lock(CostStorage(bill.parent / "storage")):
+    monkeypatch.setattr(ledger_access, "LOCK_WAIT_S", 0.05)
+    with ledger_access.import_lock(CostStorage(bill.parent / "storage")):
         assert run(["reconcile", str(bill), "--adjust"]) == 3
         assert "reconcile --adjust has been at work" in capsys.readouterr().err
         assert run(["reprice", "--yes"]) == 3

@@ -22,9 +22,9 @@ from shared.cost_tracker import CostTracker
 from shared.costs.apps.cli.program import run
 from shared.costs.exchange.sessions import programs
 from shared.costs.exchange.sessions.calls import CrossCheck, Remarks
+from shared.costs.exchange.sessions.importing import ProgramImport
 from shared.costs.exchange.sessions.recording import SessionTotals
-from shared.costs.exchange.sessions.taking import ProgramImport
-from shared.costs.exchange.sessions.telling import sessions_report
+from shared.costs.exchange.sessions.reporting import sessions_report
 from shared.costs.money import Nanos
 from shared.costs.storage import CostStorage
 from tests.support.golden import check_report

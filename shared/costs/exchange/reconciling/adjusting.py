@@ -1,8 +1,7 @@
-"""Appending what a bill says: adjustments of calls that were billed otherwise, and calls that no ledger has.
+"""Appends what follows from a bill: adjustments of calls, and calls that were billed and are in no ledger.
 
-Every line that is written carries the bill's line. Ids follow from what is corrected and by how much, so
-that a second run, which finds nothing left to correct, could not write anything twice either. Credits, taxes
-and what may still change are never written.
+Every entry names the bill's line. Its id is a hash of what is corrected and by how much, so that a second run
+cannot write it again. Credits, taxes and lines that may still change are never written.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from ...platform import host_name
 from ...storage import LEDGER_NAME, CostStorage
 from ...store.store import Store
 from ...tracking.corrections import corrected_entry, reversal
-from ..shelf import BatchWriter
+from ..ledger_access import BatchWriter
 from .calls import OurCall
 from .differences import Comparison, Difference
 
 BILL: Final = "bill"
-"""What prices a line that a bill decides, as ``stated`` by it."""
+"""The version in ``priced_by`` of a charge that a bill states."""
 
 
 class MissingCall(NamedTuple):
-    """A call, or a sum of calls, that was billed and is in no ledger. ``amount`` in nano-dollars."""
+    """A call, or a sum of calls, that was billed and is in no ledger. ``amount`` is in nano-dollars."""
 
     service: str
     model: str | None
@@ -50,10 +49,10 @@ class MissingCall(NamedTuple):
 
 @dataclass(slots=True)
 class Adjuster:
-    """Writes what follows from a comparison. ``written`` counts entries, ``cost`` their nano-dollars."""
+    """Writes the adjustments of a comparison. ``written`` counts entries, ``cost`` is their nano-dollars."""
 
     index: Store
-    shelf: BatchWriter
+    writer: BatchWriter
     storage: CostStorage
     now: datetime
     user_id: str
@@ -63,26 +62,27 @@ class Adjuster:
     def correct(
         self, entry_id: str, change: int, where: str, *, invoice: str | None = None, whole: bool = False
     ) -> None:
-        """Append an adjustment of a call's cost by ``change`` nano-dollars, which a line of a bill states.
+        """Append an adjustment of a call's cost by ``change`` nano-dollars, because of a bill's line.
 
-        A call without a price has one after it, also where it was billed at nothing. ``whole`` says that
-        the bill states all that the call costs, so that no unit of it is left without a price.
+        A call without a price then has one, even if it was billed at nothing. ``whole`` says that the bill
+        states the whole cost of the call, so that no unit of it is without a price any more.
         """
         location = self.index.find(entry_id)
         entry = read_at(location) if location else None
         if location is None or entry is None:
             return
-        if entry.cost_state == "whole":  # what corrects it so far is not asked for: that takes a whole ledger
+        # Corrections of a whole cost do not matter here, and finding them reads the whole ledger.
+        if entry.cost_state == "whole":
             call = Corrected.of(entry, ())
         else:
             call = corrected_entry(entry_id, self.index, location.ledger)
         if not (change or call.unpriced or (whole and call.missing)):
             return
-        stated = PricedBy("stated", BILL, f"{entry.service}/{entry.model}")
+        priced_by = PricedBy("stated", BILL, f"{entry.service}/{entry.model}")
         adjustment = call.adjustment(
             _id("adjust", entry_id, str(change), where),
-            Charge({"stated": Nanos(change)}, stated),
-            f"billed otherwise: {where}"[:_LONGEST],
+            Charge({"stated": Nanos(change)}, priced_by),
+            f"billed otherwise: {where}"[:_MAX_TEXT],
             self.now,
             whole=whole,
         )
@@ -92,13 +92,13 @@ class Adjuster:
         )
 
     def undo(self, entry_id: str, where: str) -> None:
-        """Take back a call that was recorded twice."""
+        """Append a reversal of a call that was recorded twice."""
         location = self.index.find(entry_id)
         if location is None:
             return
         corrected = corrected_entry(entry_id, self.index, location.ledger)
         if corrected.reversal is None:
-            self._write(location.ledger, reversal(corrected, f"billed once: {where}"[:_LONGEST], self.now))
+            self._write(location.ledger, reversal(corrected, f"billed once: {where}"[:_MAX_TEXT], self.now))
 
     def add(self, missing: MissingCall) -> None:
         """Append a call that no ledger has, in a job of its own."""
@@ -107,9 +107,9 @@ class Adjuster:
         job = f"billed-{missing.service}"
         model = missing.model or "unknown"
         part = "web_searches" if missing.is_tool else "stated"
-        told = _bill_line(missing.where, missing.invoice)
+        metadata = _bill_line(missing.where, missing.invoice)
         if missing.sum_of:
-            told["sum_of"] = missing.sum_of
+            metadata["sum_of"] = missing.sum_of
         entry = Entry(
             id=_id("add", missing.response_id or missing.where, str(missing.amount), f"{missing.at}{model}"),
             timestamp=missing.at,
@@ -128,73 +128,81 @@ class Adjuster:
             operation="billed",
             description=f"on the bill and in no ledger, ${json_number(Nanos(missing.amount))}",
             host=host_name()[:64],
-            metadata=told,
+            metadata=metadata,
         )
         self._write(self.storage.root / "imported" / "bills" / job / LEDGER_NAME, entry)
 
     def settle(self, comparison: Comparison, calls_of: Callable[[Difference], Iterable[OurCall]]) -> None:
-        """Take what follows from differing sums; it is on the disk when the shelf was flushed."""
-        told = [one for one in comparison.settled if one.reason in ("recorded_twice", "tier")]
-        apart = {entry_id for one in told for entry_id in one.entries}
-        for one in comparison.settled:
-            if one.theirs is None or one.day is None or not one.lines or one.is_of_calls:
+        """Queue the adjustments for differing sums; they are on disk after the writer's next flush."""
+        exact = [difference for difference in comparison.settled if difference.reason in _OF_ENTRIES]
+        handled = {entry_id for difference in exact for entry_id in difference.entries}
+        for difference in comparison.settled:
+            if (
+                difference.theirs is None
+                or difference.day is None
+                or not difference.lines
+                or difference.is_of_calls
+            ):
                 continue
-            if one.reason == "recorded_twice":
-                for entry_id in one.entries:
-                    self.undo(entry_id, _where(one))
-            elif one.kind in ("priced_differently", "usage_differs"):
-                calls = calls_of(one)
-                if one.entries:
-                    self._spread(one, [call for call in calls if call.entry_id in one.entries])
+            if difference.reason == "recorded_twice":
+                for entry_id in difference.entries:
+                    self.undo(entry_id, _where(difference))
+            elif difference.kind in ("priced_differently", "usage_differs"):
+                calls = calls_of(difference)
+                if difference.entries:
+                    self._spread(difference, [call for call in calls if call.entry_id in difference.entries])
                 else:
-                    self._spread(one, [call for call in calls if call.entry_id not in apart])
-            elif one.kind == "only_theirs" and one.amount > 0:
-                self.add(_missing(one))
+                    self._spread(difference, [call for call in calls if call.entry_id not in handled])
+            elif difference.kind == "only_theirs" and difference.amount > 0:
+                self.add(_missing(difference))
 
-    def _spread(self, one: Difference, calls: Sequence[OurCall]) -> None:
+    def _spread(self, difference: Difference, calls: Sequence[OurCall]) -> None:
         """Correct calls by their shares of a difference; the shares sum to it exactly."""
         weights = [call.cost or sum(call.counts[:2]) or 1 for call in calls]
-        left, whole = int(one.amount), sum(weights)
+        remaining, remaining_weight = int(difference.amount), sum(weights)
         for call, weight in zip(calls, weights, strict=True):
-            share = divide(left * weight, whole)
-            self.correct(call.entry_id, share, _where(one), invoice=one.invoice)
-            left, whole = left - share, whole - weight
+            share = divide(remaining * weight, remaining_weight)
+            self.correct(call.entry_id, share, _where(difference), invoice=difference.invoice)
+            remaining, remaining_weight = remaining - share, remaining_weight - weight
 
     def _write(self, ledger: Path, entry: Entry) -> None:
-        if self.shelf.knows(entry.id):
+        if self.writer.knows(entry.id):
             return
-        self.shelf.write(ledger, entry)
+        self.writer.write(ledger, entry)
         self.written += 1
         self.cost = Nanos(self.cost + entry.cost)
 
 
-_LONGEST: Final = 300
+_MAX_TEXT: Final = 300
+
+_OF_ENTRIES: Final = ("recorded_twice", "tier")
+"""The reasons of differences that name their entries."""
 
 
 def _bill_line(where: str, invoice: str | None) -> dict[str, object]:
-    """Return what an entry keeps of the bill that it follows from."""
-    told: dict[str, object] = {"bill_line": where[:_LONGEST]}
-    return told | {"invoice_id": clean_text(invoice)[:_LONGEST]} if invoice else told
+    """Return the metadata that names the bill's line and invoice."""
+    metadata: dict[str, object] = {"bill_line": where[:_MAX_TEXT]}
+    return metadata | {"invoice_id": clean_text(invoice)[:_MAX_TEXT]} if invoice else metadata
 
 
-def _where(one: Difference) -> str:
-    return one.lines[0] if one.lines else f"{one.service} {one.day}"
+def _where(difference: Difference) -> str:
+    return difference.lines[0] if difference.lines else f"{difference.service} {difference.day}"
 
 
-def _missing(one: Difference) -> MissingCall:
-    at = datetime.combine(date.fromisoformat(one.day or ""), time(12), UTC)
+def _missing(difference: Difference) -> MissingCall:
+    at = datetime.combine(date.fromisoformat(difference.day or ""), time(12), UTC)
     return MissingCall(
-        one.service,
-        one.model,
+        difference.service,
+        difference.model,
         at,
-        one.lacking[0],
-        one.lacking[1],
-        one.amount,
-        _where(one),
-        tier=one.tier,
-        is_tool=one.reason == "tools",
+        difference.lacking[0],
+        difference.lacking[1],
+        difference.amount,
+        _where(difference),
+        tier=difference.tier,
+        is_tool=difference.reason == "tools",
         sum_of="day",
-        invoice=one.invoice,
+        invoice=difference.invoice,
     )
 
 

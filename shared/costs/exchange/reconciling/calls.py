@@ -1,6 +1,6 @@
-"""Our calls as a comparison needs them, read straight from the ledgers' lines, corrections taken in.
+"""Our calls for a comparison, read directly from the ledgers' lines, with corrections applied.
 
-A typed decoder takes what is needed from a line, some 2 us each; what was undone by a reversal is no call.
+A typed decoder reads only what is needed from a line, in some 2 us; calls that were reversed are left out.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ TOOL_PARTS: Final = frozenset(
 
 
 class OurCall(NamedTuple):
-    """A call as recorded. ``at`` is UTC text; ``cost`` (nano-dollars, or unpriced) is without ``tools``.
+    """A recorded call. ``at`` is UTC text; ``cost`` is in nano-dollars without ``tools``; ``None``: unpriced.
 
-    ``parts`` is what the cost is made of, in dollars.
+    ``parts`` is the cost by kind of unit, in dollars.
     """
 
     entry_id: str
@@ -47,7 +47,7 @@ class OurCall(NamedTuple):
 
 
 class _LedgerLine(msgspec.Struct, gc=False):
-    """What is needed of a line; its other members are passed over."""
+    """The fields of a line that are needed; others are skipped."""
 
     id: str
     kind: str
@@ -66,15 +66,15 @@ class _LedgerLine(msgspec.Struct, gc=False):
 
 
 _decode: Final = msgspec.json.Decoder(_LedgerLine).decode
-_TELL_EVERY: Final = 1_000
+_PROGRESS_EVERY: Final = 1_000
 
 
 class Corrections(NamedTuple):
-    """What corrects a call: the change of its cost, whether it had none before, and whether it was undone."""
+    """A call's corrections: the change of its cost, whether one gave it a price, whether it was reversed."""
 
     change: int = 0
     resolves: bool = False
-    undone: bool = False
+    is_reversed: bool = False
 
 
 def calls_between(
@@ -84,45 +84,45 @@ def calls_between(
     services: frozenset[str],
     advance: Callable[[int, int], None],
 ) -> Iterator[OurCall]:
-    """Yield the calls of services in a stretch of time; ``advance`` is told of calls done and in all."""
+    """Yield the calls of services in a range of time; ``advance`` gets the calls read and the total."""
     index.catch_up_all()
     # A call counts in the period of its reservation, which may have begun up to a day earlier.
     query = Query(start=first - timedelta(days=1), end=after + timedelta(days=1))
     bounds = instant_text(first), instant_text(after)
-    whole = sum(group.totals.calls for group in index.groups((), query))
+    total = sum(group.totals.calls for group in index.groups((), query))
     corrections = _corrections(index, query)
     first_text, after_text = bounds
     for number, raw in enumerate(index.lines(query)):
-        if not number % _TELL_EVERY:
-            advance(min(number, whole), whole)
+        if not number % _PROGRESS_EVERY:
+            advance(min(number, total), total)
         line = _line(raw)
         if line is None or line.kind != "usage" or line.corrects is not None:
             continue
         if not first_text <= line.timestamp < after_text:
             continue
         correction = corrections.get(line.id) if corrections else None
-        is_meant = billed_by(line.service, line.model) in services
-        if is_meant and (correction is None or not correction.undone):
+        is_billed_here = billed_by(line.service, line.model) in services
+        if is_billed_here and (correction is None or not correction.is_reversed):
             yield _call(line, correction)
-    advance(whole, whole)
+    advance(total, total)
 
 
 def _corrections(index: Store, query: Query) -> dict[str, Corrections]:
-    found: dict[str, Corrections] = {}
+    corrections: dict[str, Corrections] = {}
     for raw in index.lines(query, text=b'"corrects":'):
         if (line := _line(raw)) is None or line.corrects is None:
             continue
-        before = found.get(line.corrects, Corrections())
+        before = corrections.get(line.corrects, Corrections())
         if line.kind == "reversal":
-            found[line.corrects] = before._replace(undone=True)
+            corrections[line.corrects] = before._replace(is_reversed=True)
         else:
             change = before.change + round((line.cost_usd or 0) * NANOS_PER_USD)
-            found[line.corrects] = before._replace(change=change, resolves=True)
-    return found
+            corrections[line.corrects] = before._replace(change=change, resolves=True)
+    return corrections
 
 
 def _line(raw: bytes) -> _LedgerLine | None:
-    """Return a sealed line's members; ``None`` for a damaged one, which the sums leave out, too."""
+    """Return the fields of a sealed line; ``None`` for a damaged one, which the sums also leave out."""
     if raw[-SEAL_LENGTH:] != b',"crc":"%08x"}\n' % crc32(raw[:-SEAL_LENGTH]):
         try:
             decode(raw)
@@ -161,7 +161,7 @@ def kinds_of(parts: Mapping[str, float]) -> tuple[int, int, int, int]:
     get = parts.get
     fresh = round(get("input", 0) * NANOS_PER_USD)
     output = round((get("output", 0) + get("reasoning", 0)) * NANOS_PER_USD)
-    if len(parts) == 2 and "input" in parts and "output" in parts:  # as most calls are
+    if len(parts) == 2 and "input" in parts and "output" in parts:  # most calls have only these
         return fresh, output, 0, 0
-    written = round((get("cache_write", 0) + get("cache_write_1h", 0)) * NANOS_PER_USD)
-    return fresh, output, round(get("cached", 0) * NANOS_PER_USD), written
+    cache_written = round((get("cache_write", 0) + get("cache_write_1h", 0)) * NANOS_PER_USD)
+    return fresh, output, round(get("cached", 0) * NANOS_PER_USD), cache_written

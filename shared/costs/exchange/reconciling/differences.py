@@ -1,4 +1,4 @@
-"""What a comparison finds: sums that agree, and differences with their likely reasons."""
+"""The result of a comparison: sums that agree, and differences with their likely reasons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..bills import Category
 from ..rows import NotUnderstood
 
 Kind = Literal["only_theirs", "only_ours", "priced_differently", "usage_differs", "moved"]
-"""``moved`` is the same usage and cost under another day or tier: nothing is missing over the whole range."""
+"""``moved`` is the same usage and cost under another day or tier: over the whole range nothing is missing."""
 
 Reason = Literal[
     "not_recorded",
@@ -56,15 +56,16 @@ TEXTS: Final[dict[Reason, str]] = {
     "unpriced": "no price is known here",
     "margin": "the router's own estimate, or its margin",
 }
-"""What each reason means, as people read it."""
+"""The text of each reason in reports."""
 
 
 class Difference(NamedTuple):
-    """Usage or money that one side has and the other has not, or has otherwise.
+    """Usage or money that only one side has, or that differs between the two.
 
-    ``theirs`` and ``ours`` are nano-dollars, ``None`` where a side states none; ``amount`` is theirs less
-    ours. ``theirs_tokens`` and ``ours_tokens`` are input and output together. ``settled`` is false where the
-    bill may yet change. ``lines`` are places in the bill, ``entries`` ids of ours, some of each.
+    ``theirs`` and ``ours`` are in nano-dollars, ``None`` if a side states none; ``amount`` is theirs less
+    ours.
+    ``theirs_tokens`` and ``ours_tokens`` are input and output together. ``settled`` is false if the bill may
+    still change. ``lines`` are positions in the bill, ``entries`` ids of ours: examples of each.
     """
 
     kind: Kind
@@ -87,11 +88,11 @@ class Difference(NamedTuple):
     lacking: tuple[int, int] = (0, 0)
     """Input and output tokens that we lack: theirs less ours."""
     tiers: tuple[str | None, ...] = ()
-    """The tiers in which our calls of it stand."""
+    """The tiers under which our calls were recorded."""
     invoice: str | None = None
-    """The invoice that the lines are on, where it is one."""
+    """The invoice of the lines, if all are on the same one."""
     is_of_calls: bool = False
-    """Whether it is of single calls, which were adjusted one by one."""
+    """Whether it consists of single calls, which were adjusted one by one."""
 
     @property
     def text(self) -> str:
@@ -101,7 +102,7 @@ class Difference(NamedTuple):
 
 @dataclass(slots=True)
 class Agreed:
-    """What agrees: how many sums or calls, and the amounts of both sides, nano-dollars."""
+    """What agrees: the number of sums or calls, and the amounts of both sides in nano-dollars."""
 
     count: int = 0
     theirs: int = 0
@@ -110,7 +111,7 @@ class Agreed:
 
     @property
     def rounding(self) -> Nanos:
-        """What rounding alone makes of difference."""
+        """The difference that is due to rounding."""
         return Nanos(self.theirs - self.ours)
 
 
@@ -118,7 +119,7 @@ class Agreed:
 class UncomparedLines:
     """Lines that are compared with nothing: credits, taxes, storage.
 
-    ``amount`` in dollars; ``foreign`` what is in a currency without a rate.
+    ``amount`` is in dollars; ``foreign`` is the amount in a currency without a rate.
     """
 
     category: Category
@@ -130,17 +131,17 @@ class UncomparedLines:
 
     @property
     def nanos(self) -> Nanos | None:
-        """The amount in nano-dollars; ``None`` where some of it is in a currency without a rate."""
+        """The amount in nano-dollars; ``None`` if some of it is in a currency without a rate."""
         return None if self.foreign else from_usd(self.amount)
 
 
 @dataclass(slots=True)
 class Comparison:
-    """All that a comparison found. ``keys`` sums the bill by key or project, as far as it tells them."""
+    """The result of a comparison. ``keys`` counts the bill's lines by key or project, if it states them."""
 
     agreed: Agreed = field(default_factory=Agreed)
     differences: list[Difference] = field(default_factory=list)
-    apart: list[UncomparedLines] = field(default_factory=list)
+    uncompared: list[UncomparedLines] = field(default_factory=list)
     keys: Counter[str] = field(default_factory=Counter)
     refused: list[NotUnderstood] = field(default_factory=list)
     refused_count: int = 0
@@ -155,30 +156,32 @@ class Comparison:
 
     @property
     def settled(self) -> list[Difference]:
-        """The differences that no later line of the bill will mend, and that change what is due."""
+        """The differences that no later line of the bill will resolve and that change what is due."""
         return [
-            each
-            for each in self.differences
-            if each.settled and each.kind != "moved" and (each.theirs is None or each.amount)
+            difference
+            for difference in self.differences
+            if difference.settled
+            and difference.kind != "moved"
+            and (difference.theirs is None or difference.amount)
         ]
 
     def total(self, side: Literal["theirs", "ours"]) -> Nanos:
-        """Return what one side comes to, agreed and not."""
-        sums = (getattr(each, side) or ZERO for each in self.differences)
+        """Return the sum of one side, both what agrees and what differs."""
+        sums = (getattr(difference, side) or ZERO for difference in self.differences)
         return Nanos(getattr(self.agreed, side) + sum(sums))
 
-    def refuse(self, found: NotUnderstood) -> None:
-        """Count a row that was not understood, and keep the first of them."""
+    def refuse(self, refusal: NotUnderstood) -> None:
+        """Count a row that was not understood, and keep the first ones."""
         self.refused_count += 1
-        if len(self.refused) < _KEPT:
-            self.refused.append(found)
+        if len(self.refused) < _MAX_REFUSALS:
+            self.refused.append(refusal)
 
 
-_KEPT: Final = 100
+_MAX_REFUSALS: Final = 100
 
 
 def rate_text(rate: float) -> str:
-    """Return what one of a currency is in USD as ``--rate`` takes it, in six significant digits.
+    """Return the value of one unit of a currency in USD in the form that ``--rate`` accepts, with six digits.
 
     >>> rate_text(1.16), rate_text(1 / 155.23), rate_text(1 / 26_300)
     ('1.16', '0.00644205', '0.0000380228')

@@ -1,9 +1,9 @@
-"""Fetching OpenAI's and Anthropic's own reports through their SDKs' typed methods, only when asked to.
+"""Fetches OpenAI's and Anthropic's reports through their SDKs' typed methods, only with ``--fetch``.
 
-The admin key comes from the environment (``OPENAI_ADMIN_KEY``, ``ANTHROPIC_ADMIN_KEY``) and goes to the SDK
-alone. Pages are kept as they came: openai 3.57.0 parses amounts of 36 decimals as floats, so that its raw
-responses are read. Anthropic's reports are those of ``beta.organization.analytics`` (anthropic 2.14.0): from
-2026 on, 31 days a request, at most 100 groups a day.
+The admin key comes from the environment (``OPENAI_ADMIN_KEY``, ``ANTHROPIC_ADMIN_KEY``) and is passed only to
+the SDK. Pages are stored as they were sent: openai 3.57.0 parses amounts of 36 decimals as floats, so its raw
+responses are used. Anthropic's reports are those of ``beta.organization.analytics`` (anthropic 2.14.0): from
+2026 on, 31 days per request, at most 100 groups per day.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ...periods import Period
 from ..bills import bill_formats
 from .run import Bill
 
-_MOST_DAYS: Final = 31
+_MAX_DAYS: Final = 31
 _DAY: Final = timedelta(days=1)
 
 
@@ -30,7 +30,7 @@ class CannotFetch(CostError):
 
 
 class FetchRequest(NamedTuple):
-    """What to fetch: the time, in whole UTC days, and whether lines are to be told apart by key."""
+    """What to fetch: a range of whole UTC days, and whether lines are separate for each key."""
 
     first: datetime
     after: datetime
@@ -52,7 +52,7 @@ def fetched(service: str, request: FetchRequest, environ: Mapping[str, str], fol
         )
     for name, pages in reports(key, request):
         path = folder / f"{name}.json"
-        with path.open("x", encoding="utf-8") as file, _told(service):
+        with path.open("x", encoding="utf-8") as file, _translated_errors(service):
             for page in pages:
                 file.write(page + "\n")
         path.chmod(0o600)
@@ -65,18 +65,20 @@ Reports = Iterator[tuple[str, Iterator[str]]]
 
 
 def request_of(period: Period, *, by_key: bool) -> FetchRequest:
-    """Return the whole UTC days that a period touches."""
+    """Return a request for the whole UTC days that a period touches."""
     first, last = (at.replace(hour=0, minute=0, second=0, microsecond=0) for at in (period.start, period.end))
     return FetchRequest(first, last if last == period.end else last + _DAY, by_key)
 
 
-_ENDLESS: Final = "{} gives one page of its reports again and again: nothing was compared; try again later"
+_REPEATED_PAGE: Final = (
+    "{} gives one page of its reports again and again: nothing was compared; try again later"
+)
 
 
 def _openai(key: str, request: FetchRequest) -> Reports:
     with _sdk("openai"):
         from openai import OpenAI
-    # An admin key alone authorises these; the client wants another one to be there.
+    # Only the admin key authorises these requests; the client requires an ordinary key as well.
     usage = OpenAI(api_key=key, admin_api_key=key).admin.organization.usage.with_raw_response
     by_key = ["api_key_id"] if request.by_key else []
     bounds = {"start_time": int(request.first.timestamp()), "end_time": int(request.after.timestamp())}
@@ -84,19 +86,19 @@ def _openai(key: str, request: FetchRequest) -> Reports:
     def pages(method: Callable[..., Any], limit: int, group_by: list[str]) -> Iterator[str]:
         more: dict[str, Any] = {}
         while True:
-            told = method(bucket_width="1d", group_by=[*group_by, *by_key], limit=limit, **bounds, **more)
-            text = told.text() if callable(told.text) else told.text
+            response = method(bucket_width="1d", group_by=[*group_by, *by_key], limit=limit, **bounds, **more)
+            text = response.text() if callable(response.text) else response.text
             page = json.loads(text)
-            yield " ".join(text.split("\n"))  # amounts as they were written
+            yield " ".join(text.split("\n"))  # keeps the amounts as they were written
             if not page.get("has_more") or not page.get("next_page"):
                 return
             if more == {"page": page["next_page"]}:
-                raise CannotFetch(_ENDLESS.format("OpenAI"))
+                raise CannotFetch(_REPEATED_PAGE.format("OpenAI"))
             more = {"page": page["next_page"]}
 
     def usages() -> Iterator[str]:
-        yield from pages(usage.completions, _MOST_DAYS, ["model", "batch", "service_tier"])
-        yield from pages(usage.embeddings, _MOST_DAYS, ["model"])
+        yield from pages(usage.completions, _MAX_DAYS, ["model", "batch", "service_tier"])
+        yield from pages(usage.embeddings, _MAX_DAYS, ["model"])
 
     yield "openai-usage", usages()
     yield "openai-costs", pages(usage.costs, 180, ["line_item"])
@@ -110,15 +112,15 @@ def _anthropic(key: str, request: FetchRequest) -> Reports:
     def pages(report: Any, group_by: list[str]) -> Iterator[str]:
         first = request.first
         while first < request.after:
-            after = min(request.after, first + _MOST_DAYS * _DAY)
-            found = report.list(
-                starting_at=first, ending_at=after, bucket_width="1d", group_by=group_by, limit=_MOST_DAYS
+            after = min(request.after, first + _MAX_DAYS * _DAY)
+            listing = report.list(
+                starting_at=first, ending_at=after, bucket_width="1d", group_by=group_by, limit=_MAX_DAYS
             )
             token = None
-            for page in found.iter_pages():
+            for page in listing.iter_pages():
                 yield json.dumps({"data": [bucket.to_dict(mode="json") for bucket in page.data]})
                 if token is not None and page.next_page == token:
-                    raise CannotFetch(_ENDLESS.format("Anthropic"))
+                    raise CannotFetch(_REPEATED_PAGE.format("Anthropic"))
                 token = page.next_page
             first = after
 
@@ -143,12 +145,14 @@ def _sdk(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _told(service: str) -> Iterator[None]:
-    """Turn what an SDK raises into a message without the key."""
+def _translated_errors(service: str) -> Iterator[None]:
+    """Raise errors of an SDK as ours, with a message that does not contain the key."""
     try:
         yield
     except CostError:
         raise
-    except Exception as fault:  # the SDKs' errors have no common class but this one
-        said = clean_text(" ".join(str(fault).split()))[:300]
-        raise CannotFetch(f"{service} did not answer as expected: {type(fault).__name__}: {said}") from None
+    except Exception as fault:  # the SDKs' errors have no other common class
+        message = clean_text(" ".join(str(fault).split()))[:300]
+        raise CannotFetch(
+            f"{service} did not answer as expected: {type(fault).__name__}: {message}"
+        ) from None

@@ -1,7 +1,7 @@
-"""Comparing lines that are single calls: by the response's id, else by model, tokens and time.
+"""Compares lines that are single calls: by the response's id, else by model, tokens and time.
 
-What is left of both sides is looked at again: a call that was billed twice, one that was recorded twice, one
-that is too young. Memory does not grow with the rows (``partitions.py``).
+Lines and calls without a match are explained: billed twice, recorded twice, or too recent. Memory does not
+grow with the number of rows (``partitions.py``).
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from .partitions import PARTS, Partitions, Row
 
 MINUTES: Final = 60
 NEAR_S: Final = 2 * MINUTES
-"""How far apart two records of one call may be, in seconds, where no id tells."""
+"""How far apart two records of one call may be without a common id, in seconds."""
 
-AGAIN_S: Final = 15 * MINUTES
-"""Within which time a client tries again."""
+RETRY_S: Final = 15 * MINUTES
+"""Within how many seconds a client retries a call."""
 
-_SLACK: Final = 2
-"""By how much an amount may be off through rounding, in nano-dollars, besides the bill's own unit."""
+_ROUNDING: Final = 2
+"""How much rounding may change an amount, in nano-dollars, besides the rounding to the bill's unit."""
 
 _SAME_FACTOR: Final = 0.005
 
-_AMOUNT: Final = 8
-"""The place of the amount in a line, and of the cost in a call."""
+_AMOUNT_INDEX: Final = 8
+"""The index of the amount in a line, and of the cost in a call."""
 
 _NO_COUNTS: Final = (-1, -1, -1, -1)
-_MOST_KEYS: Final = 100_000
+_MAX_KEYS: Final = 100_000
 _EXAMPLES: Final = 5
 
 
 class StagedBillLine(NamedTuple):
-    """A line as it is kept: ``amount`` in nano-dollars, ``at`` in seconds; -1 for counts not stated.
+    """A line in a partition: ``amount`` in nano-dollars, ``at`` in seconds since 1970; -1: not stated.
 
-    ``where`` is the place of its file among ``Joined.files``, and its own place there or its line's number.
+    ``where`` is the index of its file in ``CallJoin.files``, and its position or line number there.
     """
 
     id: str
@@ -61,7 +61,7 @@ class StagedBillLine(NamedTuple):
 
 
 class StagedCall(NamedTuple):
-    """A call as it is kept: ``cost`` with the fees of tools, in nano-dollars, ``at`` in seconds."""
+    """A call in a partition: ``cost`` in nano-dollars with fees of tools, ``at`` in seconds since 1970."""
 
     id: str
     entry_id: str
@@ -77,7 +77,7 @@ class StagedCall(NamedTuple):
 
 @dataclass(slots=True)
 class _DifferenceSum:
-    """A difference that grows: calls of one reason, model and service."""
+    """A difference that is being summed: calls of one reason, model and service."""
 
     calls: int = 0
     theirs: int = 0
@@ -91,32 +91,32 @@ class _DifferenceSum:
 
 
 class CallJoin:
-    """Joins the calls of one bill's lines with ours."""
+    """Joins the calls on the bills of one format with ours."""
 
     def __init__(
         self,
-        of: BillFormat,
+        bill_format: BillFormat,
         folder: Path,
         as_of: datetime,
-        into: Comparison,
+        comparison: Comparison,
         adjuster: Adjuster | None = None,
     ) -> None:
-        self._of = of
-        self._into = into
+        self._format = bill_format
+        self._comparison = comparison
         self._adjuster = adjuster
-        self._young_from = (as_of - of.lateness).timestamp()
-        self._theirs = Partitions(folder, f"{of.name}-theirs")
-        self._ours = Partitions(folder, f"{of.name}-ours")
-        self._left_theirs = Partitions(folder, f"{of.name}-left-theirs")
-        self._left_ours = Partitions(folder, f"{of.name}-left-ours")
+        self._settled_until = (as_of - bill_format.lateness).timestamp()
+        self._theirs = Partitions(folder, f"{bill_format.name}-theirs")
+        self._ours = Partitions(folder, f"{bill_format.name}-ours")
+        self._unmatched_theirs = Partitions(folder, f"{bill_format.name}-left-theirs")
+        self._unmatched_ours = Partitions(folder, f"{bill_format.name}-left-ours")
         self._sums = defaultdict[tuple[Kind, Reason, str, str, bool, str], _DifferenceSum](_DifferenceSum)
-        self._tolerance = _SLACK + round(of.unit * NANOS_PER_USD / 2)
-        self._twice = 0
+        self._tolerance = _ROUNDING + round(bill_format.unit * NANOS_PER_USD / 2)
+        self._duplicate_lines = 0
         self.files: list[str] = []
-        """The names of the bills that lines were taken from."""
+        """The names of the bills whose lines were added."""
 
-    def bill(self, line: BillLine, rate: Decimal | None) -> None:
-        """Take a line of the last of ``files``; without a rate for its currency only tokens are compared."""
+    def add_line(self, line: BillLine, rate: Decimal | None) -> None:
+        """Add a line of the last of ``files``; without a rate for its currency only tokens are compared."""
         amount = line.amount
         nanos = None if amount is None or rate is None else round(amount * rate * NANOS_PER_USD)
         fresh, output, cached, _ = line.counts or _NO_COUNTS
@@ -126,8 +126,8 @@ class CallJoin:
         at = line.at.timestamp()
         self._theirs.add(key, (key, where, line.service, model, at, fresh, output, cached, nanos))
 
-    def bill_all(self, calls: CallColumns, rate: Decimal | None) -> None:
-        """Take many lines as :meth:`bill` takes one."""
+    def add_lines(self, calls: CallColumns, rate: Decimal | None) -> None:
+        """Add many lines of the last of ``files``."""
         scale, where = (rate or Decimal(0)) * NANOS_PER_USD, len(self.files) - 1
         nanos: Iterable[int | None] = map(round, map(scale.__mul__, calls.amounts))
         rows = zip(
@@ -144,8 +144,8 @@ class CallJoin:
         )
         self._theirs.add_all(calls.ids, rows)
 
-    def record(self, calls: Sequence[OurCall]) -> None:
-        """Take calls of ours, many at a time."""
+    def add_calls(self, calls: Sequence[OurCall]) -> None:
+        """Add many calls of ours."""
         entry_ids, texts, services, models, _, request_ids, counts, costs, tools, parts = zip(
             *calls, strict=True
         )
@@ -161,107 +161,107 @@ class CallJoin:
             output,
             cached,
             [None if cost is None else cost + fees for cost, fees in zip(costs, tools, strict=True)],
-            [round(each["cached"] * NANOS_PER_USD) if "cached" in each else 0 for each in parts],
+            [round(by_unit["cached"] * NANOS_PER_USD) if "cached" in by_unit else 0 for by_unit in parts],
             strict=True,
         )
         self._ours.add_all(keys, rows)
 
     def run(self) -> None:
-        """Compare, and put what was found into the comparison."""
+        """Compare, and add the result to the comparison."""
         for number in range(PARTS):
-            self._by_id(number)
-        again: dict[tuple[str, int, int], list[StagedBillLine]] = {}
+            self._match_by_id(number)
+        unmatched: dict[tuple[str, int, int], list[StagedBillLine]] = {}
         for number in range(PARTS):
-            for line in self._by_likeness(number):
-                if len(again) < _MOST_KEYS:
-                    again.setdefault(_likeness(line), []).append(line)
+            for line in self._match_by_content(number):
+                if len(unmatched) < _MAX_KEYS:
+                    unmatched.setdefault(_match_key(line), []).append(line)
                 else:
                     self._only_theirs(line, "not_recorded")
-        self._retried(again)
-        self._tell()
-        for side in (self._theirs, self._ours, self._left_theirs, self._left_ours):
+        self._explain_unmatched(unmatched)
+        self._add_differences()
+        for side in (self._theirs, self._ours, self._unmatched_theirs, self._unmatched_ours):
             side.__exit__(None, None, None)
 
-    def _by_id(self, number: int) -> None:
+    def _match_by_id(self, number: int) -> None:
         ours: dict[str, Row] = {}
         for row in self._ours.part(number):
             if not row[0]:
-                self._left_ours.add(_likeness(row), row)
+                self._unmatched_ours.add(_match_key(row), row)
             elif row[0] in ours:
                 self._recorded_twice(StagedCall._make(row))
             else:
                 ours[row[0]] = row
-        seen, agreed = set[str](), self._into.agreed
+        seen_ids, agreed = set[str](), self._comparison.agreed
         for row in self._theirs.part(number):
             key = row[0]
-            if key in seen and key:
-                self._twice += 1
+            if key in seen_ids and key:
+                self._duplicate_lines += 1
                 continue
-            seen.add(key)
+            seen_ids.add(key)
             match = ours.get(key)
             if match is None:
-                self._left_theirs.add(_likeness(row), row)
-            elif self._agree(row, match):
-                cost = match[_AMOUNT] or 0
+                self._unmatched_theirs.add(_match_key(row), row)
+            elif self._agrees(row, match):
+                cost = match[_AMOUNT_INDEX] or 0
                 agreed.count += 1
                 agreed.calls += 1
-                agreed.theirs += cost if row[_AMOUNT] is None else row[_AMOUNT]
+                agreed.theirs += cost if row[_AMOUNT_INDEX] is None else row[_AMOUNT_INDEX]
                 agreed.ours += cost
             else:
                 self._pair(StagedBillLine._make(row), StagedCall._make(match))
         for key, row in ours.items():
-            if key not in seen:
-                self._left_ours.add(_likeness(row), row)
+            if key not in seen_ids:
+                self._unmatched_ours.add(_match_key(row), row)
 
-    def _agree(self, line: Row, call: Row) -> bool:
-        """Tell whether a line and a call say the same, which most do: without making records of them."""
+    def _agrees(self, line: Row, call: Row) -> bool:
+        """Tell whether a line and a call agree; works on raw rows, because most pairs agree."""
         if line[5] != call[5] or line[6] != call[6] or (line[7] != call[7] and line[7] >= 0):
             return False
-        amount, cost = line[_AMOUNT], call[_AMOUNT]
+        amount, cost = line[_AMOUNT_INDEX], call[_AMOUNT_INDEX]
         if amount is None:
             return True
         return cost is not None and -self._tolerance <= amount - cost <= self._tolerance
 
     def _recorded_twice(self, call: StagedCall) -> None:
-        self._count("only_ours", "recorded_twice", ours=call)
+        self._add_to_difference("only_ours", "recorded_twice", ours=call)
         if self._adjuster is not None and self._is_settled(call.at):
             self._adjuster.undo(call.entry_id, f"response {call.id}")
 
-    def _by_likeness(self, number: int) -> Iterator[StagedBillLine]:
-        """Match what has no common id by model, tokens and time; yield the lines that are left."""
+    def _match_by_content(self, number: int) -> Iterator[StagedBillLine]:
+        """Match the rest by model, tokens and time; yield the lines that still have no match."""
         ours = defaultdict[tuple[str, int, int], list[StagedCall]](list)
-        for row in self._left_ours.part(number):
+        for row in self._unmatched_ours.part(number):
             call = StagedCall._make(row)
-            ours[_likeness(call)].append(call)
-        for row in self._left_theirs.part(number):
+            ours[_match_key(call)].append(call)
+        for row in self._unmatched_theirs.part(number):
             line = StagedBillLine._make(row)
-            near = [call for call in ours[_likeness(line)] if self._may_be(line, call)]
+            near = [call for call in ours[_match_key(line)] if self._may_match(line, call)]
             if not near:
                 yield line
                 continue
             call = min(near, key=lambda call: abs(call.at - line.at))
-            ours[_likeness(line)].remove(call)
+            ours[_match_key(line)].remove(call)
             self._pair(line, call)
         for calls in ours.values():
             for call in calls:
                 self._only_ours(call)
 
-    def _may_be(self, line: StagedBillLine, call: StagedCall) -> bool:
-        if line.id and call.id and not self._of.loose_ids:
+    def _may_match(self, line: StagedBillLine, call: StagedCall) -> bool:
+        if line.id and call.id and not self._format.loose_ids:
             return False
         return abs(line.at - call.at) <= NEAR_S and line.tokens_input >= 0
 
-    def _retried(self, again: dict[tuple[str, int, int], list[StagedBillLine]]) -> None:
-        """Say of each line that is left whether it repeats a call that was recorded."""
-        like = defaultdict[tuple[str, int, int], list[float]](list)
-        for number in range(PARTS) if again else ():
+    def _explain_unmatched(self, unmatched: dict[tuple[str, int, int], list[StagedBillLine]]) -> None:
+        """Add a difference for each unmatched line: a retry if it repeats a recorded call."""
+        times_by_key = defaultdict[tuple[str, int, int], list[float]](list)
+        for number in range(PARTS) if unmatched else ():
             for row in self._ours.part(number):
-                key = _likeness(row)
-                if key in again and len(like[key]) < _MOST_KEYS:
-                    like[key].append(row[4])
-        for key, lines in again.items():
+                key = _match_key(row)
+                if key in unmatched and len(times_by_key[key]) < _MAX_KEYS:
+                    times_by_key[key].append(row[4])
+        for key, lines in unmatched.items():
             for line in lines:
-                is_retry = any(abs(at - line.at) <= AGAIN_S for at in like.get(key, ()))
+                is_retry = any(abs(time - line.at) <= RETRY_S for time in times_by_key.get(key, ()))
                 self._only_theirs(line, "retry" if is_retry else "not_recorded")
 
     # --- pairs
@@ -272,20 +272,20 @@ class CallJoin:
             reason: Reason = "counts"
             if line.tokens_input == call.tokens_input and line.tokens_output > call.tokens_output:
                 reason = "reasoning"
-            self._count("usage_differs", reason, line, call)
+            self._add_to_difference("usage_differs", reason, line, call)
         elif line.tokens_cached not in (-1, call.tokens_cached):
-            self._count("usage_differs", "cache", line, call)
+            self._add_to_difference("usage_differs", "cache", line, call)
         elif line.amount is not None and call.cost is None:
-            self._count("priced_differently", "unpriced", line, call)
+            self._add_to_difference("priced_differently", "unpriced", line, call)
         elif (
             line.amount is not None
             and call.cost is not None
             and abs(line.amount - call.cost) > self._tolerance
         ):
-            reason, note = self._why_priced(line.amount, call.cost, call.cached_cost)
-            self._count("priced_differently", reason, line, call, note)
+            reason, note = self._price_reason(line.amount, call.cost, call.cached_cost)
+            self._add_to_difference("priced_differently", reason, line, call, note)
         else:
-            agreed = self._into.agreed
+            agreed = self._comparison.agreed
             agreed.count += 1
             agreed.calls += 1
             agreed.theirs += line.amount if line.amount is not None else call.cost or 0
@@ -293,45 +293,52 @@ class CallJoin:
             return
         if self._adjuster is not None and line.amount is not None and self._is_settled(line.at):
             self._adjuster.correct(
-                call.entry_id, line.amount - (call.cost or 0), self._place(line), whole=True
+                call.entry_id, line.amount - (call.cost or 0), self._position_of(line), whole=True
             )
 
-    def _why_priced(self, theirs: int, ours: int, cached: int) -> tuple[Reason, str]:
+    def _price_reason(self, theirs: int, ours: int, cached: int) -> tuple[Reason, str]:
         if not ours:
             return "price", ""
         factor = theirs / ours
         for known, reason, note in _FACTORS:
+            # The price of cached tokens may be unchanged.
             at_rate = abs(theirs - cached - (ours - cached) * known) <= self._tolerance
-            if at_rate or abs(factor / known - 1) <= _SAME_FACTOR:  # cached tokens may stay at their price
+            if at_rate or abs(factor / known - 1) <= _SAME_FACTOR:
                 return reason, note
-        return ("margin" if self._of.estimates else "price"), ""
+        return ("margin" if self._format.estimates else "price"), ""
 
     def _only_theirs(self, line: StagedBillLine, reason: Reason) -> None:
-        self._count("only_theirs", reason, line)
+        self._add_to_difference("only_theirs", reason, line)
         if self._adjuster is not None and line.amount is not None and self._is_settled(line.at):
             at = datetime.fromtimestamp(line.at, UTC)
             tokens = line.tokens_input, line.tokens_output
             missing = MissingCall(
-                line.service, line.model or None, at, *tokens, line.amount, self._place(line), line.id or None
+                line.service,
+                line.model or None,
+                at,
+                *tokens,
+                line.amount,
+                self._position_of(line),
+                line.id or None,
             )
             self._adjuster.add(missing)
 
     def _is_settled(self, at: float) -> bool:
-        """Tell whether a line is a bill's last word: no estimate, and too old to change."""
-        return not self._of.estimates and at <= self._young_from
+        """Tell whether a line is final: not an estimate, and too old to change."""
+        return not self._format.estimates and at <= self._settled_until
 
     def _only_ours(self, call: StagedCall) -> None:
-        if self._of.in_part:
+        if self._format.in_part:
             return
-        reason: Reason = "late" if call.at > self._young_from else "not_billed"
-        self._count("only_ours", reason, ours=call)
+        reason: Reason = "late" if call.at > self._settled_until else "not_billed"
+        self._add_to_difference("only_ours", reason, ours=call)
 
-    def _place(self, line: StagedBillLine) -> str:
-        """Return where a line stands, for people: its file and its place in it."""
+    def _position_of(self, line: StagedBillLine) -> str:
+        """Return the position of a line in words: its file, and its position there."""
         number, where = line.where
         return f"{self.files[number]}: {where if isinstance(where, str) else f'line {where}'}"
 
-    def _count(
+    def _add_to_difference(
         self,
         kind: Kind,
         reason: Reason,
@@ -339,31 +346,31 @@ class CallJoin:
         ours: StagedCall | None = None,
         note: str = "",
     ) -> None:
-        of = ours or theirs
-        assert of is not None
-        at = theirs.at if theirs and theirs.at > 0 else of.at
-        found = self._sums[kind, reason, of.service, of.model, at > self._young_from, note]
-        found.calls += 1
-        found.first = min(found.first, at)
+        either = ours or theirs
+        assert either is not None
+        at = theirs.at if theirs and theirs.at > 0 else either.at
+        total = self._sums[kind, reason, either.service, either.model, at > self._settled_until, note]
+        total.calls += 1
+        total.first = min(total.first, at)
         if theirs is not None:
-            found.theirs += theirs.amount or 0
-            found.billed |= theirs.amount is not None
-            found.theirs_tokens += max(theirs.tokens_input, 0) + max(theirs.tokens_output, 0)
-            if len(found.lines) < _EXAMPLES:
-                found.lines.append(self._place(theirs))
+            total.theirs += theirs.amount or 0
+            total.billed |= theirs.amount is not None
+            total.theirs_tokens += max(theirs.tokens_input, 0) + max(theirs.tokens_output, 0)
+            if len(total.lines) < _EXAMPLES:
+                total.lines.append(self._position_of(theirs))
         if ours is not None:
-            found.ours += ours.cost or 0
-            found.ours_tokens += ours.tokens_input + ours.tokens_output
-            if len(found.entries) < _EXAMPLES:
-                found.entries.append(ours.entry_id)
+            total.ours += ours.cost or 0
+            total.ours_tokens += ours.tokens_input + ours.tokens_output
+            if len(total.entries) < _EXAMPLES:
+                total.entries.append(ours.entry_id)
 
-    def _tell(self) -> None:
-        for (kind, reason, service, model, young, note), found in self._sums.items():
-            theirs = Nanos(found.theirs) if found.billed or kind == "only_ours" else None
-            amount = Nanos(0) if theirs is None else Nanos(theirs - found.ours)
-            day = f"{datetime.fromtimestamp(found.first, UTC):%Y-%m-%d}" if found.first > 0 else None
-            factor = found.theirs / found.ours if found.billed and found.ours else None
-            self._into.differences.append(
+    def _add_differences(self) -> None:
+        for (kind, reason, service, model, is_young, note), total in self._sums.items():
+            theirs = Nanos(total.theirs) if total.billed or kind == "only_ours" else None
+            amount = Nanos(0) if theirs is None else Nanos(theirs - total.ours)
+            day = f"{datetime.fromtimestamp(total.first, UTC):%Y-%m-%d}" if total.first > 0 else None
+            factor = total.theirs / total.ours if total.billed and total.ours else None
+            self._comparison.differences.append(
                 Difference(
                     kind,
                     reason,
@@ -372,22 +379,22 @@ class CallJoin:
                     None,
                     day,
                     theirs,
-                    Nanos(found.ours),
+                    Nanos(total.ours),
                     amount,
-                    found.theirs_tokens,
-                    found.ours_tokens,
-                    found.calls,
+                    total.theirs_tokens,
+                    total.ours_tokens,
+                    total.calls,
                     factor,
-                    not young,
+                    not is_young,
                     note,
-                    tuple(found.lines),
-                    tuple(found.entries),
+                    tuple(total.lines),
+                    tuple(total.entries),
                     is_of_calls=True,
                 )
             )
-        if self._twice:
-            self._into.notes.append(
-                f"{self._twice:,} lines of {self._of.name} are there twice: each counts once"
+        if self._duplicate_lines:
+            self._comparison.notes.append(
+                f"{self._duplicate_lines:,} lines of {self._format.name} are there twice: each counts once"
             )
 
 
@@ -399,6 +406,6 @@ _FACTORS: Final[tuple[tuple[float, Reason, str], ...]] = (
 )
 
 
-def _likeness(row: Row) -> tuple[str, int, int]:
-    """Return by what a line and a call are taken for the same where no id tells."""
+def _match_key(row: Row) -> tuple[str, int, int]:
+    """Return the key by which a line and a call match without a common id: model and tokens."""
     return row[3], row[5], row[6]

@@ -1,4 +1,4 @@
-"""One name for a model, whether a call, a bill or a display name writes it."""
+"""One canonical name for a model, from the names in calls, in bills and in displays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAKERS: Final = re.compile(
 
 @cache
 def folded(model: str) -> str:
-    """Return a model's name without path, maker, date and version marks, in one spelling.
+    """Return a model's name without path, maker, date and version, in one canonical spelling.
 
     >>> [folded(name) for name in ("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "Claude4.5Haiku")]
     ['claude-haiku-4-5', 'claude-haiku-4-5', 'claude-haiku-4-5']

@@ -1,6 +1,6 @@
-"""Rows in a file by a hash of their key, so that a join of millions needs the memory of one part's rows.
+"""Rows in a file, partitioned by a hash of their key, so that a join of millions needs memory for one part.
 
-The join is a grace hash join: both sides are divided by the same hash, and each part is joined by itself.
+The join is a grace hash join: both sides are partitioned by the same hash, and each part is joined by itself.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from zlib import crc32
 import msgspec
 
 PARTS: Final = 256
-"""Into how many parts rows are divided: a million rows are 4,000 a part."""
+"""The number of parts: with a million rows, each has about 4,000."""
 
 _BATCH: Final = 64
-"""How many rows of each part wait in memory."""
+"""How many rows of each part are collected in memory before they are written."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(list[tuple[Any, ...]]).decode
@@ -27,7 +27,7 @@ Row = tuple[Any, ...]
 
 
 def _part_of(key: object) -> int:
-    """Return in which part a key is: the same in each process, so that a comparison tells the same again.
+    """Return the number of a key's part; it is the same in every process, so that results can be repeated.
 
     >>> _part_of("chatcmpl-1"), _part_of(("gpt-4o", 1_000, 200))
     (161, 227)
@@ -37,14 +37,14 @@ def _part_of(key: object) -> int:
 
 
 class Partitions:
-    """Rows of one side, divided by the hash of their key. Used as a context, whose end closes the file."""
+    """The rows of one side, partitioned by a hash of their key. As a context manager it closes its file."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._path = folder / name
         self._file: BinaryIO | None = None
         self._written = 0
         self._blocks: list[list[tuple[int, int]]] = [[] for _ in range(PARTS)]
-        """Where the rows of each part stand in the file: the first byte and how many."""
+        """The blocks of each part in the file: offset and length in bytes."""
         self._waiting: list[list[Row]] = [[] for _ in range(PARTS)]
 
     def __enter__(self) -> Self:
@@ -57,7 +57,7 @@ class Partitions:
             self._file.close()
 
     def add(self, key: object, row: Row) -> None:
-        """Take a row."""
+        """Add a row."""
         number = _part_of(key)
         waiting = self._waiting[number]
         waiting.append(row)
@@ -65,12 +65,12 @@ class Partitions:
             self._write(number)
 
     def add_all(self, keys: Iterable[object], rows: Iterable[Row]) -> None:
-        """Take many rows, with the key of each."""
+        """Add many rows, with the key of each."""
         waiting = self._waiting
         for key, row in zip(keys, rows, strict=True):
             waiting[_part_of(key)].append(row)
-        for number, each in enumerate(waiting):
-            if len(each) >= _BATCH:
+        for number, rows_of_part in enumerate(waiting):
+            if len(rows_of_part) >= _BATCH:
                 self._write(number)
 
     def _write(self, number: int) -> None:
@@ -83,7 +83,7 @@ class Partitions:
         self._waiting[number].clear()
 
     def part(self, number: int) -> Iterator[Row]:
-        """Yield the rows of one part, in the order in which they were taken."""
+        """Yield the rows of one part, in the order in which they were added."""
         if self._file is not None:
             self._file.flush()
             for start, length in self._blocks[number]:

@@ -1,7 +1,7 @@
 """Both sides of a comparison as sums by model, tier and day: of the bill's lines, and of our calls.
 
-Our side is kept in steps of ten minutes, so that it can be summed by the days of any time zone. Memory grows
-with models, tiers and days, never with rows.
+Our side is summed in steps of ten minutes, so that it can be summed further by the days of any time zone.
+Memory grows with models, tiers and days, not with rows.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .differences import UncomparedLines
 from .names import folded
 
 UNSTATED: Final = -1
-"""In place of a count that a bill does not state."""
+"""Stands for a count that a bill does not state."""
 
 
 class ComparisonKey(NamedTuple):
-    """What is compared: a model's usage under a tier on a day, ``None`` where the bill does not tell it."""
+    """What is compared: a model's usage in a tier on a day; ``None`` if not stated by the bill."""
 
     model: str | None
     tier: str | None
@@ -34,10 +34,11 @@ class ComparisonKey(NamedTuple):
 
 @dataclass(slots=True)
 class ComparedSums:
-    """Sums of one side. ``counts`` are by kind of token, ``None`` where not stated; ``cost`` in nano-dollars.
+    """Sums of one side. ``counts`` are by kind of token, ``None`` if not stated; ``cost`` is in nano-dollars.
 
-    ``kinds`` is what each kind of tokens cost, where told. ``foreign`` is what is in a currency without a
-    rate of its own. ``unpriced`` counts calls without a price.
+    ``kinds`` is the cost of each kind of token, if stated. ``foreign`` is the amount in a currency without a
+    rate. ``unpriced`` counts calls without a price. ``half_units`` is how much rounding may have changed
+    ``cost``.
     """
 
     rows: int = 0
@@ -52,15 +53,15 @@ class ComparedSums:
     invoices: frozenset[str] = frozenset()
 
     def note(self, lines: Iterable[str], invoices: Iterable[str]) -> None:
-        """Add where lines stand, of which some are kept, and the invoices that they are on."""
+        """Add positions of lines, of which a few are kept, and the invoices that they are on."""
         self.lines = (*self.lines, *lines)[:_EXAMPLES]
         self.invoices |= frozenset(filter(None, invoices))
 
     def add_counts(self, counts: Iterable[int]) -> None:
-        """Add counts; one that is not stated leaves its kind not stated."""
-        for place, count in enumerate(counts):
+        """Add counts; a count that is not stated leaves the sum of its kind as it is."""
+        for index, count in enumerate(counts):
             if count != UNSTATED:
-                self.counts[place] = (self.counts[place] or 0) + count
+                self.counts[index] = (self.counts[index] or 0) + count
 
     @property
     def tokens(self) -> int | None:
@@ -71,45 +72,44 @@ class ComparedSums:
 
 @dataclass(slots=True)
 class _Money:
-    """What lines come to: in dollars, and in a currency that was given no rate."""
+    """A sum of amounts: in dollars, and in a currency without a rate."""
 
     usd: Decimal = Decimal(0)
     foreign: Decimal = Decimal(0)
 
     def add(self, amount: Decimal, rate: Decimal | None) -> None:
-        """Add an amount; what one of it is in dollars is ``rate``, ``None`` where that is not known."""
+        """Add an amount; ``rate`` is the value of one unit in dollars, ``None`` if not known."""
         if rate is None:
             self.foreign += amount
         else:
             self.usd += amount * rate
 
     def at(self, rate: Decimal | None) -> Nanos | None:
-        """Return the whole with what is foreign at a rate; ``None`` where it takes one that is not known."""
+        """Return the whole in nano-dollars at a rate; ``None`` if it needs one that is not known."""
         if self.foreign and rate is None:
             return None
         return from_usd(self.usd + self.foreign * rate) if rate is not None else from_usd(self.usd)
 
 
 Subject = tuple[str, str | None, str | None, str | None, str | None]
-"""What a line is about, beside its day: its category, an account's key, a model, a tier, and what it is
-called."""
+"""What a line is about, besides its day: its category, an account's key, a model, a tier, and a label."""
 
-_MOST_SUBJECTS: Final = 10_000
-"""So many subjects of a file's day are kept; one with more replaces every earlier file of that day."""
+_MAX_SUBJECTS: Final = 10_000
+"""How many subjects of a file's day are kept; a file with more replaces every earlier file of that day."""
 
 
 class _BillSource(NamedTuple):
-    """Where a sum comes from: one file of one format.
+    """The source of a sum: one file of one format.
 
-    Later files replace earlier ones day by day, unless what they are about is something else: the reports of
-    two projects, or those of chats and of embeddings, are added.
+    Later files replace earlier ones day by day, unless their subjects differ: the reports of two projects, or
+    of chats and embeddings, are added up.
     """
 
     format: str
     number: int
 
 
-class Billed:
+class BilledSums:
     """The sums of a bill's lines for one service."""
 
     def __init__(self, service: str) -> None:
@@ -117,30 +117,35 @@ class Billed:
         self.has_tiers = True
         self.has_models = True
         self.in_part = False
-        """Whether the bill has some of an account's calls, so that it says nothing of those it lacks."""
+        """Whether the bill has only some of an account's calls, so that missing ones mean nothing."""
         self.currencies: set[str] = set()
         self.overlapping: set[tuple[str, str]] = set()
         self.lateness = timedelta(0)
         self.zone = "UTC"
         self.rate: Decimal | None = None
-        """What one of its currency is in dollars, where its own amounts tell it."""
+        """The value of one unit of its currency in dollars, if it follows from its amounts."""
         self._days: set[str] = set()
         self._cells: dict[tuple[_BillSource, ComparisonKey], ComparedSums] = {}
         self._amounts = defaultdict[tuple[_BillSource, ComparisonKey, int | None], _Money](_Money)
         self._tools = defaultdict[tuple[_BillSource, str], _Money](_Money)
         self._tool_cells = defaultdict[str, ComparedSums](ComparedSums)
-        self._apart: dict[tuple[_BillSource, str, str, str], UncomparedLines] = {}
+        self._uncompared: dict[tuple[_BillSource, str, str, str], UncomparedLines] = {}
         self._kinds: dict[str, set[str]] = {}
         self._subjects = defaultdict[tuple[str, str], dict[int, set[Subject]]](dict)
 
     def add(
-        self, line: BillLine, of: BillFormat, number: int, statement: Statement, rates: Mapping[str, Decimal]
+        self,
+        line: BillLine,
+        bill_format: BillFormat,
+        number: int,
+        statement: Statement,
+        rates: Mapping[str, Decimal],
     ) -> None:
-        """Take a line of a file, the ``number``-th one; amounts are converted where there is a rate."""
-        source, day = _BillSource(of.name, number), f"{line.at:%Y-%m-%d}"
+        """Add a line of the file with this number; amounts are converted if there is a rate."""
+        source, day = _BillSource(bill_format.name, number), f"{line.at:%Y-%m-%d}"
         self.cover([day])
-        subjects = self._subjects[of.name, day].setdefault(number, set())
-        if len(subjects) < _MOST_SUBJECTS:
+        subjects = self._subjects[bill_format.name, day].setdefault(number, set())
+        if len(subjects) < _MAX_SUBJECTS:
             subjects.add((line.category, line.key, line.model, line.tier, line.label or None))
         amount = line.amount
         rate = rates.get(statement.currency, _ONE if statement.currency == "USD" else None)
@@ -149,7 +154,7 @@ class Billed:
         if line.category == "model":
             key = ComparisonKey(_model(line), line.tier, day)
             cell = self._cells.setdefault((source, key), ComparedSums())
-            self._add(cell, line, of, of.unit if statement.unit is None else statement.unit)
+            self._add(cell, line, bill_format, bill_format.unit if statement.unit is None else statement.unit)
             self.has_models &= line.model is not None
             if amount is not None:
                 self._amounts[source, key, line.kind].add(amount, rate)
@@ -157,21 +162,21 @@ class Billed:
             self._tools[source, day].add(amount or _ZERO, rate)
             self._tool_cells[day].note([line.where], [line.invoice])
         else:
-            apart = self._apart.setdefault(
+            uncompared = self._uncompared.setdefault(
                 (source, day, line.category, line.label),
                 UncomparedLines(line.category, self.service, line.label),
             )
-            apart.rows += 1
+            uncompared.rows += 1
             if rate is None:
-                apart.foreign += amount or _ZERO
+                uncompared.foreign += amount or _ZERO
             else:
-                apart.amount += (amount or _ZERO) * rate
+                uncompared.amount += (amount or _ZERO) * rate
 
-    def _add(self, cell: ComparedSums, line: BillLine, of: BillFormat, unit: Decimal) -> None:
+    def _add(self, cell: ComparedSums, line: BillLine, bill_format: BillFormat, unit: Decimal) -> None:
         cell.rows += 1
         cell.calls += line.requests or 0
         cell.note([line.where], [line.invoice])
-        kinds = self._kinds.setdefault(of.name, set())
+        kinds = self._kinds.setdefault(bill_format.name, set())
         if line.counts is not None:
             cell.add_counts(line.counts)
             kinds.add("counts")
@@ -180,7 +185,7 @@ class Billed:
             kinds.add("cost")
 
     def cover(self, days: Iterable[str]) -> None:
-        """Say which days the bill has, with lines or without."""
+        """Add days that the bill covers, with or without lines."""
         self._days.update(days)
 
     def has(self, day: str) -> bool:
@@ -188,55 +193,55 @@ class Billed:
         return day in self._days
 
     def finish(self, formats: Mapping[str, tuple[BillFormat, Statement]]) -> None:
-        """Settle what depends on all files: which dimensions there are, how late lines come, the zone."""
+        """Set what depends on all files: which dimensions they state, how late lines appear, and the zone."""
         self.in_part = bool(self._kinds) and all(formats[name][0].in_part for name in self._kinds)
         for name in self._kinds:
-            of, statement = formats[name]
+            bill_format, statement = formats[name]
             self.has_tiers &= statement.has_tiers
-            self.lateness = max(self.lateness, of.lateness)
+            self.lateness = max(self.lateness, bill_format.lateness)
             self.zone = statement.zone if statement.zone != "UTC" else self.zone
 
     def cells(self) -> dict[ComparisonKey, ComparedSums]:
-        """Return the sums: tokens of the format that states them best, amounts of the one that bills."""
-        by_counts, by_cost = self._chosen("counts"), self._chosen("cost")
-        found: dict[ComparisonKey, ComparedSums] = {}
+        """Return the sums: tokens from the format that states them best, amounts from the one that bills."""
+        by_counts, by_cost = self._format_stating("counts"), self._format_stating("cost")
+        sums_by_key: dict[ComparisonKey, ComparedSums] = {}
         for (source, key), cell in self._current(self._cells):
-            whole = found.setdefault(self.narrowed(key), ComparedSums())
+            total = sums_by_key.setdefault(self.narrowed(key), ComparedSums())
             if source.format == by_counts:
-                whole.add_counts(UNSTATED if count is None else count for count in cell.counts)
-                whole.calls += cell.calls
+                total.add_counts(UNSTATED if count is None else count for count in cell.counts)
+                total.calls += cell.calls
             if source.format == by_cost:
-                whole.half_units += cell.half_units
-                self._add_costs(whole, source, key)
-            whole.rows += cell.rows
-            whole.note(cell.lines, cell.invoices)
-        return found
+                total.half_units += cell.half_units
+                self._add_costs(total, source, key)
+            total.rows += cell.rows
+            total.note(cell.lines, cell.invoices)
+        return sums_by_key
 
-    def _add_costs(self, whole: ComparedSums, source: _BillSource, key: ComparisonKey) -> None:
+    def _add_costs(self, total: ComparedSums, source: _BillSource, key: ComparisonKey) -> None:
         for kind in _KINDS:
             money = self._amounts.get((source, key, kind))
             if money is None:
                 continue
-            whole.foreign += money.foreign
+            total.foreign += money.foreign
             cost = money.at(self.rate)
             if cost is not None:
-                whole.cost = (whole.cost or 0) + cost
+                total.cost = (total.cost or 0) + cost
                 if kind is not None:
-                    whole.kinds[kind] = (whole.kinds[kind] or 0) + cost
+                    total.kinds[kind] = (total.kinds[kind] or 0) + cost
 
-    def _chosen(self, kind: str) -> str | None:
-        """Return the format whose lines state this; one that states nothing else comes first."""
-        having = [name for name, kinds in self._kinds.items() if kind in kinds]
-        return min(having, key=lambda name: (len(self._kinds[name]), name), default=None)
+    def _format_stating(self, kind: str) -> str | None:
+        """Return the format whose lines state ``kind``; one that states nothing else comes first."""
+        candidates = [name for name, kinds in self._kinds.items() if kind in kinds]
+        return min(candidates, key=lambda name: (len(self._kinds[name]), name), default=None)
 
     def narrowed(self, key: ComparisonKey) -> ComparisonKey:
-        """Return a key without what the bill does not tell of all its lines."""
+        """Return a key without dimensions that some of the bill's lines do not state."""
         return ComparisonKey(
             key.model if self.has_models else None, key.tier if self.has_tiers else None, key.day
         )
 
     def tools(self) -> dict[str, ComparedSums]:
-        """Return the fees of tools by day; without a cost where they would take a rate."""
+        """Return the fees of tools by day; their cost is ``None`` if it needs a rate that is not known."""
         sums = defaultdict[str, _Money](_Money)
         replaced = self._replaced()
         for (source, day), money in self._tools.items():
@@ -248,17 +253,19 @@ class Billed:
             self._tool_cells[day].cost = money.at(self.rate)
         return {day: self._tool_cells[day] for day in sums}
 
-    def apart(self) -> list[UncomparedLines]:
-        """Return the lines that are compared with nothing, summed by what they are called."""
+    def uncompared(self) -> list[UncomparedLines]:
+        """Return the lines that are compared with nothing, summed by label."""
         found: dict[tuple[str, str], UncomparedLines] = {}
         replaced = self._replaced()
-        for (source, day, category, label), apart in self._apart.items():
+        for (source, day, category, label), uncompared in self._uncompared.items():
             if (source, day) in replaced:
                 continue
-            whole = found.setdefault((category, label), UncomparedLines(apart.category, apart.service, label))
-            whole.rows += apart.rows
-            whole.amount += apart.amount + apart.foreign * (self.rate or _ZERO)
-            whole.foreign += apart.foreign if self.rate is None else _ZERO
+            whole = found.setdefault(
+                (category, label), UncomparedLines(uncompared.category, uncompared.service, label)
+            )
+            whole.rows += uncompared.rows
+            whole.amount += uncompared.amount + uncompared.foreign * (self.rate or _ZERO)
+            whole.foreign += uncompared.foreign if self.rate is None else _ZERO
         return list(found.values())
 
     def _current(
@@ -272,31 +279,38 @@ class Billed:
                 yield (source, key), cell
 
     def _replaced(self) -> set[tuple[_BillSource, str]]:
-        """Return each file and day of which a later file of the same format has the same."""
+        """Return the files and days that a later file of the same format replaces."""
         return {
             (_BillSource(name, number), day)
             for (name, day), by_file in self._subjects.items()
-            for number, mine in by_file.items()
-            if any(later > number and _overlap(mine, theirs) for later, theirs in by_file.items())
+            for number, subjects in by_file.items()
+            if any(
+                later > number and _overlap(subjects, later_subjects)
+                for later, later_subjects in by_file.items()
+            )
         }
 
 
-def _overlap(one: set[Subject], other: set[Subject]) -> bool:
-    """Tell whether two files have lines about the same, as far as all lines of both say what about.
+def _overlap(subjects: set[Subject], other: set[Subject]) -> bool:
+    """Tell whether two files have a subject in common, by the fields that all lines of both state.
 
-    Lines of models decide where there are some: a credit or a tax may stand in the files of two projects.
+    Lines of models decide if there are any: a credit or a tax may be in the files of two projects.
 
     >>> _overlap({("model", "k1", "gpt-4o", None, None)}, {("model", "k2", "gpt-4o", None, None)})
     False
     >>> _overlap({("model", "k1", "gpt-4o", None, None)}, {("model", None, "gpt-4o", "batch", None)})
     True
     """
-    if max(len(one), len(other)) >= _MOST_SUBJECTS:
+    if max(len(subjects), len(other)) >= _MAX_SUBJECTS:
         return True
-    one, other = ({each for each in side if each[0] == "model"} or side for side in (one, other))
-    stated = [place for place in range(1, 5) if all(each[place] is not None for each in (*one, *other))]
-    theirs = {tuple(each[place] for place in stated) for each in other}
-    return any(tuple(each[place] for place in stated) in theirs for each in one)
+    subjects, other = (
+        {subject for subject in side if subject[0] == "model"} or side for side in (subjects, other)
+    )
+    stated = [
+        index for index in range(1, 5) if all(subject[index] is not None for subject in (*subjects, *other))
+    ]
+    other_keys = {tuple(subject[index] for index in stated) for subject in other}
+    return any(tuple(subject[index] for index in stated) in other_keys for subject in subjects)
 
 
 _ZERO: Final = Decimal(0)
@@ -316,11 +330,11 @@ class RecordedSums:
         self._steps: dict[tuple[str, str | None, str], list[int]] = {}
 
     def add(self, call: OurCall) -> None:
-        """Take a call."""
-        place = call.model, call.tier, call.at[:_STEP]
-        sums = self._steps.get(place)
+        """Add a call."""
+        key = call.model, call.tier, call.at[:_STEP]
+        sums = self._steps.get(key)
         if sums is None:
-            sums = self._steps[place] = [0] * _WIDTH
+            sums = self._steps[key] = [0] * _WIDTH
         sums[0] += 1
         for number, count in enumerate(call.counts, start=1):
             sums[number] += count
@@ -332,23 +346,23 @@ class RecordedSums:
         for number, cost in enumerate(kinds_of(call.parts), start=8):
             sums[number] += cost
 
-    def cells(self, billed: Billed, zone: tzinfo) -> dict[ComparisonKey, ComparedSums]:
+    def cells(self, billed: BilledSums, zone: tzinfo) -> dict[ComparisonKey, ComparedSums]:
         """Return the sums by the days of a time zone, in the dimensions that the bill has."""
-        found: dict[ComparisonKey, ComparedSums] = {}
+        sums_by_key: dict[ComparisonKey, ComparedSums] = {}
         for (model, tier, step), sums in self._steps.items():
             day = day_of(step, zone)
             if not billed.has(day):
                 continue
             key = billed.narrowed(ComparisonKey(model, tier, day))
-            cell = found.setdefault(key, ComparedSums(counts=[0] * len(TOKENS), cost=0))
+            cell = sums_by_key.setdefault(key, ComparedSums(counts=[0] * len(TOKENS), cost=0))
             cell.calls += sums[0]
             cell.counts = [(had or 0) + more for had, more in zip(cell.counts, sums[1:5], strict=True)]
             cell.cost = (cell.cost or 0) + sums[5]
             cell.kinds = [(had or 0) + more for had, more in zip(cell.kinds, sums[8:12], strict=True)]
             cell.unpriced += sums[6]
-        return found
+        return sums_by_key
 
-    def tools(self, billed: Billed, zone: tzinfo) -> Counter[str]:
+    def tools(self, billed: BilledSums, zone: tzinfo) -> Counter[str]:
         """Return the recorded fees of tools by day, in nano-dollars."""
         fees: Counter[str] = Counter()
         for (_, _, step), sums in self._steps.items():
@@ -363,7 +377,7 @@ _WIDTH: Final = 12
 
 @cache
 def day_of(step: str, zone: tzinfo) -> str:
-    """Return the day of a time zone that an instant, written to ten minutes, is in.
+    """Return the day in a time zone of an instant written to ten minutes.
 
     >>> from zoneinfo import ZoneInfo
     >>> day_of("2026-11-22T23:3", UTC), day_of("2026-11-22T23:3", ZoneInfo("Asia/Kolkata"))

@@ -27,10 +27,10 @@ from ...reports.questions import Span
 from ...reports.reader import Reader
 from ...reports.spec import SPAN, Option, OptionGroup, Spec, with_formats
 from ..bills import bill_format_for, bill_formats
+from ..ledger_access import BatchWriter, import_lock
 from ..reconciling.adjusting import Adjuster
 from ..reconciling.differences import TEXTS, Comparison, Difference, Kind, Reason, rate_text
 from ..reconciling.run import Bill, BillComparison, ComparisonTerms
-from ..shelf import BatchWriter, import_lock
 
 SHOWN: Final = 40
 """How many differences are listed; JSON and CSV have all of them."""
@@ -72,7 +72,7 @@ class ReconcileFacts(NamedTuple):
     @property
     def compares(self) -> bool:
         """Whether there was anything to compare."""
-        return bool(self.comparison.agreed.count or self.comparison.differences or self.comparison.apart)
+        return bool(self.comparison.agreed.count or self.comparison.differences or self.comparison.uncompared)
 
     @property
     def exit_code(self) -> int:
@@ -184,9 +184,9 @@ def _figures(comparison: Comparison) -> Iterator[Figure]:
                 tone=tone,
                 places=4,
             )
-    if comparison.apart:
-        known = [lines.nanos for lines in comparison.apart if lines.nanos is not None]
-        left_out = len(comparison.apart) - len(known)
+    if comparison.uncompared:
+        known = [lines.nanos for lines in comparison.uncompared if lines.nanos is not None]
+        left_out = len(comparison.uncompared) - len(known)
         note = f"and {plural(left_out, 'kind', 'kinds')} of line without a rate" if left_out else ""
         apart = sum(known) if known else None
         yield Figure("apart", "Credits, tax, others", apart, places=4, note=note)
@@ -217,10 +217,10 @@ def _tables(comparison: Comparison) -> Iterator[Table]:
     if comparison.differences:
         yield _why(comparison)
         yield _differences(comparison)
-    if comparison.apart:
+    if comparison.uncompared:
         yield Table.of(
             "Compared with nothing",
-            comparison.apart[:SHOWN],
+            comparison.uncompared[:SHOWN],
             (Column("label", "Line", wraps=True), lambda lines: lines.label or lines.service),
             (Column("category", "Is"), lambda lines: lines.category),
             (Column("rows", "Rows", "count"), lambda lines: lines.rows),
@@ -315,7 +315,7 @@ def _notes(facts: ReconcileFacts) -> Iterator[Note]:
         suggestion = f"one {names} is about {rate_text(rate)} USD by the amounts themselves" if rate else ""
         advice = suggestion or "no rate fits them"
         yield Note(f"The bill is in {names}; {advice}. Give its rate: --rate {names.partition(',')[0]}=RATE.")
-    unknown = [apart for apart in comparison.apart if apart.nanos is None]
+    unknown = [apart for apart in comparison.uncompared if apart.nanos is None]
     if unknown:
         lines = plural(sum(apart.rows for apart in unknown), "line", "lines")
         yield Note(f"{lines} of credits, taxes and the like count in no sum: they take a rate.", "warning")
@@ -353,7 +353,7 @@ def _data(facts: ReconcileFacts) -> dict[str, object]:
         ],
         "apart": [
             derive(lines, "category", "service", "label", "rows", "amount=nanos")
-            for lines in comparison.apart
+            for lines in comparison.uncompared
         ],
         "keys": dict(comparison.keys),
         "incomplete": list(comparison.incomplete),

@@ -1,9 +1,9 @@
-"""Histories of command-line agents, read from the logs that they keep: one module a program.
+"""Histories of command-line agents, read from their logs: one module for each program.
 
 A module has a constant ``PROGRAM``. To add a program, add a file. What is common to all of them is in
-``calls`` (what a log says of one call), ``files`` (reading on where the last import came to, also in logs
-that were compressed since), ``recording`` (each call once, in bulk) and ``taking`` (the import itself,
-and how far it read).
+``calls`` (one call of a log), ``files`` (reading on from where the last import stopped, also in logs that
+were compressed since), ``recording`` (each call once, in bulk) and ``importing`` (the import itself, and how
+far it read).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .calls import Program
 from .files import LogSample, plain_path
 
 MODULES: Final = ("codex", "gemini_cli", "qwen_code", "opencode", "copilot_cli", "claude_code")
-"""The programs, in the order in which a file is offered to them."""
+"""The programs, in the order in which they are tried for a file."""
 
 
 class ProgramLog(NamedTuple):
-    """A file of a program."""
+    """A log and the program that wrote it."""
 
     program: Program
     path: Path
@@ -33,28 +33,28 @@ class ProgramLog(NamedTuple):
 @cache
 def programs() -> Mapping[str, Program]:
     """Return every program whose logs can be read, by its name."""
-    found = (import_module(f"{__name__}.{name}").PROGRAM for name in MODULES)
-    return {each.name: each for each in found}
+    known = (import_module(f"{__name__}.{name}").PROGRAM for name in MODULES)
+    return {program.name: program for program in known}
 
 
 def usual_files(names: Iterable[str], home: Path, environ: Mapping[str, str]) -> Iterator[ProgramLog]:
-    """Yield the logs of the programs called ``names`` in their usual places, the oldest first."""
+    """Yield the logs of the named programs in their usual folders, oldest first."""
     for name in names:
         program = programs()[name]
-        yield from _under(program, [place for place in program.places(home, environ) if place.is_dir()])
+        yield from _under(program, [folder for folder in program.places(home, environ) if folder.is_dir()])
 
 
 def files_under(folder: Path, names: Iterable[str]) -> Iterator[ProgramLog]:
-    """Yield the logs of the programs called ``names`` under a folder that was given, the oldest first."""
+    """Yield the logs of the named programs under a given folder, oldest first."""
     for name in names:
         yield from _under(programs()[name], [folder])
 
 
 def recognised(path: Path, names: Iterable[str]) -> Program | None:
-    """Return the program that keeps a log such as the file at ``path``; ``None`` where it is of none.
+    """Return the program that wrote the log at ``path``; ``None`` if none recognises it.
 
     Raises:
-        CannotRead: it is not there, no regular file, or cannot be opened.
+        CannotRead: it is missing, not a regular file, or cannot be opened.
 
     """
     sample = LogSample(path)
@@ -62,23 +62,25 @@ def recognised(path: Path, names: Iterable[str]) -> Program | None:
 
 
 def _under(program: Program, folders: Iterable[Path]) -> Iterator[ProgramLog]:
-    """Yield the files of a program, the oldest first, each once. Links to folders are not followed."""
-    found: dict[Path, int] = {}
+    """Yield the logs of a program under folders, oldest first, each once. Links to folders are skipped."""
+    changed_at: dict[Path, int] = {}
     for folder in folders:
         for parent, inner, names in os.walk(folder):
             inner.sort()
             for name in names:
                 path = Path(parent, name)
                 if program.is_log(plain_path(path)):
-                    found[path] = _changed_at(path)
-    yield from (ProgramLog(program, path) for path in sorted(found, key=lambda path: (found[path], path)))
+                    changed_at[path] = _changed_at(path)
+    yield from (
+        ProgramLog(program, path) for path in sorted(changed_at, key=lambda path: (changed_at[path], path))
+    )
 
 
 def _changed_at(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError:
-        return 0  # it is told when it is read
+        return 0  # reading it reports the error
 
 
 __all__ = ["CannotRead", "Program", "ProgramLog", "files_under", "programs", "recognised", "usual_files"]

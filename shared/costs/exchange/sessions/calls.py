@@ -1,4 +1,4 @@
-"""What the log of an agent says of one call of a model, and what a program's module has to provide."""
+"""One call in the log of an agent, and what a program's module must provide."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from ..imports import NotUnderstood
 from .files import LogFile, LogSample
 
 MAX_REFUSALS: Final = 100
-"""How many lines that were not understood are kept with their reasons; the others are counted."""
+"""How many lines that were not understood are kept with their reasons; further ones are only counted."""
 
 
 _T = TypeVar("_T")
 
 
 class ModelCall(NamedTuple):
-    """One call, or where a log has no more than sums, several (``usage.requests`` says how many).
+    """One call, or several if a log has only sums (``usage.requests`` is how many).
 
-    ``key`` is what makes it this call among all of its program: the same in every copy of a line. ``session``
-    is the conversation that paid for it. ``stated`` is what the program says it cost, in nano-dollars.
-    ``is_estimate`` tells that the counts are not those of the provider. ``agent`` names a sub-agent.
+    ``key`` identifies the call among all calls of its program: it is the same in every copy of a line.
+    ``session`` is the conversation that is charged for it. ``stated`` is the cost that the program states, in
+    nano-dollars. ``is_estimate``: the counts are not the provider's. ``agent`` is the name of a sub-agent.
     """
 
     key: str
@@ -54,11 +54,11 @@ class ModelCall(NamedTuple):
     is_estimate: bool = False
     incomplete: str | None = None
     unread: Units = NO_UNITS
-    """What the log counts and nothing here reads, so that the call is priced in part."""
+    """What the log counts and this code does not read, so that the call is priced only in part."""
 
     @property
     def size(self) -> tuple[int, int]:
-        """By what the largest of several accounts of one call is told: lines are written while it grows."""
+        """The key that orders accounts of one call: it is logged while it grows, and the largest counts."""
         return self.usage.tokens_output, self.usage.tokens_input
 
 
@@ -68,7 +68,7 @@ Sums = dict[str, Counter[str]]
 
 @dataclass(slots=True)
 class Remarks:
-    """What a reader noticed: how many lines it saw, and what it did not understand, by name."""
+    """What a reader noticed: how many lines it read, and what it did not understand, by name."""
 
     lines: int = 0
     refused: int = 0
@@ -76,7 +76,7 @@ class Remarks:
     unknown: Counter[str] = field(default_factory=Counter)
     versions: Counter[str] = field(default_factory=Counter)
     empty: Counter[str] = field(default_factory=Counter)
-    """Sessions of which the log has no usage, by the reason."""
+    """Sessions whose log has no usage, by reason."""
 
     def refuse(self, where: str, why: str) -> None:
         """Count a line that should have been understood."""
@@ -86,7 +86,7 @@ class Remarks:
 
 
 class CrossCheck(NamedTuple):
-    """A program's own sums of a session, beside those of its log: by model, by the names of the counts."""
+    """A program's own sums of a session and those of its log: by model and by the names of the counts."""
 
     session: str
     stated: Sums
@@ -102,18 +102,19 @@ class Program:
     """A program whose logs can be read.
 
     Attributes:
-        name: what it is called on the command line, and in the ledgers.
-        title: what people call it.
-        summary: where its logs lie and what they are, in a sentence.
-        versions: the major versions that were looked at; others are taken as far as they are understood.
-        places: the folders in which its logs lie, from the home directory and the environment.
+        name: its name on the command line and in the ledgers.
+        title: its name in reports.
+        summary: what its logs are and where, in a sentence.
+        versions: the major versions that were checked; logs of others are read as far as they are understood.
+        places: returns the folders of its logs, from the home directory and the environment.
         is_log: whether a file in such a folder is one of its logs, by its name.
-        recognises: whether a file is one of its logs, by what it says.
-        read: yields the calls of a file, from where ``file.offset`` and ``file.state`` say that the last
-            import came to; it leaves both where the next one goes on.
-        check: compares what the program itself summed up with what was found; ``states`` are those of all
-            files of one session.
-        beside: suffixes of files in which a part of a log may stand, such as ``-wal`` of a database.
+        recognises: whether a file is one of its logs, by its content.
+        read: yields the calls of a file from ``file.offset`` and ``file.state`` on, where the last import
+            stopped, and sets both to where the next one continues.
+        check: compares the program's own sums with those of its log; ``states`` are the states of all files
+        of
+            one session.
+        companions: suffixes of files that may contain a part of a log, such as ``-wal`` of a database.
 
     """
 
@@ -126,11 +127,11 @@ class Program:
     recognises: Callable[[LogSample], bool]
     read: Callable[[LogFile, Remarks], Iterator[ModelCall]]
     check: Callable[[Mapping[Path, Mapping[str, object]]], list[CrossCheck]] = _no_checks
-    beside: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
 
 
 class UsageDecoder(Generic[_T]):
-    """Decodes what a log counts of a call, and tells what it counts beside the members of a type.
+    """Decodes the counts of a call into a type, and returns counts that the type does not have.
 
     >>> class Tokens(msgspec.Struct):
     ...     input: int = 0
@@ -139,30 +140,30 @@ class UsageDecoder(Generic[_T]):
     (Tokens(input=3), {'video_tokens': 40})
     """
 
-    def __init__(self, known: type[_T], *, alone: bool = False) -> None:
-        """Take the type of what is known; ``alone`` says that whatever number stands there is a count."""
-        self._alone = alone
+    def __init__(self, known: type[_T], *, all_numbers: bool = False) -> None:
+        """Take the type of the known counts; with ``all_numbers`` every other number is a count as well."""
+        self._all_numbers = all_numbers
         strict = types.new_class(known.__name__, (known,), {"forbid_unknown_fields": True})
         self._strict = msgspec.json.Decoder(strict | None).decode
         self._lenient = msgspec.json.Decoder(known).decode
-        self._names = {each.encode_name for each in msgspec.structs.fields(known)}  # type: ignore[arg-type]  # a struct
+        self._names = {field.encode_name for field in msgspec.structs.fields(known)}  # type: ignore[arg-type]  # a struct
 
     def __call__(self, raw: msgspec.Raw) -> tuple[_T | None, Units]:
-        """Return the counts, ``None`` where there are none, and what else is counted.
+        """Return the counts, ``None`` for ``null``, and what else is counted.
 
         Raises:
-            ValueError: none of the counts is known, or one is no number.
+            ValueError: none of the counts is known, or one is not a number.
 
         """
         try:
             return self._strict(raw), NO_UNITS
-        except msgspec.ValidationError:  # of another shape, or with members that are not known
-            counts, said = self._lenient(raw), msgspec.json.decode(raw)
-        if self._names.isdisjoint(said):
-            raise ValueError(f"counts nothing that is known, but {', '.join(said)}"[:200])
+        except msgspec.ValidationError:  # of another shape, or with unknown fields
+            counts, fields = self._lenient(raw), msgspec.json.decode(raw)
+        if self._names.isdisjoint(fields):
+            raise ValueError(f"counts nothing that is known, but {', '.join(fields)}"[:200])
         names = {_snake(name) for name in self._names}
-        unread = unread_counts(Fields(said), names)
-        return counts, unread | every_number(Fields(said), names) if self._alone else unread
+        unread = unread_counts(Fields(fields), names)
+        return counts, unread | every_number(Fields(fields), names) if self._all_numbers else unread
 
 
 def _snake(name: str) -> str:
@@ -170,7 +171,7 @@ def _snake(name: str) -> str:
 
 
 def note_version(program_versions: tuple[str, ...], version: str | None, remarks: Remarks) -> None:
-    """Count a version that nobody looked at: what is understood of it is taken, and that is said.
+    """Count a line of a version that was not checked, for a warning in the report.
 
     >>> remarks = Remarks()
     >>> note_version(("1", "2"), "2.1.332", remarks); note_version(("1", "2"), "3.0.1", remarks)
@@ -182,7 +183,7 @@ def note_version(program_versions: tuple[str, ...], version: str | None, remarks
 
 
 def counted(**counts: int | None) -> tuple[Usage, str | None]:
-    """Return counts as a usage, and what is wrong with them where a part exceeds its whole.
+    """Return counts as a usage, and what is wrong with them if a part exceeds its whole.
 
     Raises:
         ValueError: a count is negative or too large.
@@ -192,7 +193,7 @@ def counted(**counts: int | None) -> tuple[Usage, str | None]:
 
 
 def last_part(folder: str | None) -> str | None:
-    r"""Return a folder's own name, by which a project is told; not where it lies.
+    r"""Return the last part of a folder's path, which names a project without revealing where it is.
 
     >>> last_part("/home/ana/secret/app"), last_part("C:\\work\\app"), last_part("/")
     ('app', 'app', None)
@@ -201,10 +202,10 @@ def last_part(folder: str | None) -> str | None:
 
 
 def instant(text: str | None) -> datetime:
-    """Return an instant of a log.
+    """Return the instant in a timestamp of a log.
 
     Raises:
-        ValueError: it is none, or has no zone.
+        ValueError: it is not a timestamp, or has no zone.
 
     """
     if not text:

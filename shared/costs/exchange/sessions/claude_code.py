@@ -1,17 +1,18 @@
-"""Claude Code: a line for each block of an answer, all with the usage of the whole message.
+"""Claude Code: a line for each block of an answer, each with the usage of the whole message.
 
 ``~/.claude/projects/PROJECT/SESSION.jsonl``, sub-agents in ``SESSION/subagents/agent-ID.jsonl``. Seen on
 2026-11-29 with 2.1.332 (``npm install @anthropic-ai/claude-code``), run against a server of known usage:
 
-* Lines of one message share ``message.id``. Before 2.1 they were written while the answer came, so that
-  the first ones have fewer output tokens: the largest one counts.
-* A resumed session goes on in its file. A fork (``--fork-session``) copies the lines into a new file, with
-  the ids, times and request ids of the first one; ``requestSessionId`` names the session that paid. So does a
-  sub-agent that begins with its parent's context; its copies may have another ``requestId``: the message id
-  alone tells a call.
-* ``cost-state`` is the program's own sum of a session, its forks' beginnings and its sub-agents included, and
-  calls that stand on no line (titles, summaries): it is shown beside what was found, and never added.
-* Input tokens are without the cache; thinking is in the output.
+* Lines of one message share ``message.id``. Before 2.1 they were written while the answer arrived, so that
+the
+  first ones have fewer output tokens: the largest one counts.
+* A resumed session continues in its file. A fork (``--fork-session``) copies the lines into a new file, with
+  the ids, times and request ids of the first one; ``requestSessionId`` names the session that is charged. A
+  sub-agent that begins with its parent's context does the same; its copies may have another ``requestId``:
+  only the message id identifies a call.
+* ``cost-state`` is the program's own sum of a session, with the beginnings of its forks, its sub-agents, and
+  calls that have no line (titles, summaries): it is shown beside the sum of the log, and never added.
+* Input tokens do not include the cache; thinking is in the output.
 * An interrupted answer has its input, and one token of its output.
 """
 
@@ -36,13 +37,13 @@ from .files import LogFile, LogSample
 
 VERSIONS: Final = ("0", "1", "2")
 OPEN_MESSAGES: Final = 64
-"""So many messages wait for a larger account of themselves before they are given on."""
+"""How many messages wait for a larger account of themselves before they are yielded."""
 
 CUT: Final = "the answer has no end on record: its output is what was counted until then"
-"""Of an answer that was interrupted the log has the input, and of the output one token."""
+"""Why an interrupted answer is incomplete: the log has its input, and one token of its output."""
 
 LAST_MESSAGES: Final = 8
-"""So many messages are remembered from one import to the next: further lines of them may follow."""
+"""How many messages are remembered from one import to the next, because further lines of them may follow."""
 
 _COUNTS: Final = ("input", "output", "cache_read", "cache_write")
 _NOTHING: Final = (0, 0, 0, 0)
@@ -63,7 +64,7 @@ class _ClaudeOutputDetails(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _ClaudeUsage(msgspec.Struct, forbid_unknown_fields=True):
-    """A usage of which all members are known; another is read as a message is read anywhere."""
+    """A usage whose fields are all known; any other is read by the adapter for live messages."""
 
     input_tokens: int | None = 0
     output_tokens: int | None = 0
@@ -80,7 +81,7 @@ class _ClaudeUsage(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _MinimalUsage(msgspec.Struct):
-    """What a usage has whose other members are not all known."""
+    """The counts that are read from a usage with unknown fields."""
 
     input_tokens: int | None = 0
     output_tokens: int | None = 0
@@ -114,7 +115,7 @@ class _ClaudeLineKind(msgspec.Struct):
 
 _line: Final = msgspec.json.Decoder(_ClaudeLine).decode
 _usage: Final = msgspec.json.Decoder(_ClaudeUsage | None).decode
-_least: Final = msgspec.json.Decoder(_MinimalUsage).decode
+_decode_minimal: Final = msgspec.json.Decoder(_MinimalUsage).decode
 _kind: Final = msgspec.json.Decoder(_ClaudeLineKind).decode
 _whole: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -125,13 +126,13 @@ _OTHER_KINDS: Final = frozenset(
         *("api-request-shape", "custom-title", "ai-title", "tag", "agent-name", "pr-link", "permission-mode"),
     )
 )
-"""Kinds of lines that bill nothing, though a text or a tool's result in them may say ``"usage"``."""
+"""Kinds of lines without a billed call, though a text or a tool's result in them may contain ``"usage"``."""
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     waiting: dict[str, ModelCall] = {}
     sums = _MessageTotals(file.state)
-    blocks, begun, line = _Blocks(), file.offset, b""
+    blocks, start, line = _Blocks(), file.offset, b""
     for line in file.lines_with(b'"usage"', b'"cost-state"'):
         if blocks.repeats(line):
             continue
@@ -153,11 +154,11 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     for call in waiting.values():
         yield sums.counted(call)
     file.state |= sums.state
-    _note_answers(file, remarks, is_read=bool(line or begun))
+    _note_missing_usage(file, remarks, is_read=bool(line or start))
 
 
-def _note_answers(file: LogFile, remarks: Remarks, *, is_read: bool) -> None:
-    """Say of a log of which no line of usage was read that it has answers all the same."""
+def _note_missing_usage(file: LogFile, remarks: Remarks, *, is_read: bool) -> None:
+    """Remark that a log has answers although no line of usage was read from it."""
     if not is_read and _ANSWER(file.head()):
         remarks.empty["logs with answers and no usage that is known"] += 1
 
@@ -166,30 +167,30 @@ _ANSWER: Final = re.compile(rb'"type": ?"assistant"').search
 
 
 class _Blocks:
-    """Tells a further block of the answer that was last read: nearly half of the lines, undecoded."""
+    """Recognises further blocks of the last answer, nearly half of all lines, without decoding them."""
 
     def __init__(self) -> None:
         self._message = self._usage = b""
 
     def repeats(self, line: bytes) -> bool:
-        """Tell whether a line has the message and counts of the last one; if not, it is the next last one."""
-        at = line.rfind(b'"usage"')
-        usage = line[at : at + _COUNTS_LENGTH]
+        """Tell whether a line has the message and counts of the last one; if not, remember its own."""
+        start = line.rfind(b'"usage"')
+        usage = line[start : start + _COUNTS_LENGTH]
         if self._usage == usage and self._message in line:
             return True
-        found = _MESSAGE_ID(line) if b'"output_tokens":' in usage else None
-        self._message, self._usage = (found[0], usage) if found else (b"", b"\0")
+        message_id = _MESSAGE_ID(line) if b'"output_tokens":' in usage else None
+        self._message, self._usage = (message_id[0], usage) if message_id else (b"", b"\0")
         return False
 
 
 _COUNTS_LENGTH: Final = 200
-"""In so many bytes of a usage all of its counts are."""
+"""All counts of a usage are within this many bytes."""
 
 _MESSAGE_ID: Final = re.compile(rb'"id":"msg_[^"\\]{12,}"').search
 
 
 class _MessageTotals:
-    """What a log has of each model, each message once, for the cross-check; the last ones may grow."""
+    """The log's sums by model, each message once, for the cross-check; the last messages may still grow."""
 
     def __init__(self, state: Mapping[str, Any]) -> None:
         self._sums: Sums = {model: Counter(counts) for model, counts in state.get("sums", {}).items()}
@@ -197,20 +198,20 @@ class _MessageTotals:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What has to be remembered."""
+        """What is remembered until the next import."""
         return {"sums": self._sums, "last": self._last}
 
     def counted(self, call: ModelCall) -> ModelCall:
-        """Return a call whose account is whole, once it is counted."""
+        """Add a call to the sums, and return it."""
         usage = call.usage
-        plain = usage.tokens_input - usage.tokens_cached - usage.tokens_cache_write
-        counts = [plain, usage.tokens_output, usage.tokens_cached, usage.tokens_cache_write]
-        before = self._last.pop(call.key, _NOTHING)
+        uncached = usage.tokens_input - usage.tokens_cached - usage.tokens_cache_write
+        counts = [uncached, usage.tokens_output, usage.tokens_cached, usage.tokens_cache_write]
+        earlier = self._last.pop(call.key, _NOTHING)
         sums = self._sums.get(call.model)
         if sums is None:
             sums = self._sums[call.model] = Counter()
-        for name, new, old in zip(_COUNTS, counts, before, strict=True):
-            sums[name] += new - old
+        for name, count, earlier_count in zip(_COUNTS, counts, earlier, strict=True):
+            sums[name] += count - earlier_count
         self._last[call.key] = counts
         if len(self._last) > LAST_MESSAGES:
             del self._last[next(iter(self._last))]
@@ -220,13 +221,13 @@ class _MessageTotals:
 def _calls(
     raw: bytes, file: LogFile, remarks: Remarks, waiting: Mapping[str, ModelCall]
 ) -> Sequence[ModelCall]:
-    """Return the calls that a line tells of: none for a line of another kind, or that says nothing new."""
+    """Return the calls in a line: none for a line of another kind, or with nothing new."""
     if b'"assistant"' not in raw and b'"cost-state"' not in raw:
         _note_kind(_kind(raw).type, remarks)
         return ()
     line = _line(raw)
     if line.type == "cost-state":
-        file.state["stated"] = _stated(line)
+        file.state["stated"] = _stated_counts(line)
         file.state["session"] = line.session_id
         return ()
     message = line.message
@@ -235,44 +236,47 @@ def _calls(
         _note_kind(line.type, remarks)
         return ()
     if message.model == "<synthetic>" or not message.model:
-        return ()  # what the program itself says in the model's place, such as an error
+        return ()  # written by the program itself in place of the model, such as an error
     known = waiting.get(_key(line, message))
     if known is not None and (usage.output_tokens or 0) <= known.usage.tokens_output:
         return ()  # a further block of the same answer
     file.state.setdefault("session", line.session_id)
     note_version(VERSIONS, line.version, remarks)
     special = usage.iterations or usage.fallback_credit or message.stop_reason == "refusal"
-    plain = _plain(line, message, usage)
-    return _special(plain, raw) if special or not is_known else (plain,)
+    call = _plain_call(line, message, usage)
+    return _special_calls(call, raw) if special or not is_known else (call,)
 
 
 def _usage_of(message: _ClaudeMessage) -> tuple[_ClaudeUsage | None, bool]:
-    """Return a message's usage, and whether all that it says is known.
+    """Return a message's usage, and whether all of its fields are known.
 
     Raises:
         ValueError: none of its counts is known.
-        msgspec.ValidationError: a count is no number.
+        msgspec.ValidationError: a count is not a number.
 
     """
     try:
         return _usage(message.usage), True
     except msgspec.ValidationError:
-        least, said = _least(message.usage), msgspec.json.decode(message.usage)
-    if said.keys().isdisjoint(_MinimalUsage.__struct_fields__):
-        raise ValueError(f"counts nothing that is known, but {', '.join(said)}"[:200])
-    return _ClaudeUsage(least.input_tokens, least.output_tokens), False
+        minimal, fields = _decode_minimal(message.usage), msgspec.json.decode(message.usage)
+    if fields.keys().isdisjoint(_MinimalUsage.__struct_fields__):
+        raise ValueError(f"counts nothing that is known, but {', '.join(fields)}"[:200])
+    return _ClaudeUsage(minimal.input_tokens, minimal.output_tokens), False
 
 
-def _plain(line: _ClaudeLine, message: _ClaudeMessage, usage: _ClaudeUsage) -> ModelCall:
+def _plain_call(line: _ClaudeLine, message: _ClaudeMessage, usage: _ClaudeUsage) -> ModelCall:
     created = usage.cache_creation or _CacheCreation()
-    hour, minutes = created.ephemeral_1h_input_tokens or 0, created.ephemeral_5m_input_tokens or 0
-    read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or hour + minutes
+    one_hour, five_minutes = created.ephemeral_1h_input_tokens or 0, created.ephemeral_5m_input_tokens or 0
+    cache_read, cache_written = (
+        usage.cache_read_input_tokens or 0,
+        usage.cache_creation_input_tokens or one_hour + five_minutes,
+    )
     counts = Usage(
-        tokens_input=(usage.input_tokens or 0) + read + written,
+        tokens_input=(usage.input_tokens or 0) + cache_read + cache_written,
         tokens_output=usage.output_tokens or 0,
-        tokens_cached=read,
-        tokens_cache_write=written,
-        tokens_cache_write_1h=min(hour, written),
+        tokens_cached=cache_read,
+        tokens_cache_write=cache_written,
+        tokens_cache_write_1h=min(one_hour, cache_written),
         tokens_reasoning=_thoughts(usage),
         web_searches=(usage.server_tool_use.web_search_requests or 0) if usage.server_tool_use else 0,
     )
@@ -300,15 +304,15 @@ def _thoughts(usage: _ClaudeUsage) -> int:
     return min(thoughts, usage.output_tokens or 0)
 
 
-def _special(plain: ModelCall, raw: bytes) -> Sequence[ModelCall]:
-    """Return an answer with steps, credits, a refusal or unknown counts, read as it is read anywhere.
+def _special_calls(call: ModelCall, raw: bytes) -> Sequence[ModelCall]:
+    """Return the calls of an answer with steps, credits, a refusal or unknown counts, read by the adapter.
 
     Steps of other models (an adviser, one that declined) are calls of their own.
     """
     message = {**_whole(raw)["message"], "type": "message", "content": None}
     return [
-        plain._replace(
-            key=plain.key if number == 0 else f"{plain.key}/{number}",
+        call._replace(
+            key=call.key if number == 0 else f"{call.key}/{number}",
             model=captured.model,
             usage=captured.usage,
             tier=captured.service_tier,
@@ -322,7 +326,7 @@ def _special(plain: ModelCall, raw: bytes) -> Sequence[ModelCall]:
 
 
 def _key(line: _ClaudeLine, message: _ClaudeMessage) -> str:
-    """Return what tells a call: the message's id where it is unique in the world."""
+    """Return a call's key: the message's id if it is globally unique, else with the request's id."""
     if len(message.id) >= 16:
         return message.id
     return f"{message.id}/{line.request_id or line.uuid}"
@@ -356,7 +360,7 @@ _STATED: Final = {
 }
 
 
-def _stated(line: _ClaudeLine) -> dict[str, dict[str, int]]:
+def _stated_counts(line: _ClaudeLine) -> dict[str, dict[str, int]]:
     return {
         model: {ours: int(counts.get(theirs) or 0) for ours, theirs in _STATED.items()}
         for model, counts in (line.model_usage or {}).items()
@@ -365,25 +369,27 @@ def _stated(line: _ClaudeLine) -> dict[str, dict[str, int]]:
 
 def _check(states: Mapping[Path, Mapping[str, Any]]) -> list[CrossCheck]:
     """Compare a session's last ``cost-state`` with the sums of its own log and those of its sub-agents."""
-    stated = [(state["session"], state["stated"]) for state in states.values() if state.get("stated")]
-    if not stated:
+    stated_by_session = [
+        (state["session"], state["stated"]) for state in states.values() if state.get("stated")
+    ]
+    if not stated_by_session:
         return []
-    found: Sums = {}
+    sums_of_log: Sums = {}
     for state in states.values():
         for model, counts in state.get("sums", {}).items():
-            found.setdefault(model, Counter()).update(counts)
-    session, sums = stated[-1]
-    return [CrossCheck(session, {model: Counter(counts) for model, counts in sums.items()}, found)]
+            sums_of_log.setdefault(model, Counter()).update(counts)
+    session, sums = stated_by_session[-1]
+    return [CrossCheck(session, {model: Counter(counts) for model, counts in sums.items()}, sums_of_log)]
 
 
 # --- where the logs are
 
 
 def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:
-    named = [each.strip() for each in environ.get("CLAUDE_CONFIG_DIR", "").split(",")]
-    stated = [with_home(each) for each in named if each]
+    configured = [path.strip() for path in environ.get("CLAUDE_CONFIG_DIR", "").split(",")]
+    folders = [with_home(path) for path in configured if path]
     xdg = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    return [folder / "projects" for folder in (stated or [home / ".claude", xdg / "claude"])]
+    return [folder / "projects" for folder in (folders or [home / ".claude", xdg / "claude"])]
 
 
 def _is_log(path: Path) -> bool:

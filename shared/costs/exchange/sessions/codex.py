@@ -1,20 +1,22 @@
-"""Codex: a line for each answer, and counters that go on where another thread ended.
+"""Codex: a line for each answer, and counters that continue those of another thread.
 
 ``~/.codex/sessions/YYYY/MM/DD/rollout-*.jsonl`` and ``archived_sessions``. Seen on 2026-11-29 with 0.171.0
 (``npm install @openai/codex``), run against a server of known usage:
 
 * ``token_usage_record`` (newer versions) has the usage of one answer and its ``response_id``. A compaction
-  is one too. Where a log has such lines, only they count.
-* Before, ``token_count`` has running totals and the last answer. The same line comes again without a new
-  answer (at the end of a turn, before and after a compaction): only another total is another answer. The
-  total of a fork begins with that of its parent, so it is never taken as a difference from nothing. Where
-  the last answer is not told, it is what a total has more than the one before, or all of one that is less.
-* Forks and sub-agents of older versions repeat the lines of their parent: a call is told by the parent's
+  is one too. If a log has such lines, only they count.
+* Older logs have ``token_count`` with running totals and the last answer. The same line is repeated without a
+  new answer (at the end of a turn, before and after a compaction): only another total is another answer. The
+  total of a fork begins with that of its parent, so a first total is never taken as one answer. If a line
+  does not state the last answer, it is the difference to the total before, or the whole total if that is
+  smaller.
+* Forks and sub-agents of older versions repeat the lines of their parent: a call is identified by the
+parent's
   thread and its totals. Newer forks name their beginning (``history_base``) and copy nothing.
 * Input includes cached and written tokens, output the reasoning. The model and the service tier are those
   of the last ``turn_context`` and ``thread_settings_applied``; Codex' ``fast`` is OpenAI's ``priority``.
-* An interrupted answer leaves nothing.
-* Logs of more than seven days ago may be packed (``files.py``).
+* An interrupted answer leaves no line.
+* Logs older than seven days may be compressed (``files.py``).
 """
 
 from __future__ import annotations
@@ -96,11 +98,11 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
             line = _line(raw)
             payload = line.payload
             if line.type == "session_meta":
-                _begin(payload, state)
+                _apply_meta(payload, state)
             elif line.type == "turn_context":
                 state["model"] = payload.model or state.get("model")
             elif payload.type == "thread_settings_applied" and payload.thread_settings:
-                _set(payload.thread_settings, state)
+                _apply_settings(payload.thread_settings, state)
             elif line.type == "token_usage_record" and (call := _record(line, state)) is not None:
                 state["has_records"] = True
                 note_version(VERSIONS, state.get("version"), remarks)
@@ -115,8 +117,8 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
                 remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
 
 
-def _begin(meta: _Payload, state: dict[str, Any]) -> None:
-    """Take in the head of a thread. A copied one names the thread that its lines are of."""
+def _apply_meta(meta: _Payload, state: dict[str, Any]) -> None:
+    """Apply the head of a thread to the state. A copied head names the thread that its lines belong to."""
     state.setdefault("session", meta.id)
     state["thread"] = meta.forked_from_id or meta.parent_thread_id or _spawned_by(meta.source) or meta.id
     state["is_agent"] = bool(meta.parent_thread_id or _spawned_by(meta.source))
@@ -126,14 +128,14 @@ def _begin(meta: _Payload, state: dict[str, Any]) -> None:
 
 
 def _spawned_by(source: Any) -> str | None:
-    """Return the thread that spawned a sub-agent, as older heads say it."""
+    """Return the thread that spawned a sub-agent, from the field of older versions."""
     spawn = source.get("subagent") if isinstance(source, dict) else None
     spawn = spawn.get("thread_spawn") if isinstance(spawn, dict) else None
-    found = spawn.get("parent_thread_id") if isinstance(spawn, dict) else None
-    return found if isinstance(found, str) else None
+    parent = spawn.get("parent_thread_id") if isinstance(spawn, dict) else None
+    return parent if isinstance(parent, str) else None
 
 
-def _set(settings: _CodexSettings, state: dict[str, Any]) -> None:
+def _apply_settings(settings: _CodexSettings, state: dict[str, Any]) -> None:
     state["model"] = settings.model or state.get("model")
     state["provider"] = settings.model_provider_id or state.get("provider")
     state["tier"] = {"fast": "priority", "default": None}.get(
@@ -155,7 +157,7 @@ def _record(line: _CodexLine, state: Mapping[str, Any]) -> ModelCall | None:
 
 
 def _counter(line: _CodexLine, state: dict[str, Any]) -> ModelCall | None:
-    """Return the answer that a running total has more than the one before; ``None`` where it has none."""
+    """Return the answer that was added to a running total; ``None`` if the total did not change."""
     info = line.payload.info
     sums = _counts(info.total_token_usage)[0] if info else None
     if info is None or sums is None:
@@ -170,17 +172,17 @@ def _counter(line: _CodexLine, state: dict[str, Any]) -> ModelCall | None:
     return _call(line, last, f"{state.get('thread')}/{total}", None, state)._replace(unread=unread)
 
 
-def _difference(total: _CodexTokens, before: Mapping[str, int] | None) -> _CodexTokens:
-    """Return what a running total has more than the one before, or all of one that began anew and is less."""
+def _difference(total: _CodexTokens, earlier: Mapping[str, int] | None) -> _CodexTokens:
+    """Return the difference of a running total to the one before, or all of it if the counter was reset."""
     counts = {name: value or 0 for name, value in msgspec.to_builtins(total).items()}
-    more = {name: value - ((before or {}).get(name) or 0) for name, value in counts.items()}
-    return msgspec.convert(counts if min(more.values()) < 0 else more, _CodexTokens)
+    added = {name: value - ((earlier or {}).get(name) or 0) for name, value in counts.items()}
+    return msgspec.convert(counts if min(added.values()) < 0 else added, _CodexTokens)
 
 
 def _text(tokens: _CodexTokens) -> str:
     return "/".join(
-        str(each or 0)
-        for each in (
+        str(count or 0)
+        for count in (
             tokens.input_tokens,
             tokens.cached_input_tokens,
             tokens.output_tokens,
@@ -217,14 +219,14 @@ def _call(
 
 
 _LOCAL: Final = {"oss": "ollama", "ollama-chat": "ollama", "lmstudio": "lmstudio"}
-"""Providers that Codex comes with and that run the models of ``--oss`` on the user's own machine."""
+"""Providers built into Codex that run the models of ``--oss`` on the user's machine."""
 
 
 def _service(provider: str | None, model: str) -> str:
     if provider in _LOCAL:
         return _LOCAL[provider]
-    named = normalize_service(provider or "openai")
-    return named if named in KNOWN_SERVICES else infer_service(model) or named
+    service = normalize_service(provider or "openai")
+    return service if service in KNOWN_SERVICES else infer_service(model) or service
 
 
 def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:

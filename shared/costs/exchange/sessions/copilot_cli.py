@@ -1,14 +1,16 @@
-"""GitHub Copilot CLI: a record for each answer, and its own sums when a session ends.
+"""GitHub Copilot CLI: a record for each answer, and the program's own sums when a session ends.
 
 ``~/.copilot/session-state/SESSION/events.jsonl``. Seen on 2026-11-29 with 1.0.102 (``npm install
 @github/copilot``), run against a server of known usage:
 
-* ``session.usage_record`` has one answer and its id. Where a session has such events, only they count.
-* Older sessions have ``session.shutdown`` alone, whose ``modelMetrics`` are those of the *whole* session,
-  resumed runs included: the second one contains the first. The difference is what a run added; it is
-  recorded as a sum. A session that was killed has none, which is said.
-* Input includes the cache. What is sent to a provider of the user's own (``isByok``) is priced as that; what
-  GitHub serves is billed by a plan, and stays unpriced.
+* ``session.usage_record`` has one answer and its id. If a session has such events, only they count.
+* Older sessions have only ``session.shutdown``, whose ``modelMetrics`` are those of the *whole* session with
+all
+  resumed runs: the second one contains the first. The difference is what a run added; it is recorded as a
+  sum. A session that was killed has none, which the report says.
+* Input includes the cache. Calls with the user's own key (``isByok``) have their provider's price; what
+GitHub
+  serves is billed by a plan, and stays unpriced.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ _KNOWN: Final = frozenset(
         *("custom_tool_call_count", "unmatched_tool_result_count", "orphan_tool_call_count"),
     }
 )
-"""What a usage has that is read, or a fact beside what is billed."""
+"""Fields of a usage that are read, or that are not billed."""
 
 
 class _CopilotRequests(msgspec.Struct):
@@ -117,71 +119,75 @@ def _calls(line: _CopilotLine, state: dict[str, Any]) -> list[ModelCall]:
         state["project"] = last_part(line.data.context.cwd if line.data.context else None)
         return []
     if line.type == "session.usage_record":
-        usage, unread = _counted(line.data.usage or {})
+        usage, unread = _decode_usage(line.data.usage or {})
         state["has_records"] = True
-        found = state.setdefault("found", {})
-        counts = Counter(found.get(usage.model, {}))
+        sums_of_records = state.setdefault("found", {})
+        counts = Counter(sums_of_records.get(usage.model, {}))
         counts.update({name: getattr(usage, _FIELDS[name]) or 0 for name in _FIELDS})
-        found[usage.model] = counts
+        sums_of_records[usage.model] = counts
         return [_call(line, usage, usage.api_call_id or line.id, state, unread)]
-    return _of_shutdown(line, state) if line.type == "session.shutdown" else []
+    return _calls_of_shutdown(line, state) if line.type == "session.shutdown" else []
 
 
-def _of_shutdown(line: _CopilotLine, state: dict[str, Any]) -> list[ModelCall]:
-    """Return what a run added to the sums of its session; nothing where each answer has a record."""
-    before: dict[str, dict[str, int | float]] = state.get("sums", {})
+def _calls_of_shutdown(line: _CopilotLine, state: dict[str, Any]) -> list[ModelCall]:
+    """Return what a run added to the sums of its session; nothing if each answer has a record."""
+    earlier: dict[str, dict[str, int | float]] = state.get("sums", {})
     metrics = (line.data.model_metrics or {}).items()
-    sums = {model: _summed(each) for model, each in metrics if each.usage}
+    sums = {model: _model_sums(of_model) for model, of_model in metrics if of_model.usage}
     state["sums"] = sums
     if state.get("has_records"):
         return []
-    return [_added(line, model, counts, before.get(model, {}), state) for model, counts in sums.items()]
+    return [
+        _call_of_run(line, model, counts, earlier.get(model, {}), state) for model, counts in sums.items()
+    ]
 
 
-def _counted(said: dict[str, Any]) -> tuple[_CopilotUsage, Units]:
-    """Return a usage, and what it counts that nothing here reads.
+def _decode_usage(fields: dict[str, Any]) -> tuple[_CopilotUsage, Units]:
+    """Return a usage, and what it counts that this code does not read.
 
     Raises:
         ValueError: it counts nothing that is known.
 
     """
-    if said and said.keys().isdisjoint(_COUNTS):
-        raise ValueError(f"counts nothing that is known, but {', '.join(said)}"[:200])
-    return msgspec.convert(said, _CopilotUsage), unread_counts(Fields(said), _KNOWN)
+    if fields and fields.keys().isdisjoint(_COUNTS):
+        raise ValueError(f"counts nothing that is known, but {', '.join(fields)}"[:200])
+    return msgspec.convert(fields, _CopilotUsage), unread_counts(Fields(fields), _KNOWN)
 
 
-_UNREAD: Final = "unread/"
-"""Begins the names of sums of what nothing here reads."""
+_UNREAD_PREFIX: Final = "unread/"
+"""Prefix of the names of sums that this code does not read."""
 
 
-def _summed(metrics: _Metrics) -> dict[str, int | float]:
+def _model_sums(metrics: _Metrics) -> dict[str, int | float]:
     """Return the counts of a model over a session."""
-    usage, unread = _counted(metrics.usage or {})
+    usage, unread = _decode_usage(metrics.usage or {})
     return {
-        **{f"{_UNREAD}{unit}": count for unit, count in unread.items()},
+        **{f"{_UNREAD_PREFIX}{unit}": count for unit, count in unread.items()},
         **{name: getattr(usage, _FIELDS[name]) or 0 for name in _FIELDS},
         "reasoning": usage.reasoning_tokens or 0,
         "requests": (metrics.requests.count or 0) if metrics.requests else 0,
     }
 
 
-def _added(
+def _call_of_run(
     line: _CopilotLine,
     model: str,
     counts: Mapping[str, int | float],
-    before: Mapping[str, int | float],
+    earlier: Mapping[str, int | float],
     state: Mapping[str, Any],
 ) -> ModelCall:
-    goes_on = all(counts[name] >= before.get(name, 0) for name in counts)
-    more = {name: count - before.get(name, 0) * goes_on for name, count in counts.items()}
-    read, written, cached, kept, thought = (int(more[name]) for name in (*_FIELDS, "reasoning"))
-    usage = _CopilotUsage(model, read, written, cached, kept, thought)
+    has_grown = all(counts[name] >= earlier.get(name, 0) for name in counts)
+    added = {name: count - earlier.get(name, 0) * has_grown for name, count in counts.items()}
+    tokens_in, tokens_out, cache_read, cache_write, reasoning = (
+        int(added[name]) for name in (*_FIELDS, "reasoning")
+    )
+    usage = _CopilotUsage(model, tokens_in, tokens_out, cache_read, cache_write, reasoning)
     unread = {
-        name.removeprefix(_UNREAD): count
-        for name, count in more.items()
-        if name.startswith(_UNREAD) and count
+        name.removeprefix(_UNREAD_PREFIX): count
+        for name, count in added.items()
+        if name.startswith(_UNREAD_PREFIX) and count
     }
-    return _call(line, usage, f"{line.id}/{model}", state, unread, max(int(more["requests"]), 1))
+    return _call(line, usage, f"{line.id}/{model}", state, unread, max(int(added["requests"]), 1))
 
 
 def _call(
@@ -218,7 +224,7 @@ def _call(
 
 
 def _check(states: Mapping[Path, Mapping[str, Any]]) -> list[CrossCheck]:
-    """Compare the sums at a session's last end with its records."""
+    """Compare the sums at the last end of a session with its records."""
     return [
         CrossCheck(
             state["session"],

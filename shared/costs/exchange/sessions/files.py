@@ -1,9 +1,9 @@
-"""Reading logs that others are writing: regular files, to the size they have now, whole lines only.
+"""Reads logs while others write them: regular files, up to their current size, only whole lines.
 
-Logs may have been packed since they were written, by Codex with Zstandard, by people with gzip, or recoded.
-Codex packs ``rollout-*.jsonl`` that nobody wrote to for seven days into ``rollout-*.jsonl.zst`` and removes
-them, where its feature ``local_thread_store_compression`` is on. Seen on 2026-11-30 with 0.171.0. Source:
-https://github.com/openai/codex/pull/24941
+Logs may have been compressed since, by Codex with Zstandard or by people with gzip, or converted to UTF-16.
+Codex compresses ``rollout-*.jsonl`` that nobody wrote to for seven days into ``rollout-*.jsonl.zst`` and
+removes them, if its feature ``local_thread_store_compression`` is on. Seen on 2026-11-30 with 0.171.0.
+Source: https://github.com/openai/codex/pull/24941
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ENDINGS: Final = (".jsonl.zst", ".jsonl.gz")
 
 
 def plain_path(path: Path) -> Path:
-    """Return the name that a log had before it was packed.
+    """Return the name that a log had before it was compressed.
 
     >>> plain_path(Path("a/rollout-1.jsonl.zst")).name, plain_path(Path("opencode.db.gz")).name
     ('rollout-1.jsonl', 'opencode.db.gz')
@@ -46,11 +46,11 @@ def plain_path(path: Path) -> Path:
 
 @contextmanager
 def unpacked(file: FileIO) -> Iterator[FileIO]:
-    """Give the content of a log: the file itself, or of one packed or in UTF-16 its text in a temporary file.
+    """Yield the content of a log: the file itself, or a temporary file if it is compressed or in UTF-16.
 
     Raises:
-        MissingExtra: it is packed by Zstandard, and the package for that is not installed.
-        OSError: it is damaged or cut off, or there is no space for its content.
+        MissingExtra: it is compressed with Zstandard, and the package for that is not installed.
+        OSError: it is damaged or truncated, or there is no space for its content.
 
     """
     head = os.pread(file.fileno(), 4, 0)
@@ -68,7 +68,7 @@ def unpacked(file: FileIO) -> Iterator[FileIO]:
 
 
 def _unpacker_of(head: bytes) -> Callable[[], Any] | None:
-    """Return what makes an unpacker of one frame: zlib's, or zstandard's, which have the same members."""
+    """Return a factory of decompressors for one frame; zlib's and zstandard's have the same interface."""
     if head[:2] == b"\x1f\x8b":
         return lambda: zlib.decompressobj(wbits=31)
     if head != b"\x28\xb5\x2f\xfd":
@@ -92,14 +92,14 @@ def _unpack(file: FileIO, unpacker: Callable[[], Any], write: Callable[[bytes], 
     try:
         while chunk := os.pread(file.fileno(), _CHUNK, offset):
             offset += len(chunk)
-            while chunk := chunk.lstrip(b"\0") if is_ended else chunk:  # tapes and devices fill up with zeros
+            while chunk := chunk.lstrip(b"\0") if is_ended else chunk:  # tapes and devices pad with zeros
                 write(frame.decompress(chunk))
                 is_ended, chunk = frame.eof, frame.unused_data
                 if is_ended:
                     frame = unpacker()
     except OSError:
         raise
-    except Exception as fault:  # zlib's error and zstandard's have no base of their own
+    except Exception as fault:  # zlib's and zstandard's errors have no other common class
         raise OSError(f"is damaged: {fault}") from fault
     if not is_ended:
         raise OSError("is cut off: the end of what was packed is not there")
@@ -108,32 +108,32 @@ def _unpack(file: FileIO, unpacker: Callable[[], Any], write: Callable[[bytes], 
 CHUNK: Final = 1 << 20
 HEAD_BYTES: Final = 65_536
 MARK_BYTES: Final = 256
-"""By so many first bytes, and last ones before where it was read to, a file that grew is known again."""
+"""How many first bytes, and last ones before where reading stopped, identify a file that has grown."""
 
 MAX_LINE: Final = 256 << 20
-"""A longer line, in bytes, is passed over and said. Agents write whole files and pictures into one line."""
+"""A longer line, in bytes, is skipped and reported. Agents write whole files and pictures into one line."""
 
 MAX_DOCUMENT: Final = 256 << 20
-"""A longer document, in bytes, is refused: it has to be read as a whole."""
+"""A larger document, in bytes, is refused, because it must be read as a whole."""
 
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 @contextmanager
 def opened_log(path: Path) -> Iterator[tuple[FileIO, os.stat_result]]:
-    """Open a regular file without waiting for anybody; one that is packed is given unpacked.
+    """Open a regular file without waiting; yield its content, decompressed if needed, and its status.
 
     Raises:
-        CannotRead: it is not there, is a pipe, a device or a folder, or cannot be read or unpacked.
+        CannotRead: it is missing, is a pipe, a device or a folder, or cannot be read or decompressed.
 
     """
     try:
         with opened(path, _FLAGS, "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise CannotRead(f"{path}: is not a regular file; copy what it gives into one")
             with unpacked(file) as plain:
-                yield plain, found
+                yield plain, status
     except OSError as error:
         raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
     except MissingExtra as missing:
@@ -141,10 +141,10 @@ def opened_log(path: Path) -> Iterator[tuple[FileIO, os.stat_result]]:
 
 
 class LogSample:
-    """The beginning of a file, by which programs tell their logs.
+    """The beginning of a file, by which programs recognise their logs.
 
     Raises:
-        CannotRead: it is no regular file, or cannot be read.
+        CannotRead: it is not a regular file, or cannot be read.
 
     """
 
@@ -155,7 +155,7 @@ class LogSample:
 
     @cached_property
     def first(self) -> dict[str, Any]:
-        """The first line as a JSON object; an empty one where it is none."""
+        """The first line as a JSON object; an empty one if it is not an object."""
         line = self.head.partition(b"\n")[0]
         return _object(line)
 
@@ -163,11 +163,11 @@ class LogSample:
     def objects(self) -> list[dict[str, Any]]:
         """The whole lines of the beginning that are JSON objects, at most fifty."""
         lines = self.head.split(b"\n")[:-1] or [self.head]
-        return [found for line in lines[:50] if (found := _object(line))]
+        return [row for line in lines[:50] if (row := _object(line))]
 
     @cached_property
     def tables(self) -> Mapping[str, frozenset[str]]:
-        """The tables of an SQLite database and their columns; nothing where the file is none."""
+        """The tables of an SQLite database and their columns; empty if the file is not one."""
         if not self.head.startswith(b"SQLite format 3\0"):
             return {}
         try:
@@ -178,19 +178,19 @@ class LogSample:
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        value = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 @dataclass(slots=True)
 class LogFile:
     """One log, read from ``offset`` to the ``size`` it had when it was opened.
 
-    ``state`` is what a reader remembers of the lines before: it is kept with the place. ``is_quiet`` tells
-    that nobody wrote to the file for a while, so that what is open in it stays as it is, and ``is_cut`` that
-    its last line has no end all the same.
+    ``state`` is what a reader remembers of earlier lines; it is stored with the offset. ``is_quiet``: nobody
+    wrote to the file for a while, so an unfinished last line will stay as it is. ``is_cut``: the last line is
+    not whole.
     """
 
     path: Path
@@ -202,65 +202,65 @@ class LogFile:
     lines: int = 0
     too_long: int = 0
     is_cut: bool = False
-    _again: list[bytes] = field(default_factory=list)
+    _retried_lines: list[bytes] = field(default_factory=list)
 
     def lines_with(self, *needles: bytes) -> Iterator[bytes]:
-        """Yield every whole line that has one of ``needles`` in it; ``offset`` is behind what was given.
+        """Yield every whole line that contains one of ``needles``; ``offset`` is after what was yielded.
 
-        A last line without its end is left for the next time, unless nobody writes any more.
+        A last line without its end is left for the next import, unless nobody writes to the file any more.
         """
         for chunk in self._whole_lines():
-            # Most lines have none of the needles: they are looked for in the chunk first.
-            wanted = [needle for needle in needles if needle in chunk]
-            if wanted:
+            # Most lines have none of the needles, so the whole chunk is searched first.
+            present = [needle for needle in needles if needle in chunk]
+            if present:
                 for line in chunk.split(b"\n"):
-                    for needle in wanted:
+                    for needle in present:
                         if needle in line:
                             yield line
-                            if self._again:
-                                yield from self._given_again(wanted)
+                            if self._retried_lines:
+                                yield from self._retried_lines_with(present)
                             break
             self.lines += chunk.count(b"\n")
 
     def retry(self, line: bytes) -> bool:
-        """Tell whether a line that is no JSON has objects in it all the same, which are then given next."""
-        self._again = [each for each in _mended(line) if each != line]
-        return bool(self._again)
+        """Tell whether a line that is not JSON contains JSON objects, which are then yielded next."""
+        self._retried_lines = [mended for mended in _mended(line) if mended != line]
+        return bool(self._retried_lines)
 
-    def _given_again(self, wanted: Sequence[bytes]) -> Iterator[bytes]:
-        while self._again:
-            line = self._again.pop(0)
-            if any(needle in line for needle in wanted):
-                left, self._again = self._again, []
+    def _retried_lines_with(self, present: Sequence[bytes]) -> Iterator[bytes]:
+        while self._retried_lines:
+            line = self._retried_lines.pop(0)
+            if any(needle in line for needle in present):
+                later_lines, self._retried_lines = self._retried_lines, []
                 yield line
-                self._again += left
+                self._retried_lines += later_lines
 
     def _whole_lines(self) -> Iterator[bytes]:
-        """Yield pieces of the file that end with a line; ``offset`` is behind a piece once it was used."""
+        """Yield pieces of the file that end with a line; ``offset`` is after a piece once it was used."""
         self.file.seek(self.offset)
         rest: list[bytes] = []
-        at, held = self.offset, 0
-        while at < self.size and (chunk := self.file.read(min(CHUNK, self.size - at))):
-            begin, at = at, at + len(chunk)
-            chunk = chunk if begin else chunk.removeprefix(BOM_UTF8)
+        position, rest_length = self.offset, 0
+        while position < self.size and (chunk := self.file.read(min(CHUNK, self.size - position))):
+            start, position = position, position + len(chunk)
+            chunk = chunk if start else chunk.removeprefix(BOM_UTF8)
             end = chunk.rfind(b"\n") + 1
             if not end:
-                held += len(chunk)
-                rest = [*rest, chunk] if held <= MAX_LINE else []
+                rest_length += len(chunk)
+                rest = [*rest, chunk] if rest_length <= MAX_LINE else []
                 continue
-            if held > MAX_LINE:
+            if rest_length > MAX_LINE:
                 self.too_long += 1
                 chunk = chunk[chunk.index(b"\n") + 1 :]
                 end = chunk.rfind(b"\n") + 1
             piece = b"".join([*rest, chunk[:end]])
-            rest, held = ([chunk[end:]], len(chunk) - end) if end < len(chunk) else ([], 0)
+            rest, rest_length = ([chunk[end:]], len(chunk) - end) if end < len(chunk) else ([], 0)
             if piece:
                 yield piece
-            self.offset = at - held
+            self.offset = position - rest_length
         last = b"".join(rest) if self.is_quiet else b""
         if _object(last):
             yield last + b"\n"
-            self.lines -= 1  # it has no end of its own, and is read again if it gets one
+            self.lines -= 1  # it has no newline yet, and is read again if it gets one
         else:
             self.is_cut = bool(last.strip(b"\0 \t\r"))
 
@@ -286,7 +286,7 @@ class LogFile:
         """Return the whole file as JSON.
 
         Raises:
-            ValueError: it is none, or too large.
+            ValueError: it is not JSON, or too large.
 
         """
         content = self.text()
@@ -305,15 +305,14 @@ _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-"""Each escape of a JSON text in turn: pairs of surrogates, which are one character, before single ones."""
+"""Each escape in a JSON text; pairs of surrogates, which are one character, match before single ones."""
 
 
 def _mended(line: bytes) -> Iterator[bytes]:
-    r"""Yield the objects of a line, without what a crash, or a text that was cut within a character, left.
+    r"""Yield the objects in a line that is damaged by a crash or by a text cut within a character.
 
-    A file system may fill up with zeros what was not written before the power went; the next line follows
-    them, as it follows a line whose end was not written. JavaScript writes half of a character as a lone
-    surrogate.
+    After a power cut a file system may leave zeros for what was not written; the next line follows them, or
+    follows a line whose end was not written. JavaScript writes half a character as a lone surrogate.
 
     >>> [*_mended(b'\0\0{"text": "cut \\ud83d"}{"whole": "\\ud83d\\ude00"}')]
     [b'{"text": "cut \\ufffd"}', b'{"whole": "\\ud83d\\ude00"}']
@@ -324,14 +323,14 @@ def _mended(line: bytes) -> Iterator[bytes]:
     if b'}{"' not in line:
         yield line
         return
-    text, at = line.decode("utf-8", "surrogateescape"), 0
-    with suppress(ValueError, RecursionError):  # what is left is no object: its reader says so
-        while at < len(text):
-            _, end = _DECODER.raw_decode(text, at)
-            yield text[at:end].encode("utf-8", "surrogateescape")
-            at = end
-    if at < len(text):
-        yield text[at:].encode("utf-8", "surrogateescape")
+    text, position = line.decode("utf-8", "surrogateescape"), 0
+    with suppress(ValueError, RecursionError):  # the rest is not an object: its reader reports it
+        while position < len(text):
+            _, end = _DECODER.raw_decode(text, position)
+            yield text[position:end].encode("utf-8", "surrogateescape")
+            position = end
+    if position < len(text):
+        yield text[position:].encode("utf-8", "surrogateescape")
 
 
 _DECODER: Final = json.JSONDecoder()

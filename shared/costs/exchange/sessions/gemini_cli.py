@@ -1,13 +1,14 @@
-"""Gemini CLI: a line for each state of an answer, told by the answer's id.
+"""Gemini CLI: a line for each state of an answer, identified by the answer's id.
 
-``~/.gemini/tmp/PROJECT/chats/session-*.jsonl``; before 0.4x one JSON document a session (``.json``). Seen on
-2026-11-29 with 0.61.0 (``npm install @google/gemini-cli``), run against a server of known usage:
+``~/.gemini/tmp/PROJECT/chats/session-*.jsonl``; before 0.4x one JSON document per session (``.json``). Seen
+on 2026-11-29 with 0.61.0 (``npm install @google/gemini-cli``), run against a server of known usage:
 
-* An answer is written again when its tools have run: the same id and the same tokens.
-* A resumed session goes on in its file, and repeats its messages there without their tokens.
-* ``input`` includes the cache; ``thoughts`` and ``tool`` (what tools gave to the model) stand beside
-  ``output`` and ``input``, and are billed with them.
-* An interrupted answer leaves nothing, and neither do the requests that summarise or route.
+* An answer is written again after its tools have run: with the same id and the same tokens.
+* A resumed session continues in its file, and repeats its messages there without their tokens.
+* ``input`` includes the cache; ``thoughts`` and ``tool`` (input from tools) are not included in ``output``
+and
+  ``input``, and are billed with them.
+* An interrupted answer leaves no line, and neither do the requests that summarise or route.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class _GeminiMessage(msgspec.Struct):
 
 
 _message: Final = msgspec.json.Decoder(_GeminiMessage).decode
-_counts: Final = UsageDecoder(_GeminiTokens, alone=True)
+_counts: Final = UsageDecoder(_GeminiTokens, all_numbers=True)
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
@@ -71,9 +72,9 @@ def _document(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     if not isinstance(document, dict) or not isinstance(document.get("messages"), list):
         raise ValueError("is no session: it has no list of messages")  # noqa: TRY004 - a value of the file
     file.state["session"] = str(document.get("sessionId") or file.path.stem)
-    for number, each in enumerate(document["messages"], start=1):
+    for number, message in enumerate(document["messages"], start=1):
         try:
-            call = _call(_message(msgspec.json.encode(each)), file.state)
+            call = _call(_message(msgspec.json.encode(message)), file.state)
         except (msgspec.ValidationError, ValueError, TypeError) as fault:
             remarks.refuse(f"{file.path}, message {number}", f"is not as expected: {fault}")
             continue

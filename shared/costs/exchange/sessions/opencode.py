@@ -1,13 +1,14 @@
-"""OpenCode: one message an answer, in a database, or in a file each before there was one.
+"""OpenCode: one message per answer, in a database, or in a file each in older versions.
 
 ``~/.local/share/opencode/opencode.db`` (and ``storage/message/SESSION/*.json``). Seen on 2026-11-29 with
 1.18.33 (``npm install opencode-ai``), run against servers of known usage:
 
-* A fork copies the messages of its parent under new ids and without a word of it, with their times, tokens
-  and costs: an answer is told by those. So is a message that stands in a file and, moved, in the database.
-* ``input`` is without the cache, ``output`` without the reasoning. What stays in Anthropic's cache for an
-  hour is not told apart. The request for a title stands nowhere, nor does an answer that was cut.
-* ``cost`` is OpenCode's own arithmetic, kept as such; 0 means that it knows no price.
+* A fork copies the messages of its parent under new ids without saying so, with their times, tokens and
+costs:
+  an answer is identified by those. So is a message that is in a file and, migrated, in the database.
+* ``input`` does not include the cache, ``output`` not the reasoning. Tokens that Anthropic caches for an hour
+  are not counted separately. The request for a title is not logged, nor is an answer that was interrupted.
+* ``cost`` is OpenCode's own calculation, recorded as stated; 0 means that it knows no price.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from .files import LogFile, LogSample
 
 VERSIONS: Final = ("0", "1")
 _EARLIER_MS: Final = 60_000
-"""Messages changed so long before the last one that was seen are looked at again, in milliseconds."""
+"""How long before the newest known change messages are read again, in milliseconds."""
 
 
 class _Cache(msgspec.Struct):
@@ -67,18 +68,18 @@ class _OpenCodeMessage(msgspec.Struct):
 
 
 _message: Final = msgspec.json.Decoder(_OpenCodeMessage, strict=False).decode
-_counts: Final = UsageDecoder(_OpenCodeTokens, alone=True)
+_counts: Final = UsageDecoder(_OpenCodeTokens, all_numbers=True)
 
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     if file.path.suffix != ".db":
-        yield from _taken(((None, file.path.parent.name, None, file.text()),), file, remarks)
+        yield from _calls_of_rows(((None, file.path.parent.name, None, file.text()),), file, remarks)
         return
     since = int(file.state.get("since", 0)) - _EARLIER_MS
     try:
         with opened_database(file.path) as database:
             rows = database.execute(_SELECT, (since,))
-            yield from _taken(rows, file, remarks)
+            yield from _calls_of_rows(rows, file, remarks)
     except sqlite3.Error as fault:
         raise CannotRead(f"{file.path}: cannot be read as OpenCode's database: {fault}") from fault
     file.offset = file.size
@@ -90,7 +91,7 @@ _SELECT: Final = """
     WHERE message.time_updated >= ? ORDER BY message.time_created, message.id"""
 
 
-def _taken(rows: Iterable[Any], file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
+def _calls_of_rows(rows: Iterable[Any], file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     for updated, session, version, data in rows:
         file.lines += 1
         file.state["since"] = max(int(file.state.get("since", 0)), updated or 0)
@@ -105,27 +106,40 @@ def _taken(rows: Iterable[Any], file: LogFile, remarks: Remarks) -> Iterator[Mod
 
 
 def _call(message: _OpenCodeMessage, session: str) -> ModelCall | None:
-    """Return the call of an answer; ``None`` for what is none, not complete, or billed nothing."""
+    """Return the call of an answer; ``None`` if it is not an answer, not complete, or without usage."""
     time = message.time
     if message.role != "assistant" or not time.created or not time.completed:
         return None
     tokens, unread = _counts(message.tokens)
     if tokens is None:
         return None
-    read, written, thoughts = tokens.cache.read or 0, tokens.cache.write or 0, tokens.reasoning or 0
+    cache_read, cache_written, thoughts = (
+        tokens.cache.read or 0,
+        tokens.cache.write or 0,
+        tokens.reasoning or 0,
+    )
     usage, fault = counted(
-        tokens_input=(tokens.input or 0) + read + written,
+        tokens_input=(tokens.input or 0) + cache_read + cache_written,
         tokens_output=(tokens.output or 0) + thoughts,
-        tokens_cached=read,
-        tokens_cache_write=written,
+        tokens_cached=cache_read,
+        tokens_cache_write=cache_written,
         tokens_reasoning=thoughts,
     )
     if usage.is_zero and not message.cost:
         return None
     model = message.model or "unknown"
-    told = (time.created, time.completed, tokens.input, tokens.output, thoughts, read, written, model)
+    key_parts = (
+        time.created,
+        time.completed,
+        tokens.input,
+        tokens.output,
+        thoughts,
+        cache_read,
+        cache_written,
+        model,
+    )
     return ModelCall(
-        key="/".join(map(str, told)),
+        key="/".join(map(str, key_parts)),
         at=datetime.fromtimestamp(time.created / 1000, UTC),
         service=_service(message.provider, model),
         model=model,
@@ -133,13 +147,13 @@ def _call(message: _OpenCodeMessage, session: str) -> ModelCall | None:
         session=session,
         project=last_part(message.path.cwd),
         operation="compaction" if message.mode == "compaction" else None,
-        stated=_stated(message.cost),
+        stated=_stated_cost(message.cost),
         incomplete=fault,
         unread=unread,
     )
 
 
-def _stated(cost: float | None) -> Nanos | None:
+def _stated_cost(cost: float | None) -> Nanos | None:
     if cost is None:
         return None
     amount = from_usd(Decimal(repr(cost)))
@@ -149,8 +163,8 @@ def _stated(cost: float | None) -> Nanos | None:
 
 
 def _service(provider: str | None, model: str) -> str:
-    named = normalize_service(provider or "")
-    return named if named in KNOWN_SERVICES else (provider or infer_service(model) or "unknown")
+    service = normalize_service(provider or "")
+    return service if service in KNOWN_SERVICES else (provider or infer_service(model) or "unknown")
 
 
 def _places(home: Path, environ: Mapping[str, str]) -> list[Path]:
@@ -180,5 +194,5 @@ PROGRAM: Final = Program(
     is_log=_is_log,
     recognises=_recognises,
     read=_read,
-    beside=("-wal",),
+    companions=("-wal",),
 )

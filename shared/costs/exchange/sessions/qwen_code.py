@@ -1,14 +1,16 @@
-"""Qwen Code: a file of every billed request, and before there was one, the events in its sessions.
+"""Qwen Code: a file of every billed request, and for older versions the events in its sessions.
 
 ``~/.qwen/usage/token-usage-YYYY-MM.jsonl`` and ``~/.qwen/projects/PROJECT/chats/SESSION.jsonl``. Seen on
 2026-11-29 with 0.24.4 (``npm install @qwen-code/qwen-code``), run against servers of known usage:
 
-* The usage file has a line for each billed request, also for those that stand on no answer of the session
-  (the extractor of memories). Where it has a session, it alone counts from its first line of that one on.
-* In a session, ``ui_telemetry`` events of ``qwen-code.api_response`` are all requests; older logs have the
-  usage on the answers (``usageMetadata``) alone.
-* Thoughts are *in* the output over an endpoint of OpenAI's format, and *beside* it over Gemini's: the total
-  says which. Input includes the cache.
+* The usage file has a line for each billed request, also for those without an answer in the session (the
+  extractor of memories). From its first line of a session on, only the usage file counts for that session.
+* In a session, the ``ui_telemetry`` events of ``qwen-code.api_response`` are all requests; older logs have
+usage
+  only on the answers (``usageMetadata``).
+* The output *includes* thoughts with an endpoint of OpenAI's format, and *excludes* them with Gemini's: the
+total
+  shows which. Input includes the cache.
 """
 
 from __future__ import annotations
@@ -95,12 +97,12 @@ SCHEMA: Final = 1
 
 def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     if _is_usage_file(file.path):
-        yield from _of_usage_file(file, remarks)
+        yield from _read_usage_file(file, remarks)
     else:
-        yield from _of_session(file, remarks)
+        yield from _read_session(file, remarks)
 
 
-def _of_usage_file(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
+def _read_usage_file(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     for raw in file.lines_with(b'"inputTokens"'):
         try:
             line, unread = _counted_line(msgspec.Raw(raw))
@@ -117,13 +119,13 @@ def _of_usage_file(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
             )
             call = _call(f"usage/{line.id}", line.timestamp, line.model, counts, line.auth_type)
             agent = line.source if line.source not in (None, "main") else None
-            yield call._replace(session=line.session_id, agent=agent, unread=_tokens(unread))
+            yield call._replace(session=line.session_id, agent=agent, unread=_token_units(unread))
         except (msgspec.DecodeError, ValueError, TypeError) as fault:
             if not file.retry(raw):
                 remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
 
 
-def _of_session(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
+def _read_session(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     covered = _covered_since(file.path)
     for raw in file.lines_with(b"qwen-code.api_response", b'"usageMetadata"'):
         try:
@@ -132,7 +134,7 @@ def _of_session(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
             since = covered.get(line.session_id)
             if since is not None and line.timestamp >= since:
                 continue
-            call = _of_line(line, file.state)
+            call = _call_of_line(line, file.state)
         except (msgspec.DecodeError, ValueError, TypeError) as fault:
             if not file.retry(raw):
                 remarks.refuse(str(file.path), f"a line of usage is not as expected: {fault}")
@@ -142,7 +144,7 @@ def _of_session(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
             yield call._replace(session=line.session_id, version=line.version, project=last_part(line.cwd))
 
 
-def _of_line(line: _ChatLine, state: dict[str, Any]) -> ModelCall | None:
+def _call_of_line(line: _ChatLine, state: dict[str, Any]) -> ModelCall | None:
     event, unread = _event(line.system_payload.event) if line.system_payload else (None, NO_UNITS)
     if event is not None and event.name == "qwen-code.api_response":
         state["has_events"] = True
@@ -154,7 +156,9 @@ def _of_line(line: _ChatLine, state: dict[str, Any]) -> ModelCall | None:
             event.total_token_count,
         )
         call = _call(line.uuid, line.timestamp, event.model, counts, event.auth_type)
-        return call._replace(request_id=event.response_id, agent=event.subagent_name, unread=_tokens(unread))
+        return call._replace(
+            request_id=event.response_id, agent=event.subagent_name, unread=_token_units(unread)
+        )
     metadata, unread = _metadata(line.usage_metadata)
     if metadata is None or line.type != "assistant" or state.get("has_events"):
         return None
@@ -168,28 +172,28 @@ def _of_line(line: _ChatLine, state: dict[str, Any]) -> ModelCall | None:
     return _call(line.uuid, line.timestamp, line.model, counts, None)._replace(unread=unread)
 
 
-def _tokens(units: Units) -> Units:
-    """Return what of a line's numbers is billed: other ones beside its counts tell how a request went."""
-    return {name: n for name, n in units.items() if "token" in name}
+def _token_units(units: Units) -> Units:
+    """Return the numbers of a line that are tokens: the others, such as durations, are not billed."""
+    return {name: count for name, count in units.items() if "token" in name}
 
 
 TokenCounts = tuple[int | None, int | None, int | None, int | None, int | None]
 """Input, output, cached, thoughts and total."""
 
 
-def _call(key: str, at: str, model: str, counts: TokenCounts, auth: str | None) -> ModelCall:
-    told, answered, cached, thoughts, total = (count or 0 for count in counts)
-    beside = total == told + answered + thoughts if total else auth in ("gemini", "vertex-ai")
+def _call(key: str, at: str, model: str, counts: TokenCounts, auth_type: str | None) -> ModelCall:
+    prompt, completion, cached, thoughts, total = (count or 0 for count in counts)
+    is_additional = total == prompt + completion + thoughts if total else auth_type in ("gemini", "vertex-ai")
     usage, fault = counted(
-        tokens_input=told,
-        tokens_output=answered + (thoughts if beside else 0),
+        tokens_input=prompt,
+        tokens_output=completion + (thoughts if is_additional else 0),
         tokens_cached=cached,
         tokens_reasoning=thoughts,
     )
     return ModelCall(
         key=key,
         at=instant(at),
-        service=_service(auth, model),
+        service=_service(auth_type, model),
         model=model or "unknown",
         usage=usage,
         session="",
@@ -209,27 +213,27 @@ def _is_usage_file(path: Path) -> bool:
 
 
 def _covered_since(session: Path) -> dict[str, str]:
-    """Return since when the usage files beside a session have each session that they have."""
-    root = next((each for each in session.parents if (each / "usage").is_dir()), None)
+    """Return for each session in the usage files of the same installation when it first appears there."""
+    root = next((folder for folder in session.parents if (folder / "usage").is_dir()), None)
     since: dict[str, str] = {}
     files = (root / "usage").iterdir() if root else ()
-    for path in sorted(each for each in files if _is_usage_file(plain_path(each))):
-        found = path.stat()
-        for name, at in _first_lines(path, found.st_size, found.st_mtime_ns).items():
+    for path in sorted(file for file in files if _is_usage_file(plain_path(file))):
+        status = path.stat()
+        for name, at in _first_lines(path, status.st_size, status.st_mtime_ns).items():
             since.setdefault(name, at)
     return since
 
 
 @lru_cache(maxsize=64)
 def _first_lines(path: Path, _size: int, _mtime: int) -> dict[str, str]:
-    """Return when a usage file first has each session."""
+    """Return the time of the first line of each session in a usage file."""
     first: dict[str, str] = {}
     with opened_log(path) as (file, _):
         for raw in LogFile(path, file, os.fstat(file.fileno()).st_size).lines_with(b'"inputTokens"'):
             try:
                 line = _usage_line(raw)
             except msgspec.DecodeError:
-                continue  # told when the file itself is read
+                continue  # reported when the file itself is read
             first.setdefault(line.session_id, line.timestamp)
     return first
 
@@ -246,8 +250,8 @@ def _is_log(path: Path) -> bool:
 def _recognises(sample: LogSample) -> bool:
     if {"schemaVersion", "localDate", "authType", "inputTokens"} <= sample.first.keys():
         return True
-    return any({"sessionId", "cwd", "provenance"} <= each.keys() for each in sample.objects) or any(
-        "qwen" in str(each.get("systemPayload"))[:200] for each in sample.objects if "sessionId" in each
+    return any({"sessionId", "cwd", "provenance"} <= line.keys() for line in sample.objects) or any(
+        "qwen" in str(line.get("systemPayload"))[:200] for line in sample.objects if "sessionId" in line
     )
 
 

@@ -1,10 +1,9 @@
-"""Each call of an agent once, in the ledger of its session: in bulk, and again where a later line says more.
+"""Records each call of an agent once, in the ledger of its session, and again if a later line counts more.
 
 A session is a job: ``imported/PROGRAM/SESSION/cost_ledger.jsonl`` in the cost storage. The id of an entry is
-a hash of what tells the call in its program, so that copies of a line, in whatever file, are known. Where a
-copy counts more than what was recorded, as when a log was read while an answer was still being written, the
-earlier entry is taken back by a reversal and the call is recorded anew under the next id: the ledger is only
-appended to.
+a hash of the call's key in its program, so that copies of a line in any file are recognised. If a copy counts
+more than what was recorded, because the log was read while an answer was still being written, the earlier
+entry is reversed and the call is recorded again under the next id: the ledger is only appended to.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from ...pricing.catalogue import Catalogue
 from ...storage import LEDGER_NAME, CostStorage
 from ...store.store import Store
 from ...tracking.corrections import corrected_entry, reversal
-from ..elsewhere import StatedCall, recorded_elsewhere
 from ..importing import folder_name
-from ..shelf import LOCK_TIMEOUT_S, NotWritten, import_lock
+from ..ledger_access import LOCK_TIMEOUT_S, NotWritten, import_lock
+from ..recorded_calls import StatedCall, recorded_elsewhere
 from .calls import ModelCall, Program
 
 BATCH: Final = 2_000
-"""So many calls wait in memory before they are looked up, priced and written together."""
+"""How many calls are collected in memory before they are looked up, priced and written together."""
 
 GROWN: Final = "a later line of the log counts more for this call"
 
@@ -44,7 +43,7 @@ GROWN: Final = "a later line of the log counts more for this call"
 class SessionTotals:
     """What was recorded of one program: how many calls, and what they cost.
 
-    ``elsewhere`` are calls that had been recorded already, live or from another log.
+    ``elsewhere`` counts calls that had already been recorded, live or from another log.
     """
 
     seen: int = 0
@@ -82,8 +81,8 @@ class SessionTotals:
             self.stated += 1
 
 
-class _PlacedCall(NamedTuple):
-    """A call with its id and its session's ledger."""
+class _IdentifiedCall(NamedTuple):
+    """A call with the id of its entry."""
 
     call: ModelCall
     entry_id: str
@@ -105,8 +104,8 @@ class SessionRecorder:
     _ledgers: dict[str, Path] = field(default_factory=dict)
     _host: str = field(default_factory=lambda: host_name()[:64])
 
-    def take(self, call: ModelCall) -> bool:
-        """Take a call; return whether it and all before it are on the disk now (:meth:`flush` brings them).
+    def add_call(self, call: ModelCall) -> bool:
+        """Add a call; return whether it and all calls before it were written to disk by a :meth:`flush`.
 
         Raises:
             NotWritten: the batch is full, and a ledger cannot be written to.
@@ -123,10 +122,10 @@ class SessionRecorder:
         return True
 
     def flush(self) -> None:
-        """Write everything that waits and is not known.
+        """Write all waiting calls that are not recorded yet.
 
         Raises:
-            NotWritten: a ledger cannot be written to, or another import does not come to its end.
+            NotWritten: a ledger cannot be written to, or another import holds the lock too long.
 
         """
         if not self._waiting:
@@ -143,29 +142,31 @@ class SessionRecorder:
     # --- what is new
 
     def _new_entries(self, calls: Sequence[ModelCall]) -> Iterator[Entry]:
-        placed = [_PlacedCall(call, self._id(call, 0)) for call in calls]
-        known = self.index.find_many([each.entry_id for each in placed])
-        fresh = (each.call for each in placed if each.entry_id not in known)
-        told = (StatedCall(call.request_id, call.at) for call in fresh)
-        elsewhere = recorded_elsewhere(self.index, told, self.program.name)
-        for each in placed:
-            place = known.get(each.entry_id)
-            if place is not None:
-                yield from self._grown(each, place)
-            elif self.dry_run and each.entry_id in self._fresh:
+        identified = [_IdentifiedCall(call, self._id(call, 0)) for call in calls]
+        known = self.index.find_many([identified_call.entry_id for identified_call in identified])
+        fresh = (
+            identified_call.call for identified_call in identified if identified_call.entry_id not in known
+        )
+        stated_calls = (StatedCall(call.request_id, call.at) for call in fresh)
+        elsewhere = recorded_elsewhere(self.index, stated_calls, self.program.name)
+        for identified_call in identified:
+            location = known.get(identified_call.entry_id)
+            if location is not None:
+                yield from self._grown_entries(identified_call, location)
+            elif self.dry_run and identified_call.entry_id in self._fresh:
                 self.added.known += 1
-            elif each.call.request_id in elsewhere:
+            elif identified_call.call.request_id in elsewhere:
                 self.added.elsewhere += 1
             else:
                 if self.dry_run:
-                    self._fresh.add(each.entry_id)
-                yield self._entry(each)
+                    self._fresh.add(identified_call.entry_id)
+                yield self._entry(identified_call)
 
-    def _grown(self, placed: _PlacedCall, place: Location) -> Iterator[Entry]:
-        """Yield nothing for a call that is recorded as large as it is, else its correction."""
-        call, number = placed.call, 0
+    def _grown_entries(self, identified_call: _IdentifiedCall, location: Location) -> Iterator[Entry]:
+        """Yield a reversal and a new entry for a call that has grown since it was recorded, else nothing."""
+        call, number = identified_call.call, 0
         while True:
-            recorded = _recorded(place)
+            recorded = _recorded(location)
             if recorded is None or call.size <= (recorded.usage.tokens_output, recorded.usage.tokens_input):
                 self.added.known += 1
                 return
@@ -173,19 +174,19 @@ class SessionRecorder:
             later = self.index.find(self._id(call, number))
             if later is None:
                 break
-            place = later
+            location = later
         self.added.grown += 1
-        yield reversal(corrected_entry(recorded.id, self.index, place.ledger), GROWN, call.at)
-        yield self._entry(_PlacedCall(call, self._id(call, number)))
+        yield reversal(corrected_entry(recorded.id, self.index, location.ledger), GROWN, call.at)
+        yield self._entry(_IdentifiedCall(call, self._id(call, number)))
 
     def _id(self, call: ModelCall, number: int) -> str:
-        """Return the id of a call's account: the first one, or after ``number`` larger ones."""
+        """Return the id of a call's entry after it was recorded again ``number`` times."""
         return call_id(self.program.name, call.key, number)
 
-    # --- what an entry says
+    # --- the entry of a call
 
-    def _entry(self, placed: _PlacedCall) -> Entry:
-        call = placed.call
+    def _entry(self, identified_call: _IdentifiedCall) -> Entry:
+        call = identified_call.call
         charge, catalogue_cost, units = self._costs(call)
         metadata: dict[str, object] = {"imported_from": self.program.name}
         if call.version:
@@ -195,7 +196,7 @@ class SessionRecorder:
         if call.incomplete:
             metadata["incomplete"] = clean_text(call.incomplete)[:200]
         return Entry(
-            id=placed.entry_id,
+            id=identified_call.entry_id,
             timestamp=call.at,
             job_id=_job(call.session),
             user_id=self.user_id,
@@ -219,15 +220,15 @@ class SessionRecorder:
         )
 
     def _costs(self, call: ModelCall) -> tuple[Charge | None, Nanos | None, dict[str, int | float]]:
-        """Return what a call costs: as its program says, which is an estimate, else by our prices.
+        """Return what a call costs: what its program states, which is an estimate, else by our prices.
 
-        A stated cost of nothing beside a usage is not believed: programs say so where they know no price.
+        A stated cost of zero beside usage is ignored: programs write it if they know no price.
         """
         verdict = self.catalogue.charge(call.service, call.model, call.usage, call.at, call.tier, call.region)
         priced = verdict if isinstance(verdict, Charge) else None
         if call.stated:
-            by = PricedBy("stated", "1", f"{call.service}/{call.model}")
-            return Charge({"stated": call.stated}, by), priced.total if priced else None, {}
+            priced_by = PricedBy("stated", "1", f"{call.service}/{call.model}")
+            return Charge({"stated": call.stated}, priced_by), priced.total if priced else None, {}
         self.added.zero_stated += call.stated is not None and not call.usage.is_zero
         if priced is None:
             return None, None, dict(call.unread)
@@ -240,7 +241,7 @@ class SessionRecorder:
         ledgers: dict[Path, list[bytes]] = {}
         for entry in entries:
             ledgers.setdefault(self._ledger(entry), []).append(encode(entry))
-        # One record makes all of them known before the first line is written.
+        # Registering them in one step makes all of them known before the first line is written.
         self.index.add(ledger for ledger in ledgers if not ledger.exists())
         for ledger, lines in ledgers.items():
             try:
@@ -260,7 +261,7 @@ class SessionRecorder:
 
 @lru_cache(maxsize=1024)
 def _name(text: str) -> str:
-    """Return a name, of which logs have few, without what must not be in a ledger."""
+    """Return a name cleaned for a ledger; cached, because logs have few different names."""
     return clean_text(text)
 
 
@@ -275,15 +276,15 @@ def call_id(program: str, key: str, number: int = 0) -> str:
     >>> call_id("codex", "a") == call_id("codex", "a") != call_id("codex", "a", 1)
     True
     """
-    said = f"{program}\0{number}\0{key}".encode("utf-8", "surrogatepass")
-    return blake2b(said, digest_size=14, person=b"cost-session").hexdigest()
+    text = f"{program}\0{number}\0{key}".encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=14, person=b"cost-session").hexdigest()
 
 
-def _recorded(place: Location) -> Entry | None:
-    """Return the entry at a place of a ledger; ``None`` where the ledger is not what it was."""
+def _recorded(location: Location) -> Entry | None:
+    """Return the entry at a location; ``None`` if the ledger has changed there."""
     try:
-        with place.ledger.open("rb") as ledger:
-            ledger.seek(place.offset)
+        with location.ledger.open("rb") as ledger:
+            ledger.seek(location.offset)
             return decode(ledger.readline())
     except (OSError, ValueError):
         return None

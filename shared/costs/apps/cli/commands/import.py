@@ -13,10 +13,10 @@ from ....exchange.foreign import Defaults
 from ....exchange.imported import import_report
 from ....exchange.importing import Importer, ImportSource
 from ....exchange.imports import CannotRead, import_for, imports
+from ....exchange.ledger_access import BatchWriter
 from ....exchange.sessions import ProgramLog, files_under, programs, recognised, usual_files
-from ....exchange.sessions.taking import Positions, ProgramImport, SessionImport
-from ....exchange.sessions.telling import sessions_report
-from ....exchange.shelf import BatchWriter
+from ....exchange.sessions.importing import Positions, ProgramImport, SessionImport
+from ....exchange.sessions.reporting import sessions_report
 from ....exchange.times import DateOrder
 from ....periods import zone
 from ....platform import with_home
@@ -83,8 +83,8 @@ def command(app: App, file: Path | None, *, dry_run: bool, **given: Any) -> int 
         raise WrongUsage(f"{file}: only sessions of agents can be watched; import it without --watch")
     source, workspace = _source(app, file, **given), app.workspace
     with progress_bar("rows", None) as progress:
-        shelf = BatchWriter(workspace.index)
-        importer = Importer(source, workspace.storage, workspace.catalogue, shelf, dry_run, progress)
+        writer = BatchWriter(workspace.index)
+        importer = Importer(source, workspace.storage, workspace.catalogue, writer, dry_run, progress)
         tally = importer.run()
     app.show(import_report(tally, f"{file} as {source.format.name}", dry_run=dry_run))
     return BAD_NEWS if tally.refused else None

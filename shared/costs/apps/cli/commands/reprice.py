@@ -11,7 +11,7 @@ from functools import partial
 import click
 
 from ....errors import WrongUsage
-from ....exchange.shelf import BatchWriter, import_lock
+from ....exchange.ledger_access import BatchWriter, import_lock
 from ....ledger.counted import id_for_request
 from ....pricing.history import with_corrections
 from ....pricing.repricing import Repricing
@@ -162,7 +162,7 @@ def reprice(
         NotWritten: a ledger cannot be written to.
 
     """
-    index, shelf = workspace.index, BatchWriter(workspace.index)
+    index, writer = workspace.index, BatchWriter(workspace.index)
     query = Query(start=since)  # corrections count in the period of their call, so they match as it does
     found = Repricing(workspace.catalogue, workspace.clock(), id_for_request, wrong_too)
     index.catch_up_all()
@@ -171,7 +171,7 @@ def reprice(
         read = partial(index.entries, query._replace(ledger=job.ledger))
         for correction in found.corrections(with_corrections(read)):
             if write:
-                shelf.write(job.ledger, correction)
+                writer.write(job.ledger, correction)
         advance(done, len(jobs))
-    shelf.flush()
+    writer.flush()
     return found

@@ -28,7 +28,7 @@ from ..rollup import Query
 from ..storage import CostStorage
 from ..store.store import Store
 from ..tracking.corrections import reversal
-from .elsewhere import StatedCall, recorded_elsewhere
+from .recorded_calls import StatedCall, recorded_elsewhere
 
 WHY: Final = "the file was imported again and is read otherwise"
 

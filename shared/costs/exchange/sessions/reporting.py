@@ -1,4 +1,4 @@
-"""What an import of agents' logs did, as a report: by program, with what was not understood."""
+"""The report of an import of agents' logs: by program, with what was not understood."""
 
 from __future__ import annotations
 
@@ -10,49 +10,67 @@ from ...reports.common import plural, priced_in_part
 from ...reports.document import Column, Figure, Note, Report, Table, derive
 from ..imported import recorded_before
 from .calls import CrossCheck
+from .importing import ProgramImport
 from .recording import SessionTotals
-from .taking import ProgramImport
 
 _MANY = 20
-"""How many rows of a list are shown to people; JSON has all that are kept."""
+"""How many rows of a list are shown; the JSON has all that were kept."""
 
 
-def sessions_report(taken: Sequence[ProgramImport], *, dry_run: bool) -> Report:
+def sessions_report(imports: Sequence[ProgramImport], *, dry_run: bool) -> Report:
     """Return the report of an import of agents' logs."""
     return Report(
         title="Dry run: nothing was written" if dry_run else "Import of agents' sessions",
-        subtitle=", ".join(each.program.title for each in taken),
-        figures=_figures(taken),
-        tables=tuple(_tables(taken)),
-        notes=tuple(_notes(taken)),
-        data=_data(taken, dry_run=dry_run),
+        subtitle=", ".join(program_import.program.title for program_import in imports),
+        figures=_figures(imports),
+        tables=tuple(_tables(imports)),
+        notes=tuple(_notes(imports)),
+        data=_data(imports, dry_run=dry_run),
     )
 
 
-def _figures(taken: Sequence[ProgramImport]) -> tuple[Figure, ...]:
-    refused = sum(each.remarks.refused for each in taken)
-    files, read = sum(each.files for each in taken), sum(each.read for each in taken)
+def _figures(imports: Sequence[ProgramImport]) -> tuple[Figure, ...]:
+    refused = sum(program_import.remarks.refused for program_import in imports)
+    files, read = (
+        sum(program_import.files for program_import in imports),
+        sum(program_import.read for program_import in imports),
+    )
     return (
         Figure("files", "Logs", files, "count", note=f"{read:,} read, the others as they were"),
-        Figure("added", "Calls added", sum(each.added.calls for each in taken), "count", note=_span(taken)),
-        Figure("known", "Known before", sum(each.added.known for each in taken), "count"),
+        Figure(
+            "added",
+            "Calls added",
+            sum(program_import.added.calls for program_import in imports),
+            "count",
+            note=_span(imports),
+        ),
+        Figure(
+            "known", "Known before", sum(program_import.added.known for program_import in imports), "count"
+        ),
         Figure("refused", "Not understood", refused, "count", tone="warning" if refused else "plain"),
-        Figure("cost", "Cost added", _cost(taken), "money", note=_how_priced(taken)),
+        Figure("cost", "Cost added", _cost(imports), "money", note=_how_priced(imports)),
     )
 
 
-def _cost(taken: Sequence[ProgramImport]) -> Nanos:
-    return Nanos(sum(each.added.cost for each in taken))
+def _cost(imports: Sequence[ProgramImport]) -> Nanos:
+    return Nanos(sum(program_import.added.cost for program_import in imports))
 
 
-def _span(taken: Sequence[ProgramImport]) -> str:
-    first = min((each.added.first for each in taken if each.added.first), default=None)
-    last = max((each.added.last for each in taken if each.added.last), default=None)
+def _span(imports: Sequence[ProgramImport]) -> str:
+    first = min(
+        (program_import.added.first for program_import in imports if program_import.added.first), default=None
+    )
+    last = max(
+        (program_import.added.last for program_import in imports if program_import.added.last), default=None
+    )
     return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}" if first and last else ""
 
 
-def _how_priced(taken: Sequence[ProgramImport]) -> str:
-    stated, unpriced = (sum(getattr(each.added, name) for each in taken) for name in ("stated", "unpriced"))
+def _how_priced(imports: Sequence[ProgramImport]) -> str:
+    stated, unpriced = (
+        sum(getattr(program_import.added, name) for program_import in imports)
+        for name in ("stated", "unpriced")
+    )
     kinds = ((stated, "as stated"), (unpriced, "unpriced"))
     return ", ".join(f"{number:,} {kind}" for number, kind in kinds if number)
 
@@ -60,18 +78,18 @@ def _how_priced(taken: Sequence[ProgramImport]) -> str:
 # --- tables
 
 
-def _tables(taken: Sequence[ProgramImport]) -> Iterator[Table]:
-    yield _by_program(taken)
-    checks = [row for each in taken for check in each.checks for row in _differences(check)]
+def _tables(imports: Sequence[ProgramImport]) -> Iterator[Table]:
+    yield _by_program(imports)
+    checks = [row for program in imports for check in program.checks for row in _differences(check)]
     if checks:
         yield _checked(checks)
-    refusals = [(each.row, each.why) for one in taken for each in one.remarks.refusals]
+    refusals = [(line.row, line.why) for program in imports for line in program.remarks.refusals]
     if refusals:
         columns = (Column("row", "Where"), Column("why", "Why", wraps=True))
         yield Table("Not understood", columns, tuple(refusals[:_MANY]), key="not_understood")
 
 
-def _by_program(taken: Sequence[ProgramImport]) -> Table:
+def _by_program(imports: Sequence[ProgramImport]) -> Table:
     columns = (
         Column("program", "Program"),
         Column("files", "Logs", "count", rank=1),
@@ -83,15 +101,15 @@ def _by_program(taken: Sequence[ProgramImport]) -> Table:
     )
     rows = tuple(
         (
-            each.program.title,
-            each.files,
-            each.remarks.lines,
-            each.added.calls,
-            each.added.tokens_input,
-            each.added.tokens_output,
-            each.added.cost,
+            program_import.program.title,
+            program_import.files,
+            program_import.remarks.lines,
+            program_import.added.calls,
+            program_import.added.tokens_input,
+            program_import.added.tokens_output,
+            program_import.added.cost,
         )
-        for each in taken
+        for program_import in imports
     )
     return Table("By program", columns, rows, empty="No logs of agents were found.", key="programs")
 
@@ -100,17 +118,17 @@ _Difference = tuple[str, str, int, int, int]
 
 
 def _differences(check: CrossCheck) -> Iterator[_Difference]:
-    """Yield where a program's own sum of a session is another one than that of its log."""
+    """Yield the counts for which a program's own sum of a session differs from that of its log."""
     for model in sorted({*check.stated, *check.found}):
-        stated, found = check.stated.get(model, Counter()), check.found.get(model, Counter())
-        for name in sorted({*stated, *found}):
-            if stated[name] != found[name]:
+        own, logged = check.stated.get(model, Counter()), check.found.get(model, Counter())
+        for name in sorted({*own, *logged}):
+            if own[name] != logged[name]:
                 yield (
                     check.session,
                     f"{model} {name}",
-                    stated[name],
-                    found[name],
-                    stated[name] - found[name],
+                    own[name],
+                    logged[name],
+                    own[name] - logged[name],
                 )
 
 
@@ -129,12 +147,12 @@ def _checked(rows: Sequence[_Difference]) -> Table:
 # --- notes
 
 
-def _notes(taken: Sequence[ProgramImport]) -> Iterator[Note]:
-    checked = [check for each in taken for check in each.checks]
+def _notes(imports: Sequence[ProgramImport]) -> Iterator[Note]:
+    checked = [check for program_import in imports for check in program_import.checks]
     if checked:
         yield _note_of_checks(checked)
-    for each in taken:
-        yield from _notes_of(each)
+    for program_import in imports:
+        yield from _notes_of(program_import)
 
 
 def _note_of_checks(checked: Sequence[CrossCheck]) -> Note:
@@ -147,15 +165,15 @@ def _note_of_checks(checked: Sequence[CrossCheck]) -> Note:
     )
 
 
-def _notes_of(taken: ProgramImport) -> Iterator[Note]:
-    title, remarks, added = taken.program.title, taken.remarks, taken.added
+def _notes_of(program_import: ProgramImport) -> Iterator[Note]:
+    title, remarks, added = program_import.program.title, program_import.remarks, program_import.added
     for name, count in sorted(added.unpriced_models.items()):
         text = f"{title}: no price for {name}: {_calls(count)} unpriced."
         yield Note(text, "warning")
     if added.partial:
         yield priced_in_part(added.partial)
     for version, count in sorted(remarks.versions.items()):
-        known = ", ".join(taken.program.versions)
+        known = ", ".join(program_import.program.versions)
         yield Note(
             f"{title} {version} is not one of the versions that are known ({known}.x): "
             f"{plural(count, 'line was', 'lines were')} taken as far as understood.",
@@ -166,8 +184,10 @@ def _notes_of(taken: ProgramImport) -> Iterator[Note]:
     for why, count in sorted(remarks.empty.items()):
         yield Note(f"{title}: {count:,} {why}.")
     yield from _notes_of_calls(title, added)
-    if taken.again:
-        again = plural(taken.again, "log was another one than before and was", "logs were others and were")
+    if program_import.again:
+        again = plural(
+            program_import.again, "log was another one than before and was", "logs were others and were"
+        )
         yield Note(f"{title}: {again} read from the beginning.")
     if remarks.refused > _MANY:
         yield Note(f"{title}: {remarks.refused:,} lines in all were not understood.", "warning")
@@ -191,23 +211,25 @@ def _calls(count: int) -> str:
 # --- JSON
 
 
-def _data(taken: Sequence[ProgramImport], *, dry_run: bool) -> dict[str, object]:
+def _data(imports: Sequence[ProgramImport], *, dry_run: bool) -> dict[str, object]:
     return {
         "dry_run": dry_run,
-        "files": sum(each.files for each in taken),
-        "read": sum(each.read for each in taken),
-        "added": sum(each.added.calls for each in taken),
-        "known": sum(each.added.known for each in taken),
-        "refused": sum(each.remarks.refused for each in taken),
-        "cost_usd": to_usd(_cost(taken)),
-        "programs": [_data_of(each) for each in taken],
+        "files": sum(program_import.files for program_import in imports),
+        "read": sum(program_import.read for program_import in imports),
+        "added": sum(program_import.added.calls for program_import in imports),
+        "known": sum(program_import.added.known for program_import in imports),
+        "refused": sum(program_import.remarks.refused for program_import in imports),
+        "cost_usd": to_usd(_cost(imports)),
+        "programs": [_data_of(program_import) for program_import in imports],
     }
 
 
-def _data_of(taken: ProgramImport) -> dict[str, object]:
-    added, remarks = taken.added, taken.remarks
+def _data_of(program_import: ProgramImport) -> dict[str, object]:
+    added, remarks = program_import.added, program_import.remarks
     return {
-        **derive(taken, "program=program.name", "files", "read", "read_again=again", "remarks.lines"),
+        **derive(
+            program_import, "program=program.name", "files", "read", "read_again=again", "remarks.lines"
+        ),
         **derive(added, "added=calls", "known", "recorded_elsewhere=elsewhere", "recorded_anew=grown"),
         **derive(added, "tokens_input", "tokens_output", "cost", "stated_calls=stated"),
         **derive(added, "unpriced_calls=unpriced", "partial_calls=partial"),
@@ -216,10 +238,10 @@ def _data_of(taken: ProgramImport) -> dict[str, object]:
         "passed_over": dict(sorted(remarks.unknown.items())),
         "unknown_versions": dict(sorted(remarks.versions.items())),
         "without_usage": dict(sorted(remarks.empty.items())),
-        "sessions_checked": len(taken.checks),
+        "sessions_checked": len(program_import.checks),
         "differences": [
             dict(zip(("session", "what", "stated", "found", "difference"), row, strict=True))
-            for check in taken.checks
+            for check in program_import.checks
             for row in _differences(check)
         ],
     }
