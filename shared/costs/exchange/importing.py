@@ -4,10 +4,10 @@ Imported entries go through the same writer as all others, into ledgers under ``
 storage: one for each job that the source names, and one for the rest. An entry's id is a hash of the row's
 values in a canonical form (equal rows are numbered, unless they name one request), or of the row's own id if
 that is globally unique. So importing a file again, a longer version of it, or another format of it adds only
-what is new. If other options turn its rows into other entries, these are recorded again (``ledger_access.py``).
-Entries of our own exports keep their ids, so the storage that they came from knows them. A row whose response
-was already recorded, live or from another log, adds nothing (``recorded_calls.py``). A row below zero becomes
-a reversal or an adjustment of its own.
+what is new. If other options turn its rows into other entries, these are recorded again
+(``ledger_access.py``). Entries of our own exports keep their ids, so the storage that they came from knows
+them. A row whose response was already recorded, live or from another log, adds nothing
+(``recorded_calls.py``). A row below zero becomes a reversal or an adjustment of its own.
 """
 
 from __future__ import annotations
