@@ -444,8 +444,8 @@ def test_turns_exclude_each_other(place: Place) -> None:
         time.sleep(0.1)
         assert not waiting.done()
         leave.set()
-        working.result(60)
-        waiting.result(60)
+        working.result(PATIENCE_S)
+        waiting.result(PATIENCE_S)
     assert seen == ["slow"]
 
 

@@ -100,7 +100,7 @@ def test_a_mail_that_is_sent_again_is_the_same_one(pages: Mail | None) -> None:
         url = f"mailto://127.0.0.1:{mail.port}?to=ana@example.org&from=a@b.org&mode=insecure&+X-Team=video"
         for name in ("first", "first", "second", "", ""):
             assert send(Address("test", url), message, name) == ""
-        taken = [message_from_string(mail.taken.get(timeout=60).body) for _ in range(5)]
+        taken = [message_from_string(mail.taken.get(timeout=PATIENCE_S).body) for _ in range(5)]
     ids = [each["Message-ID"] for each in taken]
     assert ids[0] == ids[1] == "<first@127.0.0.1>"
     assert len({*ids}) == 4

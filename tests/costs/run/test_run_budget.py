@@ -177,13 +177,19 @@ def test_a_request_that_the_sdk_repeats_may_be_billed_twice(
 
 
 UNANSWERED = """
-import asyncio, openai, sys
+import asyncio, httpx, openai, sys
 ask = dict(model="gpt-4o", messages=[{"role": "user", "content": "Hi"}])
 openai.OpenAI(api_key="k", base_url=sys.argv[1]).chat.completions.create(**ask)
 
 async def cancelled():
-    client = openai.AsyncOpenAI(api_key="k", base_url=sys.argv[1], max_retries=0)
-    await asyncio.wait_for(client.chat.completions.create(**ask), 2)
+    sent = asyncio.Event()
+    async def tell(_):
+        sent.set()
+    http = httpx.AsyncClient(event_hooks={"request": [tell]})
+    client = openai.AsyncOpenAI(api_key="k", base_url=sys.argv[1], max_retries=0, http_client=http)
+    call = asyncio.create_task(client.chat.completions.create(**ask))
+    await sent.wait()  # what comes before takes longer than that on a busy machine
+    await asyncio.wait_for(call, 2)
 
 nobody = openai.OpenAI(api_key="k", base_url="http://127.0.0.1:1", max_retries=1)
 for attempt in (lambda: asyncio.run(cancelled()), lambda: nobody.chat.completions.create(**ask)):

@@ -322,7 +322,7 @@ config = {"language_code": "en", "model": "latest_long"}
 client.recognize(config=config, audio={"content": b"x"})
 later = client.long_running_recognize(config=config, audio={"uri": "gs://bucket/a"})
 for _ in range(2):
-    assert later.result(timeout=60).total_billed_time.seconds == 45
+    assert later.result(timeout=300).total_billed_time.seconds == 45
 client = speech_v2.SpeechClient(transport=over(second.SpeechRestTransport))
 asked = speech_v2.RecognizeRequest(
     recognizer="projects/p/locations/global/recognizers/_",
@@ -518,7 +518,7 @@ kind = speech_v1.LongRunningRecognizeResponse
 begun = operations_pb2.Operation(name="op-1", done=True)
 begun.response.Pack(kind.pb(kind(total_billed_time={"seconds": 45})))
 later = operation.from_gapic(begun, client.transport.operations_client, kind)
-assert later.result(timeout=60).total_billed_time.seconds == 45
+assert later.result(timeout=300).total_billed_time.seconds == 45
 """
 
 
@@ -527,7 +527,7 @@ failed = operations_pb2.Operation(name="op-1", done=True, error={"code": 3, "mes
 operations, kind = client.transport.operations_client, speech_v1.LongRunningRecognizeResponse
 later = operation.from_gapic(failed, operations, kind)
 try:
-    later.result(timeout=60)
+    later.result(timeout=300)
 except Exception as fault:
     assert "no sound" in str(fault)
 else:

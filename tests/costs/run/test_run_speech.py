@@ -167,7 +167,7 @@ heard, over = [], threading.Event()
 recognizer = listener(heard)
 recognizer.session_stopped.connect(lambda event: over.set())
 later = recognizer.recognize_once_async()
-assert over.wait(20)
+assert over.wait(300)
 assert heard == ["one"]
 """
 GOING_ON = """
@@ -175,7 +175,7 @@ heard, over = [], threading.Event()
 recognizer = listener(heard)
 recognizer.session_stopped.connect(lambda event: over.set())
 recognizer.start_continuous_recognition()
-assert over.wait(20)
+assert over.wait(300)
 recognizer.stop_continuous_recognition()
 assert heard == ["one", "two"], heard
 """
