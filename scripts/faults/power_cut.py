@@ -15,6 +15,7 @@ With ``--without-sync '*'`` (or a pattern of paths) those files' syncs are taken
 faults must be found, and the program ends with 1.
 
     python scripts/faults/power_cut.py [--states 1600] [--seconds 0] [--seed 1] [--without-sync PATTERN]
+        [--keep FOLDER]
 
 Needs ``strace`` and leave to trace one's own processes.
 """
@@ -168,8 +169,10 @@ def spool_and_drain(place: Place, tracker: Any, log: Any) -> None:
 
 
 def recorded(base: Path) -> list[Call]:
-    """Record a process; return its system calls."""
+    """Record a process, unless that was done there; return its system calls."""
     trace = base / "trace"
+    if trace.exists():
+        return list(parse(trace.read_text()))
     command = ["strace", "-f", "-qq", "-xx", "-s", "4000000", "-e", f"trace={CALLS}", "-o", str(trace)]
     program = [sys.executable, "-m", "scripts.faults.power_cut", "--record", str(base)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -424,19 +427,22 @@ def main() -> int:
     """Record, and try the states under both rules for names."""
     parser = command_line(__doc__, states=1_600, seconds=0.0, seed=1)
     parser.add_argument("--without-sync", default="", help="a pattern of paths whose syncs are taken out")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the recording there, or use it")
     parser.add_argument("--record", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.record:
         record(options.record)
         return 0
     warm_up()
-    base, result = Path(tempfile.mkdtemp(prefix="power-cut-", dir=fast_folder())), Result()
+    base = options.keep or Path(tempfile.mkdtemp(prefix="power-cut-", dir=fast_folder()))
+    result = Result()
     try:
         calls = recorded(base)
         for strict in (False, True):
             try_states(calls, base, options, strict, result)
     finally:
-        shutil.rmtree(base)
+        if not options.keep:
+            shutil.rmtree(base)
     for example in result.examples:
         print(example)
     return conclude(
