@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from typing import Final
+from weakref import ref
 
 BRIEF_S: Final = 0.02
 """How long each wait may take, in seconds, after the time of the whole call is used up."""
@@ -31,18 +32,21 @@ class at_most:  # noqa: N801  # used like a function: with at_most(2.0): ...
     In nested blocks the earlier end counts.
     """
 
-    __slots__ = ("_outer", "_seconds")
+    __slots__ = ("__weakref__", "_outer", "_seconds", "end")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._outer = None if getattr(_thread_state, "end", None) is None else _end()
+        self._outer: ref[at_most] | None = getattr(_thread_state, "block", None)
 
     def __enter__(self) -> None:
-        end = time.monotonic() + self._seconds
-        _thread_state.end = end if self._outer is None else min(self._outer, end)
+        end, outer = time.monotonic() + self._seconds, _end()
+        self.end = end if outer is None else min(outer, end)
+        # Only the ``with`` statement keeps it: an exception of a signal handler that comes in ``__exit__``
+        # leaves no bound behind.
+        _thread_state.block = ref(self)
 
     def __exit__(self, *_: object) -> None:
-        _thread_state.end = self._outer
+        _thread_state.block = self._outer
 
 
 def allowed(wait_s: float) -> float:
@@ -60,6 +64,7 @@ def remaining() -> float | None:
 
 
 def _end() -> float | None:
-    """Return the time of ``time.monotonic`` at which this thread's waits must end, or ``None``."""
-    end: float | None = getattr(_thread_state, "end", None)
-    return None if end is None or end < time.monotonic() - STALE_S else end
+    """Return when the waits of this thread end."""
+    kept: ref[at_most] | None = getattr(_thread_state, "block", None)
+    block = None if kept is None else kept()
+    return None if block is None or block.end < time.monotonic() - STALE_S else block.end

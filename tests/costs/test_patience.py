@@ -39,6 +39,21 @@ def test_the_earlier_end_counts_within_another_block(clock: list[float]) -> None
         assert allowed(5.0) == 1.75
 
 
+def test_a_block_that_was_left_without_its_end_bounds_nothing() -> None:
+    """As by an exception that a signal handler raises as the block's end begins."""
+
+    def left() -> None:
+        with at_most(9.0):
+            at_most(0.0).__enter__()
+            assert allowed(5.0) == 5.0
+            inner = at_most(0.0)
+            inner.__enter__()
+            assert allowed(5.0) == BRIEF_S
+
+    left()
+    assert allowed(5.0) == 5.0
+
+
 def test_other_threads_wait_as_they_like() -> None:
     found = list[float]()
     with at_most(0.0):
