@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.test_layers import ROOT, imports, module_name, modules_of
+from tests.test_layers import ROOT, imports, module_name, modules_of, statements
 
 pytestmark = pytest.mark.no_cover
 
@@ -17,10 +16,7 @@ Graph = Mapping[str, set[str]]
 
 def uses(path: Path, known: set[str]) -> Iterator[str]:
     """The modules of ours that a file imports, but for those whose names are only written in annotations."""
-    types = set[int]()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            types.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    _, types = statements(path)
     for line, name in imports(path):
         if line not in types:
             yield from {name, name.rpartition(".")[0]} & known
