@@ -172,7 +172,7 @@ def place_of(location: str, cache: Path) -> ArchiveStorage:
     if location.startswith("s3://"):
         return Bucket(location, cache)
     if "://" in location:
-        raise WrongUsage(f"an archive lies in a folder or at s3://BUCKET/PREFIX, not at {location}")
+        raise WrongUsage(f"an archive is in a folder or at s3://BUCKET/PREFIX, not at {location}")
     return Folder(Path(os.path.realpath(platform.with_home(location))))
 
 

@@ -116,12 +116,14 @@ class Manifest(NamedTuple):
             if content.pop("digest") != _digest(content):
                 raise ValueError("its own digest does not match: it was changed after it was written")
             return cls(
-                tuple(_part(each) for each in content["parts"]),
-                tuple(HeldLedger(*each) for each in content["ledgers"]),
+                tuple(_part(fields) for fields in content["parts"]),
+                tuple(HeldLedger(*fields) for fields in content["ledgers"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as fault:
             remedy = "put it back from a copy of the archive"
-            raise DamagedArchive(f"{place}/{NAME}: is no manifest of an archive: {fault}; {remedy}") from None
+            raise DamagedArchive(
+                f"{place}/{NAME}: is not the manifest of an archive: {fault}; {remedy}"
+            ) from None
 
     def document(self) -> bytes:
         """Return the manifest as the JSON document that is stored."""

@@ -72,7 +72,7 @@ def archive(
     known: KnownArchives,
     place: ArchiveStorage,
     before: str,
-    progress: Progress = lambda _done, _all: None,
+    progress: Progress = lambda _done, _fetch_all: None,
 ) -> ArchiveResult:
     """Add all entries of months before ``before`` that are not in the archive yet.
 
@@ -164,9 +164,9 @@ class _ArchiveRun:
             return ArchiveResult(self._manifest)
         with _draft_folder(self._place, pending) as folder:
             staging = Staging(folder, self._calendar, self._before)
-            held = list(self._staged(staging, sources, progress))
+            held = list(self._stage_ledgers(staging, sources, progress))
             staging.close()
-            writer = PartWriter(staging, self._parts_with(staging))
+            writer = PartWriter(staging, self._overlapping_parts(staging))
             drafts = list(writer.drafts())
             first_offsets = dict(writer.duplicates)
             held = [
@@ -175,7 +175,7 @@ class _ArchiveRun:
             ]
             changed = self._manifest.with_more((draft.part for draft in drafts), held)
             if changed != self._manifest:
-                _note(pending, folder, [draft.part.name for draft in drafts])
+                _record_leftovers(pending, folder, [draft.part.name for draft in drafts])
                 for draft in drafts:
                     self._place.put(draft.part.name, draft.path)
                 self._place.commit(changed.document(), stored)
@@ -203,7 +203,7 @@ class _ArchiveRun:
 
     # --- reading
 
-    def _staged(
+    def _stage_ledgers(
         self, staging: Staging, sources: Sequence[_LedgerSource], progress: Progress
     ) -> Iterator[HeldLedger]:
         for done, (ledger, number, start) in enumerate(sources):
@@ -220,7 +220,7 @@ class _ArchiveRun:
             yield HeldLedger(number, str(path), size, rest, head, tail, self._before)
         progress(len(sources), len(sources))
 
-    def _parts_with(self, staging: Staging) -> list[Path]:
+    def _overlapping_parts(self, staging: Staging) -> list[Path]:
         """Return the parts of the archive that may have entries of a staging."""
         if not staging.rows:
             return []
@@ -231,7 +231,7 @@ class _ArchiveRun:
 def _draft_folder(place: ArchiveStorage, pending: Path) -> Iterator[Path]:
     """Create a private folder; it is removed at the end, or by the next run after a crash."""
     folder = place.drafts / f"_drafts-{secrets.token_hex(8)}"
-    _note(pending, folder, [])
+    _record_leftovers(pending, folder, [])
     platform.secure_directory(folder)
     try:
         yield folder
@@ -239,7 +239,7 @@ def _draft_folder(place: ArchiveStorage, pending: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _note(pending: Path, folder: Path, names: Sequence[str]) -> None:
+def _record_leftovers(pending: Path, folder: Path, names: Sequence[str]) -> None:
     """Record durably what a run may leave behind if it is interrupted."""
     with replacing(pending) as draft:
         draft.write_text(json.dumps({"drafts": str(folder), "names": names}), encoding="utf-8")
@@ -281,15 +281,15 @@ def check_archive(place: ArchiveStorage, progress: Callable[[int, int], None]) -
     manifest = Manifest.parsed(stored.document, place.location)
     with tempfile.TemporaryDirectory() as folder, connect() as database:
         database.execute(f"SET temp_directory = '{quoted(folder)}'")
-        faults = list(_checked(place, manifest, database, progress))
+        faults = list(_check_parts(place, manifest, database, progress))
         wrong = {fault.name for fault in faults}
         sound = [part for part in manifest.parts if part.name not in wrong]
-        faults += _repeated(place, sound, database)
+        faults += _duplicates(place, sound, database)
     surplus = set(place.parts()) - {part.name for part in manifest.parts}
     return ArchiveCheck(manifest, tuple(faults), tuple(sorted(surplus)))
 
 
-def _checked(
+def _check_parts(
     place: ArchiveStorage,
     manifest: Manifest,
     database: DuckDBPyConnection,
@@ -298,7 +298,7 @@ def _checked(
     for done, part in enumerate(manifest.parts):
         progress(done, len(manifest.parts))
         try:
-            yield from _faults(place, part, database)
+            yield from _part_faults(place, part, database)
         except ArchiveUnreachable:
             raise
         except DamagedArchive as fault:
@@ -306,7 +306,7 @@ def _checked(
     progress(len(manifest.parts), len(manifest.parts))
 
 
-def _faults(place: ArchiveStorage, part: ParquetPart, database: DuckDBPyConnection) -> Iterator[Fault]:
+def _part_faults(place: ArchiveStorage, part: ParquetPart, database: DuckDBPyConnection) -> Iterator[Fault]:
     size, sha256 = place.digest(part.name)
     if (size, sha256) != (part.size, part.sha256):
         yield Fault(part.name, f"its {size:,} bytes are not the {part.size:,} that were written (SHA-256)")
@@ -335,7 +335,7 @@ def _described(sums: RowSums) -> str:
     return f"{sums.rows:,} entries for {sums.cost} nano-dollars"
 
 
-def _repeated(
+def _duplicates(
     place: ArchiveStorage, parts: Iterable[ParquetPart], database: DuckDBPyConnection
 ) -> Iterator[Fault]:
     """Yield the files with entries whose ids are also in an earlier file, or twice in the same."""
@@ -345,9 +345,9 @@ def _repeated(
     sql = """SELECT last, count(*) FROM (
             SELECT id, max(filename) AS last FROM read_parquet(?, filename = true, hive_partitioning = false)
             GROUP BY id HAVING count(*) > 1) GROUP BY last ORDER BY last"""
-    for path, count in run(database, partial(_all, database, sql, list(names))):
+    for path, count in run(database, partial(_fetch_all, database, sql, list(names))):
         yield Fault(names[path], f"{count:,} of its entries are in the archive twice")
 
 
-def _all(database: DuckDBPyConnection, sql: str, files: list[str]) -> list[tuple[str, int]]:
+def _fetch_all(database: DuckDBPyConnection, sql: str, files: list[str]) -> list[tuple[str, int]]:
     return database.execute(sql, [files]).fetchall()

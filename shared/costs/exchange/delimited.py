@@ -74,7 +74,7 @@ def _dialect(lines: Iterator[str]) -> Dialect:
     dot = comma = is_sure = False
     with suppress(csv.Error), _long_cells():
         for record in csv.reader(lines, delimiter=delimiter):
-            for cell in [_bare(text) for text in record if "," in text or "." in text]:
+            for cell in [_without_currency(text) for text in record if "," in text or "." in text]:
                 if _DECIMAL_DOT.fullmatch(cell) and not _GROUPED_BY_DOTS.fullmatch(cell):
                     dot = True
                 elif _DECIMAL_COMMA.fullmatch(cell):
@@ -144,7 +144,7 @@ def header_of(head: str) -> list[str]:
     return next(filter(None, csv.reader(lines, delimiter=dialect.delimiter)), [])
 
 
-def _bare(cell: str) -> str:
+def _without_currency(cell: str) -> str:
     """Return a cell without a currency's name or sign and without brackets."""
     return _CURRENCY.sub("", cell).strip(" ()")
 
@@ -185,16 +185,16 @@ class UndecidedNumber(str):
 _ONE_COMMA: Final = re.compile(r"[-(]?[1-9]\d{0,2},\d{3}\)?")
 
 
-def _undecided(cell: str) -> str:
+def _undecided_number(cell: str) -> str:
     return UndecidedNumber(cell) if _ONE_COMMA.fullmatch(cell) else cell
 
 
 _EITHER: Final = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}")
 
 
-def _ambiguous(record: Sequence[str]) -> str | None:
+def _ambiguity(record: Sequence[str]) -> str | None:
     """Return what is ambiguous in a record of a file with both decimal dots and decimal commas."""
-    number = next((cell for cell in record if _EITHER.fullmatch(_bare(cell))), None)
+    number = next((cell for cell in record if _EITHER.fullmatch(_without_currency(cell))), None)
     if number is None:
         return None
     return f"has {number}, thousands or decimals: others have a dot and a comma; write all with a dot"
@@ -270,9 +270,11 @@ def _batches_of(path: Path, dialect: Dialect) -> Iterator[Records | NotUnderstoo
     lines = islice(lines_of(path), dialect.lead, None)
     reader, checked = csv.reader(lines, delimiter=dialect.delimiter), _HeaderCheck(dialect)
     with _long_cells():
-        for batch in _read_together(reader):
+        for batch in _read_batches(reader):
             if isinstance(batch, csv.Error):  # one row is broken; the rows after it are still read
-                yield NotUnderstood(f"line {reader.line_num + dialect.lead}", f"is no row of a CSV: {batch}")
+                yield NotUnderstood(
+                    f"line {reader.line_num + dialect.lead}", f"is not a row of a CSV: {batch}"
+                )
                 continue
             numbers, records = batch
             if dialect.lead:
@@ -290,7 +292,7 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _read_together(reader: Any) -> Iterator[tuple[list[int], list[list[str]]] | csv.Error]:
+def _read_batches(reader: Any) -> Iterator[tuple[list[int], list[list[str]]] | csv.Error]:
     """Yield batches of records with their line numbers from a CSV reader, or the error of a broken one."""
     is_ended = False
     while not is_ended:
@@ -319,7 +321,7 @@ class _HeaderCheck:
         self._header: list[str] = []
         kinds: tuple[tuple[bool, Callable[[str], str]], ...] = (
             (dialect.decimal_comma, LocalNumber),
-            (dialect.is_undecided, _undecided),
+            (dialect.is_undecided, _undecided_number),
         )
         self._cell = next((kind for applies, kind in kinds if applies), str)
 
@@ -363,14 +365,14 @@ class _HeaderCheck:
     def _fault(self, record: list[str], text: str) -> str | None:
         if len(record) != len(self._header):
             return "has another number of cells than the header"
-        fault = None if text.isascii() else _undecoded(record)
-        return _ambiguous(record) if fault is None and self._dialect.is_mixed else fault
+        fault = None if text.isascii() else _decoding_fault(record)
+        return _ambiguity(record) if fault is None and self._dialect.is_mixed else fault
 
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-def _undecoded(record: list[str]) -> str | None:
+def _decoding_fault(record: list[str]) -> str | None:
     for cell in record:
         if not cell.isascii() and _SURROGATE.search(cell):
             return f"is not in UTF-8: {cell[:40].encode('ascii', 'backslashreplace').decode()}"

@@ -37,16 +37,16 @@ def rows_of(path: Path, key: str) -> Iterator[Item]:
         CannotRead: the file is not JSON, or an object without such a list.
 
     """
-    for common, where, row in _listed(path, key):
+    for common, where, row in _listed_rows(path, key):
         if isinstance(row, Mapping):
             yield ForeignRow(where, common | flat(row), id_values=common | _id_values(row))
         elif isinstance(row, NotUnderstood):
             yield row
         else:
-            yield NotUnderstood(where, f"is no object: {str(row)[:80]}")
+            yield NotUnderstood(where, f"is not an object: {str(row)[:80]}")
 
 
-def _listed(path: Path, key: str) -> Iterator[tuple[dict[str, object], str, Any]]:
+def _listed_rows(path: Path, key: str) -> Iterator[tuple[dict[str, object], str, Any]]:
     """Yield each row with the fields that its document has for all rows, and its position."""
     keys = (key, *LISTS)
     if is_lines(path, keys):

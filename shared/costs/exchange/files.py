@@ -123,7 +123,7 @@ def opened(path: Path) -> io.BufferedReader:
 
     """
     try:
-        file = io.FileIO(path, "r", opener=_without_waiting)
+        file = io.FileIO(path, "r", opener=_open_regular)
     except OSError as error:
         raise CannotRead(f"{path}: cannot be read: {error.strerror or error}") from error
     content: io.RawIOBase = _SizedFile(file, os.fstat(file.fileno()).st_size)
@@ -147,13 +147,15 @@ def require_regular(path: Path) -> None:
     opened(path).close()
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _open_regular(path: str, flags: int) -> int:
     # Opening a pipe would wait for a writer; anything but a regular file is closed without reading it.
     fd = os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return fd
     os.close(fd)
-    raise CannotRead(f"{path}: is no regular file (a pipe, a device or a directory); save it to a file first")
+    raise CannotRead(
+        f"{path}: is not a regular file (a pipe, a device or a directory); save it to a file first"
+    )
 
 
 def lines_of(path: Path) -> Iterator[str]:
@@ -201,11 +203,11 @@ def document_of(path: Path) -> Any:  # whatever JSON holds
         CannotRead: it cannot be read, is too large, or is not JSON.
 
     """
-    text = _whole(path)
+    text = _read_document(path)
     try:
         return parsed(text)
     except (ValueError, RecursionError) as error:
-        raise CannotRead(f"{path}: is no JSON: {error}") from None
+        raise CannotRead(f"{path}: is not JSON: {error}") from None
 
 
 def documents_of(path: Path) -> Iterator[tuple[str, Any]]:
@@ -218,21 +220,21 @@ def documents_of(path: Path) -> Iterator[tuple[str, Any]]:
         CannotRead: the file cannot be read, is too large, or its first document is not JSON.
 
     """
-    text = _whole(path)
+    text = _read_document(path)
     try:
         yield "", parsed(text)
     except RecursionError as error:
-        raise CannotRead(f"{path}: is no JSON: {error}") from None
+        raise CannotRead(f"{path}: is not JSON: {error}") from None
     except ValueError as error:
         documents = _values(text.decode(json.detect_encoding(text), "surrogateescape"))
         first = next(documents, ("", NotUnderstood("", "")))
         if isinstance(first[1], NotUnderstood):
-            raise CannotRead(f"{path}: is no JSON: {error}") from None
+            raise CannotRead(f"{path}: is not JSON: {error}") from None
         yield first
         yield from documents
 
 
-def _whole(path: Path) -> bytes:
+def _read_document(path: Path) -> bytes:
     with opened(path) as file:
         try:
             text = file.read(MAX_DOCUMENT + 1)
@@ -256,7 +258,7 @@ def _values(text: str, line: int = 1) -> Iterator[tuple[str, Any]]:
             value, end = _DECODE(text, position)
             yield where, value
         except (ValueError, RecursionError) as error:
-            yield where, NotUnderstood(where, f"is no JSON: {error}")
+            yield where, NotUnderstood(where, f"is not JSON: {error}")
             if (following := _NEXT.search(text, position)) is None:
                 return
             end = following.start()

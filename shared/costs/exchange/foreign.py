@@ -186,11 +186,11 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> ForeignCall:
     >>> foreign.call.service, foreign.call.usage.tokens_total, dict(foreign.parts), foreign.unused
     ('openai', 1200, {'stated': 4500000}, ('mood',))
     """
-    row_values = _StatedValues(_by_field(values))
-    time_value = _time_value(row_values)
-    names = [str(time_value), *(row_values.text(name) or "" for name in ("model", "service"))]
-    if any(map(_TOTALS.fullmatch, names if names[1] else [*names, row_values.text("operation") or ""])):
-        raise ValueError("is a row of totals: the rows that it adds up are there")
+    row = _RowValues(_by_field(values))
+    time_value = _time_value(row)
+    names = [str(time_value), *(row.text(name) or "" for name in ("model", "service"))]
+    if any(map(_TOTALS.fullmatch, names if names[1] else [*names, row.text("operation") or ""])):
+        raise ValueError("is a row of totals of other rows in the file")
     text = iso_text(time_value, defaults.dates)
     sum_of = _sum_of(text)
     try:
@@ -198,56 +198,56 @@ def understand(values: Mapping[str, object], defaults: Defaults) -> ForeignCall:
         at, zone_assumed = instant(whole, defaults.zone, defaults.dates)
     except ValueError as error:
         raise ValueError(_date_advice(time_value) or f"timestamp {error}") from None
-    kind, row_values = _with_kind(row_values)
-    parts = _parts(row_values)
-    model = row_values.text("model") or defaults.model or (UNKNOWN if parts is not None else None)
+    kind, row = _with_kind(row)
+    parts = _parts(row)
+    model = row.text("model") or defaults.model or (UNKNOWN if parts is not None else None)
     return ForeignCall(
-        call=_call(row_values, model, at, defaults),
+        call=_call(row, model, at, defaults),
         at=at,
-        user_id=user_name(row_values.text("user_id") or defaults.user_id),
-        job_id=optional_name("job_id", row_values.text("job_id")) or defaults.job_id,
+        user_id=user_name(row.text("user_id") or defaults.user_id),
+        job_id=optional_name("job_id", row.text("job_id")) or defaults.job_id,
         parts=parts,
-        row_id=row_values.text("row_id"),
+        row_id=row.text("row_id"),
         zone_assumed=zone_assumed,
-        unused=tuple(sorted(name for name in row_values.values if name not in _KNOWN)),
+        unused=tuple(sorted(name for name in row.values if name not in _KNOWN)),
         sum_of=sum_of,
         names_model=model != UNKNOWN,
         kind=kind,
     )
 
 
-def _with_kind(stated: _StatedValues) -> tuple[Kind, _StatedValues]:
+def _with_kind(row: _RowValues) -> tuple[Kind, _RowValues]:
     """Return whether a row is a call, a reversal or a credit, and its values as positive numbers.
 
     Raises:
         ValueError: some of its numbers are negative and others positive.
 
     """
-    numbers = [name for name in stated.values if name in _NUMBERS]
-    below = {name: value for name in numbers if (value := above_zero(stated.values[name])) is not None}
+    numbers = [name for name in row.values if name in _NUMBERS]
+    below = {name: value for name in numbers if (value := above_zero(row.values[name])) is not None}
     if not below:
-        return "usage", stated
+        return "usage", row
     for name in numbers:
-        if name not in below and stated.number(name) and (name in _AMOUNTS or not below.keys() <= _AMOUNTS):
+        if name not in below and row.number(name) and (name in _AMOUNTS or not below.keys() <= _AMOUNTS):
             other = next(iter(below))
             raise ValueError(
-                f"{other} is below zero, {stated.values[other]!r}, and {name} is not, "
-                f"{stated.values[name]!r}: of a call that is taken back all are below zero, "
-                "of a credit the amount"
+                f"{other} is below zero, {row.values[other]!r}, and {name} is not, "
+                f"{row.values[name]!r}: for a refunded call all must be below zero, "
+                "for a credit only the amount"
             )
     if below.keys() <= _AMOUNTS:
-        rest = {name: value for name, value in stated.values.items() if name not in _QUANTITIES}
-        return "adjustment", _StatedValues(rest | below)
-    return "reversal", _StatedValues(stated.values | below)
+        rest = {name: value for name, value in row.values.items() if name not in _QUANTITIES}
+        return "adjustment", _RowValues(rest | below)
+    return "reversal", _RowValues(row.values | below)
 
 
 _NUMBERS: Final = _AMOUNTS | _QUANTITIES
 
 
-def _time_value(stated: _StatedValues) -> object:
+def _time_value(row: _RowValues) -> object:
     """Return the time that a row states; a time of day is joined with the date in another column."""
-    clock_value = stated.required("timestamp")
-    if _CLOCK.fullmatch(str(clock_value).strip()) and (day := stated.values.get("date")):
+    clock_value = row.required("timestamp")
+    if _CLOCK.fullmatch(str(clock_value).strip()) and (day := row.values.get("date")):
         return f"{str(day).strip()} {str(clock_value).strip()}"
     return clock_value
 
@@ -261,7 +261,7 @@ def _date_advice(when: object) -> str:
     """Return advice on a date whose day and month may be swapped; empty for any other value."""
     days = readings(when)
     choices = " or ".join(f"{day} (--dates {order})" for order, day in days.items())
-    return f"timestamp {clean_text(repr(when))} is {choices}: say which stands first" if days else ""
+    return f"timestamp {clean_text(repr(when))} is {choices}: say which comes first" if days else ""
 
 
 def _sum_of(text: str) -> SumOf | None:
@@ -308,7 +308,7 @@ def plain_value(name: str, value: object) -> str:
     >>> plain_value("cost", "$1,000"), plain_value("cost", 1000.0), plain_value("date", "last week")
     ('1E+3', '1E+3', 'last week')
     """
-    if name in _WHEN and _says_something(value):
+    if name in _WHEN and _has_value(value):
         with suppress(ValueError):
             return instant(value, UTC)[0].isoformat()
     return plain_text(value)
@@ -325,10 +325,10 @@ def plain_text(value: object) -> str:
     >>> [plain_text(cell) for cell in ("($0.020)", "-0.02 USD", -0.02, "0.02-", "(none)")]
     ['-0.02', '-0.02', '-0.02', '-0.02', '(none)']
     """
-    if not _says_something(value):
+    if not _has_value(value):
         return ""
     if isinstance(value, str):
-        text = _dotted(value)
+        text = _with_decimal_dot(value)
         if text[0] in "{[":
             with suppress(ValueError, RecursionError):
                 return plain_text(parsed(text))
@@ -391,7 +391,7 @@ def decimal_of(value: object) -> Decimal | None:
     >>> decimal_of("$1,234.50"), decimal_of("0E-6176"), decimal_of("-0.05 USD"), decimal_of("")
     (Decimal('1234.50'), Decimal('0E-6176'), Decimal('-0.05'), None)
     """
-    if not _says_something(value):
+    if not _has_value(value):
         return None
     try:
         return _number("the amount", value)
@@ -422,16 +422,16 @@ def _by_field(values: Mapping[str, object]) -> dict[str, object]:
     fields: dict[str, object] = {}
     for name, value in values.items():
         field_ = known_name(str(name))
-        if not _says_something(fields.get(field_)):
+        if not _has_value(fields.get(field_)):
             fields[field_] = value
     return fields
 
 
-def _says_something(value: object) -> bool:
+def _has_value(value: object) -> bool:
     return value is not None and (not isinstance(value, str) or value.strip().lower() not in _NOTHING)
 
 
-class _StatedValues:
+class _RowValues:
     """The values of a row under our names for them."""
 
     def __init__(self, values: dict[str, object]) -> None:
@@ -441,20 +441,20 @@ class _StatedValues:
         """Return the first value that is not empty, or ``None``."""
         for theirs in NAMES.get(name, (name,)):
             value = self.values.get(theirs)
-            if _says_something(value):
+            if _has_value(value):
                 return value
         return None
 
     def required(self, name: str) -> object:
         value = self.get(name)
         if value is None:
-            raise ValueError(f"says no {name} (looked for {', '.join(NAMES[name])})")
+            raise ValueError(f"has no {name} (looked for {', '.join(NAMES[name])})")
         return value
 
     def text(self, name: str) -> str | None:
         value = self.get(name)
         if isinstance(value, (dict, list)):
-            raise TypeError(f"{name} is no text: {_shown(value)}")
+            raise TypeError(f"{name} is not text: {_shown(value)}")
         return None if value is None else clean_text(str(value).strip())
 
     def count(self, name: str) -> int | None:
@@ -463,7 +463,7 @@ class _StatedValues:
             return None
         refuse_thousands_or_decimals(name, self.get(name))
         if number != number.to_integral_value() or not 0 <= number <= MAX_COUNT:
-            raise ValueError(f"{name} is no count: {_shown(self.get(name))}")
+            raise ValueError(f"{name} is not a count: {_shown(self.get(name))}")
         return int(number)
 
     def number(self, name: str) -> Decimal | None:
@@ -492,7 +492,7 @@ def refuse_thousands_or_decimals(name: str, value: object) -> None:
         ValueError: it is text such as ``1.000``.
 
     """
-    if isinstance(value, str) and (match := _THOUSANDS_OR_DECIMALS.fullmatch(_dotted(value))):
+    if isinstance(value, str) and (match := _THOUSANDS_OR_DECIMALS.fullmatch(_with_decimal_dot(value))):
         whole, digits = match.groups()
         raise ValueError(f"{name} may be {whole} or {whole}{digits}: {value!r}; write it in digits alone")
 
@@ -505,16 +505,16 @@ def _shown(value: object) -> str:
 
 def _number(name: str, value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        raise TypeError(f"{name} is no number: {_shown(value)}")
-    text = repr(value) if isinstance(value, float) else _DOLLARS.sub("", _dotted(value)).strip()
+        raise TypeError(f"{name} is not a number: {_shown(value)}")
+    text = repr(value) if isinstance(value, float) else _DOLLARS.sub("", _with_decimal_dot(value)).strip()
     if _GROUPED.fullmatch(text):
         text = re.sub(r"[,'\u2019\s]", "", text)
     try:
         number = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{name} is no number: {_shown(value)}") from None
+        raise ValueError(f"{name} is not a number: {_shown(value)}") from None
     if not number.is_finite():
-        raise ValueError(f"{name} is no number: {_shown(value)}")
+        raise ValueError(f"{name} is not a number: {_shown(value)}")
     if abs(number) > MOST:
         raise ValueError(f"{name} is more than any call or bill has: {_shown(value)}")
     return number
@@ -527,28 +527,28 @@ MOST: Final = 10**15
 """The largest amount or count that is accepted from a foreign file."""
 
 
-def _dotted(value: object) -> str:
+def _with_decimal_dot(value: object) -> str:
     return value.dotted if isinstance(value, LocalNumber) else str(value).strip()
 
 
-def _call(stated: _StatedValues, model: str | None, at: datetime, defaults: Defaults) -> Call:
+def _call(row: _RowValues, model: str | None, at: datetime, defaults: Defaults) -> Call:
     if not model:
         looked_for = ", ".join(NAMES["model"])
-        raise ValueError(f"says no model (looked for {looked_for}) and no cost; give a model with --model")
-    labels = {name: stated.text(name) for name in _LABELS}
-    if labels["request_id"] is None and _RESPONSE.fullmatch(row_id := stated.text("row_id") or ""):
+        raise ValueError(f"has no model (looked for {looked_for}) and no cost; give a model with --model")
+    labels = {name: row.text(name) for name in _LABELS}
+    if labels["request_id"] is None and _RESPONSE.fullmatch(row_id := row.text("row_id") or ""):
         labels["request_id"] = row_id
     return make_call(
-        _service(stated, model, defaults),
+        _service(row, model, defaults),
         model,
-        stage=stated.text("stage"),
-        metadata=_metadata(stated),
+        stage=row.text("stage"),
+        metadata=_metadata(row),
         timestamp=at,
-        attempt=stated.count("attempt") or 1,
-        tags=_tags(stated.get("tags")),
-        estimated=str(stated.get("estimated")).strip().lower() in ("1", "true", "yes"),
+        attempt=row.count("attempt") or 1,
+        tags=_tags(row.get("tags")),
+        estimated=str(row.get("estimated")).strip().lower() in ("1", "true", "yes"),
         **labels,  # type: ignore[arg-type]  # every label is text or None
-        **_counts(stated),
+        **_counts(row),
     )
 
 
@@ -559,9 +559,9 @@ _RESPONSE: Final = re.compile(r"(?:chatcmpl-|resp_|msg_)[\w-]{8,}")
 """Ids of responses from OpenAI and Anthropic, by which a call that was also recorded live is recognised."""
 
 
-def _metadata(stated: _StatedValues) -> dict[str, object]:
+def _metadata(row: _RowValues) -> dict[str, object]:
     """Return a row's metadata with secrets redacted; text is parsed as JSON if possible."""
-    metadata = stated.get("metadata")
+    metadata = row.get("metadata")
     if isinstance(metadata, str):
         try:
             metadata = parsed(metadata)
@@ -574,25 +574,25 @@ def _metadata(stated: _StatedValues) -> dict[str, object]:
     )
 
 
-def _service(stated: _StatedValues, model: str, defaults: Defaults) -> str:
-    service = stated.text("service") or defaults.service or service_in_name(model) or infer_service(model)
+def _service(row: _RowValues, model: str, defaults: Defaults) -> str:
+    service = row.text("service") or defaults.service or service_in_name(model) or infer_service(model)
     if model == UNKNOWN:
         return service or UNKNOWN
     if not service:
-        raise ValueError(f"says no service, and {model!r} does not tell it; give one with --service")
+        raise ValueError(f"has no service, and {model!r} does not imply one; give one with --service")
     return service
 
 
-def _counts(stated: _StatedValues) -> dict[str, Any]:
-    counts: dict[str, Any] = {name: count for name in _COUNTS if (count := stated.count(name))}
-    cache_counts = {ours: stated.count(theirs) or 0 for ours, theirs in _ADDED_TO_INPUT.items()}
+def _counts(row: _RowValues) -> dict[str, Any]:
+    counts: dict[str, Any] = {name: count for name in _COUNTS if (count := row.count(name))}
+    cache_counts = {ours: row.count(theirs) or 0 for ours, theirs in _ADDED_TO_INPUT.items()}
     if sum(cache_counts.values()):
         counts["tokens_input"] = counts.get("tokens_input", 0) + sum(cache_counts.values())
         counts |= cache_counts
-    counts |= {name: float(seconds) for name in _DURATIONS if (seconds := stated.number(name))}
-    if "audio_seconds" not in counts and (minutes := stated.number("audio_minutes")):
+    counts |= {name: float(seconds) for name in _DURATIONS if (seconds := row.number(name))}
+    if "audio_seconds" not in counts and (minutes := row.number("audio_minutes")):
         counts["audio_seconds"] = float(minutes * 60)
-    total = stated.count("tokens_total")
+    total = row.count("tokens_total")
     if total and not counts.get("tokens_input") and not counts.get("tokens_output"):
         counts["tokens_total"] = total
     return counts
@@ -601,11 +601,11 @@ def _counts(stated: _StatedValues) -> dict[str, Any]:
 _ADDED_TO_INPUT: Final = {"tokens_cached": "cache_read", "tokens_cache_write": "cache_creation"}
 
 
-def _parts(stated: _StatedValues) -> dict[str, Nanos] | None:
-    currency = stated.text("currency")
+def _parts(row: _RowValues) -> dict[str, Nanos] | None:
+    currency = row.text("currency")
     if currency and currency.upper().rstrip("S").replace(" ", "") not in _US_DOLLAR:
         raise ValueError(f"is in {currency}, and only amounts in USD can be imported")
-    whole, cost_input, cost_output = (_amount(stated, name) for name in ("cost", "cost_input", "cost_output"))
+    whole, cost_input, cost_output = (_amount(row, name) for name in ("cost", "cost_input", "cost_output"))
     if cost_input is not None and cost_output is not None:
         parts = {"input": cost_input, "output": cost_output}
         if whole is None or sum(parts.values()) == whole:
@@ -616,11 +616,11 @@ def _parts(stated: _StatedValues) -> dict[str, Nanos] | None:
 _US_DOLLAR: Final = frozenset({"USD", "US$", "$", "USDOLLAR"})
 
 
-def _amount(stated: _StatedValues, name: str) -> Nanos | None:
-    number = stated.number(name)
+def _amount(row: _RowValues, name: str) -> Nanos | None:
+    number = row.number(name)
     if number is None:
         return None
-    as_written = stated.get(name)
+    as_written = row.get(name)
     swapped = as_written.replace(",", ".") if isinstance(as_written, UndecidedNumber) else None
     if swapped is not None:
         raise ValueError(
@@ -628,7 +628,7 @@ def _amount(stated: _StatedValues, name: str) -> Nanos | None:
         )
     amount = from_usd(number)
     if not 0 <= amount <= MAX_ENTRY_NANOS:
-        raise ValueError(f"{name} is no cost of one call: {as_written!r}")
+        raise ValueError(f"{name} is not the cost of one call: {as_written!r}")
     return amount
 
 

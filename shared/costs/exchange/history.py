@@ -56,7 +56,7 @@ class StoredHistory:
         held = {} if archive is None else _by_path(archive)
         rest, archived_numbers = list[_UnarchivedLedger](), set[int]()
         for ledger in index.readable(Query()):
-            archived = _held(ledger, held.get(str(ledger.job.ledger), ()))
+            archived = _find_held(ledger, held.get(str(ledger.job.ledger), ()))
             if archived is not None:
                 archived_numbers.add(archived.number)
             if archived is None or (ledger.gone is None and archived.rest < (ledger.read_to or 0)):
@@ -98,7 +98,7 @@ class StoredHistory:
     def _lines(self) -> Iterator[bytes]:
         for ledger, start in self._rest:
             if start == 0:
-                yield from self.index.lines_of_ledger(ledger, self._miss)
+                yield from self.index.lines_of_ledger(ledger, self._record_missed)
             else:
                 yield from self._lines_from(ledger, start)
 
@@ -109,9 +109,9 @@ class StoredHistory:
                     if offset not in ledger.uncounted and raw[-1:] == b"\n":
                         yield raw
         except OSError as fault:
-            self._miss(ledger.job.ledger, fault)
+            self._record_missed(ledger.job.ledger, fault)
 
-    def _miss(self, ledger: Path, fault: OSError) -> None:
+    def _record_missed(self, ledger: Path, fault: OSError) -> None:
         self.missed.append(MissedLedger(ledger, fault.strerror or str(fault)))
 
 
@@ -122,7 +122,7 @@ def _by_path(archive: KnownArchive) -> dict[str, list[HeldLedger]]:
     return by_path
 
 
-def _held(ledger: Readable, candidates: Sequence[HeldLedger]) -> HeldLedger | None:
+def _find_held(ledger: Readable, candidates: Sequence[HeldLedger]) -> HeldLedger | None:
     """Return what the archive holds of a ledger, even if the ledger was packed away."""
     if ledger.gone is not None:
         same = (held for held in candidates if (held.size, held.head, held.tail) == ledger.mark)

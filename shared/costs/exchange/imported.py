@@ -74,7 +74,7 @@ def _notes(tally: Tally) -> list[Note]:
     if tally.anew:
         rows = plural(tally.anew, "row was", "rows were")
         notes.append(
-            Note(f"{rows} recorded anew, as stated now; what counted for them before is taken back.")
+            Note(f"{rows} recorded again with their present values; their earlier entries were reversed.")
         )
     if tally.refused > _MANY:
         rows = plural(tally.refused - _MANY, "more row was", "more rows were")
@@ -103,7 +103,7 @@ def _notes_of_rows(tally: Tally) -> Iterator[Note]:
         yield Note(f"{rows} of a day or a month: each counts as one call.")
     if tally.unnamed:
         rows = plural(tally.unnamed, "row names", "rows name")
-        yield Note(f"{rows} no model: unknown stands for it; see --model.")
+        yield Note(f"{rows} no model: they count under unknown; see --model.")
     if tally.zone_assumed:
         yield Note(f"{plural(tally.zone_assumed, 'time said', 'times said')} no zone: see --timezone.")
 

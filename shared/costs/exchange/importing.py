@@ -52,7 +52,7 @@ _UNIQUE_FROM: Final = 16
 """A row id with this many characters is globally unique (a UUID, a hash), a shorter one in its file."""
 
 _OTHER_CALL: Final = (
-    "has the id of a row before it and says something else: if it is another call, "
+    "has the id of an earlier row and other values: if it is another call, "
     "import such rows in a file of their own, without that column"
 )
 
@@ -316,7 +316,7 @@ class Importer:
             service=call.service,
             model=call.model,
             usage=costs.usage,
-            charge=costs.charge if is_call or costs.charge is None else _negative(costs.charge),
+            charge=costs.charge if is_call or costs.charge is None else _negated(costs.charge),
             unpriced_units=costs.missing if is_call else NO_UNITS,
             catalogue_cost=costs.catalogue if is_call else None,
             stage=call.stage,
@@ -344,7 +344,7 @@ class Importer:
             stated = Charge(row.parts, PricedBy("stated", "1", f"{call.service}/{call.model}"))
             return _Costs(usage, stated, NO_UNITS, priced.total if priced else None, not row.billed)
         if row.call.usage.is_zero:
-            raise ValueError("says neither what was used nor what it cost: no input_tokens, cost or the like")
+            raise ValueError("has neither usage nor a cost: no input_tokens, cost or similar field")
         if priced is None:
             return _Costs(usage, None)
         return _Costs(usage, priced._replace(missing=NO_UNITS), priced.missing, estimated=summed)
@@ -405,7 +405,7 @@ def _chunks(rows: Iterable[_ImportRow]) -> Iterator[Sequence[_ImportRow]]:
         yield chunk
 
 
-def _negative(charge: Charge) -> Charge:
+def _negated(charge: Charge) -> Charge:
     return Charge({part: Nanos(-amount) for part, amount in charge.parts.items()}, charge.priced_by)
 
 

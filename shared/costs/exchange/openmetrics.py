@@ -90,7 +90,7 @@ def openmetrics(reader: Reader) -> str:
     for user in users:
         _add_budget(samples, budget_facts(reader, UserMonth(user)))
     _add_state(samples, reader)
-    lines = (line for family in FAMILIES for line in _written(family, samples[family.name]))
+    lines = (line for family in FAMILIES for line in _family_lines(family, samples[family.name]))
     return "".join([*lines, "# EOF\n"])
 
 
@@ -146,7 +146,7 @@ def _add_state(samples: Samples, reader: Reader) -> None:
         samples["cost_ledger_last_entry_timestamp_seconds"][()] = str(newest.last)
 
 
-def _written(family: Family, samples: Mapping[tuple[str, ...], str]) -> Iterator[str]:
+def _family_lines(family: Family, samples: Mapping[tuple[str, ...], str]) -> Iterator[str]:
     """Yield the lines of one family; none if it has no sample."""
     if not samples:
         return

@@ -22,7 +22,7 @@ from ..errors import CostError
 from ..store.journal import opened, size_of
 from ..store.store import Store
 
-_NOT_COUNTED: Final = "somebody may still write to it, or not all of its lines count"
+_NOT_COUNTED: Final = "another process may still write to it, or not all of its lines count"
 
 BATCH: Final = 200
 """How many ledgers are recorded as gone in one step."""

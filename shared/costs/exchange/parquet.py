@@ -28,8 +28,8 @@ def parquet_columns(path: Path) -> tuple[str, ...]:
         CannotRead: the file is no Parquet, or damaged.
 
     """
-    with _reading(path) as database:
-        return tuple(name for name, _ in _described(database, path))
+    with _opened(path) as database:
+        return tuple(name for name, _ in _columns_of(database, path))
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -42,9 +42,9 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         CannotRead: the file is no Parquet, or damaged.
 
     """
-    with _reading(path) as database:
-        columns = _described(database, path)
-        chosen = ", ".join(_plain(name, kind) for name, kind in columns)
+    with _opened(path) as database:
+        columns = _columns_of(database, path)
+        chosen = ", ".join(_column_sql(name, kind) for name, kind in columns)
         result = database.execute(f"SELECT {chosen} FROM read_parquet(?)", [str(path)])  # noqa: S608 - quoted names
         names, number = [name for name, _ in columns], 0
         while rows := result.fetchmany(_BATCH):
@@ -53,19 +53,19 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"row {number}", dict(zip(names, row, strict=True))
 
 
-def _described(database: DuckDBPyConnection, path: Path) -> Sequence[tuple[str, str]]:
+def _columns_of(database: DuckDBPyConnection, path: Path) -> Sequence[tuple[str, str]]:
     columns = database.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
     return [(str(name), str(kind)) for name, kind, *_ in columns]
 
 
-def _plain(name: str, kind: str) -> str:
+def _column_sql(name: str, kind: str) -> str:
     """Return a column as SQL; a time with a zone is converted to UTC: DuckDB needs another library for it."""
     column = '"' + name.replace('"', '""') + '"'
     return f"make_timestamp(epoch_us({column}))" if kind == "TIMESTAMP WITH TIME ZONE" else column
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[DuckDBPyConnection]:
+def _opened(path: Path) -> Iterator[DuckDBPyConnection]:
     require_regular(path)
     with connect() as database:
         import duckdb  # installed, because connect() succeeded

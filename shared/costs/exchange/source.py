@@ -58,7 +58,7 @@ class IndexedEntries:
 
     def entries(self) -> Iterator[Entry]:
         """Return the entries."""
-        return self.index.entries(self.query, self._miss)
+        return self.index.entries(self.query, self._record_missed)
 
     def cells(self) -> Iterator[Cells]:
         """Return the entries as rows of cells; directly from the lines if no condition applies to them."""
@@ -66,11 +66,11 @@ class IndexedEntries:
             return map(cells_of, self.entries())
         return self._cells_of_lines()
 
-    def _miss(self, ledger: Path, fault: OSError) -> None:
+    def _record_missed(self, ledger: Path, fault: OSError) -> None:
         self.missed.append(MissedLedger(ledger, fault.strerror or str(fault)))
 
     def _cells_of_lines(self) -> Iterator[Cells]:
-        for line in self.index.lines(self.query, self._miss):
+        for line in self.index.lines(self.query, self._record_missed):
             try:
                 yield cells_of_line(line)
             except DamagedLine:

@@ -128,7 +128,7 @@ class Staging:
                 continue
             timestamp = str(cells[_TIMESTAMP])
             self._earliest, self._latest = min(self._earliest, timestamp), max(self._latest, timestamp)
-            table, write = self._open.get(month) or self._new(month)
+            table, write = self._open.get(month) or self._new_table(month)
             cost = cells[_COST]
             if cost is not None:
                 table.cost += round(float(cost) * NANOS_PER_USD)
@@ -139,7 +139,7 @@ class Staging:
                 del self._open[month]
         return rest
 
-    def _new(self, month: str) -> tuple[_MonthRows, Any]:
+    def _new_table(self, month: str) -> tuple[_MonthRows, Any]:
         path = self.folder / f"{len(self.tables)}.csv"
         table = _MonthRows(month, path, path.open("w", encoding="utf-8", newline=""))
         self.tables.append(table)
@@ -250,7 +250,7 @@ class PartWriter:
         if (rows, cost) != (table.rows, table.cost):
             raise NotArchived(
                 f"{table.month}: {table.rows:,} entries for {table.cost} nano-dollars were read, and "
-                f"{rows:,} for {cost} stand in the new files; nothing was archived; please report this"
+                f"{rows:,} for {cost} are in the new files; nothing was archived; please report this"
             )
         self.skipped += skipped.rows
         yield from drafts

@@ -117,7 +117,7 @@ def instant(value: object, zone: tzinfo, order: DateOrder | None = None) -> tupl
             return (at.replace(tzinfo=zone) if at.tzinfo is None else at).astimezone(UTC), at.tzinfo is None
     except (ValueError, TypeError, OverflowError, OSError):
         pass
-    raise ValueError(f"is no time: {clean_text(repr(value))}; write it as 2026-11-22T09:30:00Z")
+    raise ValueError(f"is not a time: {clean_text(repr(value))}; write it as 2026-11-22T09:30:00Z")
 
 
 def readings(value: object) -> Mapping[DateOrder, str]:

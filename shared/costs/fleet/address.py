@@ -109,7 +109,7 @@ def _parse(text: str, source: str) -> dict[str, Any]:
         return dict(conninfo_to_dict(text))
     except ProgrammingError:
         raise AddressRefused(
-            f"what {source} holds is no address of PostgreSQL: write postgresql://USER:PASSWORD@HOST/DATABASE"
+            f"{source} does not contain a PostgreSQL address: write postgresql://USER:PASSWORD@HOST/DATABASE"
         ) from None
 
 

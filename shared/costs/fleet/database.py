@@ -47,7 +47,7 @@ DOWN_S: Final = 1.0
 GRANT: Final = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SCHEMA} TO the role"
 """The SQL statement that gives a role the rights it needs."""
 
-WRITABLE: Final = "name a server that is no standby, and a role that is not read-only"
+WRITABLE: Final = "name a server that is not a standby, and a role that is not read-only"
 """The advice for a database that cannot be written to."""
 
 _TRIES: Final = 3

@@ -225,7 +225,7 @@ class TradingMember:
         if result.waits_for:
             hosts = ", ".join(result.waits_for)
             is_certain = isinf(result.waits_s)
-            event = "went back" if is_certain else "was started anew and may have gone back"
+            event = "went back" if is_certain else "was restarted and may have gone back"
             deadline = "is released" if is_certain else f"for {result.waits_s:.0f} s at most"
             raise SharedUnavailable(
                 f"the shared database {event} to an older state: nothing is granted until {hosts} reported, "

@@ -66,9 +66,9 @@ def _sums_by_host(
     db: Transaction, limit: Limit, query: Query, names: ModelName, rates: Sequence[FlatRate] = ()
 ) -> dict[int, int]:
     """Return what each host has published that counts against a limit, or only what ``rates`` cover of it."""
-    by = tuple(dict.fromkeys((*_RATE_DIMENSIONS, *limit.by))) if rates else limit.by
-    by_job = "job_id" in by
-    columns = ["l.job_id" if name == "job_id" else f"d.{name}" for name in by]
+    dimensions = tuple(dict.fromkeys((*_RATE_DIMENSIONS, *limit.by))) if rates else limit.by
+    by_job = "job_id" in dimensions
+    columns = ["l.job_id" if name == "job_id" else f"d.{name}" for name in dimensions]
     source, where = _by_host(query, by_job=by_job), queries.conditions(query)
     jobs = "JOIN ledgers l ON l.id = f.ledger" if by_job else ""
     rows = db.execute(
@@ -79,7 +79,7 @@ def _sums_by_host(
     )
     sums: dict[int, int] = {}
     for host, amount, *values in rows:
-        call = scope_of(query, by, values)
+        call = scope_of(query, dimensions, values)
         counts = not rates or any(
             rate.covers(call.user_id, call.service, call.model, names) for rate in rates
         )
@@ -157,15 +157,15 @@ class SharedSums:
         """Return what was spent in each 15-minute bucket with any cost, by its start in seconds."""
         return self._query(lambda db: queries.spend_by_bucket(db, Span.of(start, end), user_id))
 
-    def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
+    def groups(self, dimensions: Sequence[Dimension], query: Query) -> list[Group]:
         """Return the sums of the matching entries by these dimensions, largest cost first."""
-        return self._query(lambda db: queries.groups(db, by, query))
+        return self._query(lambda db: queries.groups(db, dimensions, query))
 
     def groups_by_part(
-        self, by: Sequence[Dimension], query: Query, parts: Sequence[tuple[datetime, datetime]]
+        self, dimensions: Sequence[Dimension], query: Query, parts: Sequence[tuple[datetime, datetime]]
     ) -> list[list[Group]]:
         """Return what :meth:`groups` returns for each part of a period; jobs are not counted."""
-        return self._query(lambda db: queries.groups_by_part(db, by, query, parts))
+        return self._query(lambda db: queries.groups_by_part(db, dimensions, query, parts))
 
     def _query(self, question: Callable[[sqlite3.Connection], T]) -> T:
         # These are the statements for SQLite, and all that they use of a connection is `execute`.

@@ -207,7 +207,7 @@ class Sender:
     def _tidy(self, now: datetime) -> datetime | None:
         """Mark notices that are settled for every address as done; return when the next one is due."""
         waiting = self.queue.waiting()
-        still_open = {queued.id: due for queued, _, due in sorted(self._unsettled(), key=_later_first)}
+        still_open = {queued.id: due for queued, _, due in sorted(self._unsettled(), key=_latest_first)}
         done = [queued.id for queued in waiting if queued.id not in still_open]
         if done:
             self.queue.finish(done, now - KEPT)
@@ -233,7 +233,7 @@ class Sender:
         return addresses_of(budget_for(profile, notice.audience), self.environ)
 
 
-def _later_first(delivery: tuple[Queued, Address, datetime]) -> float:
+def _latest_first(delivery: tuple[Queued, Address, datetime]) -> float:
     return -delivery[2].timestamp()
 
 

@@ -166,7 +166,7 @@ def test_ledgers_stay_that_somebody_may_write_to(world: World) -> None:
     world.add("job-1", call(at(9)))
     result = packed(world)
     assert [each.why for each in result.stayed] == [
-        "somebody may still write to it, or not all of its lines count"
+        "another process may still write to it, or not all of its lines count"
     ]
     assert world.ledger("job-1").exists()
 

@@ -438,8 +438,8 @@ def test_a_part_that_is_too_large_is_split_and_keeps_its_order(
     [
         (lambda text: text.replace(b'"rows":1', b'"rows":2'), "digest does not match"),
         (lambda text: text.replace(b'"version":1', b'"version":9'), "of another format"),
-        (lambda text: text[:50], "no manifest"),
-        (lambda _: b"[]", "no manifest"),
+        (lambda text: text[:50], "not the manifest"),
+        (lambda _: b"[]", "not the manifest"),
     ],
 )
 def test_a_damaged_manifest_is_refused(world: World, damage: Callable[[bytes], bytes], why: str) -> None:

@@ -158,8 +158,8 @@ def test_amounts_in_two_currencies_are_converted_line_by_line(
     [
         (b"", r"\(it is empty\)"),
         (b"PK\x03\x04rest", r"ZIP archive or a spreadsheet"),
-        ("start_time,end_time\n".encode("utf-32-be"), "no text that is known: save it as UTF-8"),
-        (b'{"object": "page", "data": [{"start_time": 1', "is no JSON: Expecting"),
+        ("start_time,end_time\n".encode("utf-32-be"), "not text in a known encoding: save it as UTF-8"),
+        (b'{"object": "page", "data": [{"start_time": 1', "is not JSON: Expecting"),
         (gzip.compress(b"x" * 10_000, mtime=0)[:-30], "damaged or cut off gzip"),
         (b"\x1f\x8bno gzip at all", "cannot be read"),
     ],

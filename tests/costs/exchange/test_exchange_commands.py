@@ -208,7 +208,7 @@ def test_text_of_an_import_says_what_was_not_understood(
     for words in (
         "Entries added",
         "2025-03-01 to 2025-03-01",
-        "timestamp is no time: 'never'",
+        "timestamp is not a time: 'never'",
         "mood",
         "zone",
     ):

@@ -68,7 +68,7 @@ def tally() -> Tally:
     found.added, found.cost = 1_002, Nanos(12_345_678_901)
     found.first, found.last = datetime(2025, 1, 2, tzinfo=UTC), datetime(2025, 3, 4, tzinfo=UTC)
     for row in range(32):
-        found.refuse(f"line {row + 2}", f"timestamp is no time: 'never {row}'")
+        found.refuse(f"line {row + 2}", f"timestamp is not a time: 'never {row}'")
     found.refusals[0] = NotUnderstood("line 2", "a\x1b[31m reason " * 12)
     found.unused.update({"mood": 1_002, "prompt": 7})
     return found

@@ -160,7 +160,7 @@ def test_a_sample_of_each_foreign_format(name: str, tmp_path: Path, catalogue: C
     assert (tally.rows, tally.added, tally.refused) == (4, 3, 1)
     assert (tally.stated, tally.priced, tally.unpriced, tally.zone_assumed) == (1, 1, 1, 1)
     assert tally.cost == COST
-    assert "timestamp is no time" in tally.refusals[0].why
+    assert "timestamp is not a time" in tally.refusals[0].why
     assert "4" in tally.refusals[0].row or "5" in tally.refusals[0].row
     first = next(one for one in kept.entries.values() if one.description == "first")
     assert first.charge is not None
@@ -697,7 +697,7 @@ def test_rows_of_one_id_that_differ_are_not_passed_over(tmp_path: Path, catalogu
         tally = run(path, kept, catalogue)
         assert (tally.added, tally.known, tally.refused) == (added, 2 - added, 1)
         [refusal] = tally.refusals
-        assert (refusal.row, refusal.why[:27]) == ("line 3", "has the id of a row before ")
+        assert (refusal.row, refusal.why[:29]) == ("line 3", "has the id of an earlier row ")
 
 
 def test_rows_that_an_earlier_version_recorded_are_known(tmp_path: Path, catalogue: Catalogue) -> None:
@@ -808,15 +808,15 @@ def test_progress_and_many_refusals_stay_bounded(tmp_path: Path, catalogue: Cata
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "of no format"),
-        (b"hello\n", "of no format"),
-        (b"{broken", "of no format"),
-        (b'{"other": 1}', "of no format"),
-        (b"[1]", "of no format"),
-        (b"[" * 200_000, "is no JSON: maximum recursion depth"),
-        (b'{"model": "gpt-4o"} {"model": ', "of no format"),
+        (b"", "is not in a format"),
+        (b"hello\n", "is not in a format"),
+        (b"{broken", "is not in a format"),
+        (b'{"other": 1}', "is not in a format"),
+        (b"[1]", "is not in a format"),
+        (b"[" * 200_000, "is not JSON: maximum recursion depth"),
+        (b'{"model": "gpt-4o"} {"model": ', "is not in a format"),
         (b"SQLite format 3\0 and then nonsense", "damaged database"),
-        (b"\x89PNG\r\n", "of no format"),
+        (b"\x89PNG\r\n", "is not in a format"),
         (
             b'{"type":"thread.started","thread_id":"0"}\n{"type":"turn.completed","usage":{"input_tokens":1}}\n',
             "running totals, without times; .* import --from codex",
@@ -878,9 +878,9 @@ def test_rows_that_are_no_rows(tmp_path: Path, catalogue: Catalogue) -> None:
     (tmp_path / "a.json").write_text('{"calls": [1, null, {"model": "gpt-4o", "time": "2025-03-01"}]}')
     tally = run(tmp_path / "a.json", Kept(), catalogue)
     assert [each.why for each in tally.refusals] == [
-        "is no object: 1",
-        "is no object: None",
-        "says neither what was used nor what it cost: no input_tokens, cost or the like",
+        "is not an object: 1",
+        "is not an object: None",
+        "has neither usage nor a cost: no input_tokens, cost or similar field",
     ]
     (tmp_path / "a.csv").write_text("time,model,cost\n2025-03-01,gpt-4o,1,1\n2025-03-01,gpt-4o\n")
     assert run(tmp_path / "a.csv", Kept(), catalogue).refused == 2

@@ -291,7 +291,7 @@ def test_calls_of_openrouter_cost_what_it_bills(tmp_path: Path, catalogue: Catal
     assert (entry.cost, entry.estimated, entry.usage.tokens_cached) == (4_100_000, False, 100)
     assert entry.timestamp.isoformat() == "2026-11-01T23:59:59.500000+00:00"
     assert set(tally.unused) == {"cost_web_search", "finish_reason_raw"}
-    assert tally.refusals == [NotUnderstood("line 3", "the amount is no number: 'x'")]
+    assert tally.refusals == [NotUnderstood("line 3", "the amount is not a number: 'x'")]
 
 
 @pytest.mark.parametrize(
@@ -631,7 +631,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     for path in (tmp_path / "pipe.csv", Path("/dev/zero"), tmp_path):
         for name in (None, *imports()):
-            with pytest.raises(CannotRead, match=r"is no regular file|Is a directory"):
+            with pytest.raises(CannotRead, match=r"is not a regular file|Is a directory"):
                 import_for(path, name)
         for each in imports().values():
             with pytest.raises(CannotRead):

@@ -654,9 +654,9 @@ def test_the_command_tells_scripts_by_its_exit_code(
         (["nowhere.json"], 3, "cannot be read"),
         ([], 2, "name a bill"),
         (["{bill}", "--days", "3"], 2, "dates are for --fetch"),
-        (["{bill}", "--rate", "EUR"], 2, "is no rate"),
+        (["{bill}", "--rate", "EUR"], 2, "is not a rate"),
         (["{bill}", "--timezone", "Mars/Olympus"], 2, "no time zone is called"),
-        (["{storage}/jobs/job-01/cost_ledger.jsonl"], 3, "is no bill or usage report"),
+        (["{storage}/jobs/job-01/cost_ledger.jsonl"], 3, "is not a known bill"),
     ],
 )
 def test_what_cannot_be_compared_is_said(

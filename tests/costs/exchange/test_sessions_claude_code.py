@@ -65,7 +65,7 @@ def usages(imported: Imported) -> list[tuple[str, int, int]]:
 
 def test_a_recorded_history_agrees_with_its_own_sums(logs: Callable[[str], Path], take: Take) -> None:
     found = take("claude-code", logs("claude-code"))
-    assert [check.stated for check in found.taken.checks] == [check.found for check in found.taken.checks]
+    assert [check.stated for check in found.taken.checks] == [check.logged for check in found.taken.checks]
     assert len(found.taken.checks) == 2
     [interrupted] = [each for each in found.entries if "incomplete" in each.metadata]
     assert (interrupted.usage.tokens_output, interrupted.estimated) == (1, True)
@@ -296,7 +296,7 @@ def test_its_own_sums_are_shown_beside_and_never_added(tmp_path: Path, take: Tak
     state = {"type": "cost-state", "sessionId": "s", "modelUsage": {MODEL: counts}}
     found = take("claude-code", write(tmp_path / "logs", line(1), state).parent)
     [check] = found.taken.checks
-    assert (check.stated[MODEL]["output"], check.found[MODEL]["output"]) == (45, 40)
+    assert (check.stated[MODEL]["output"], check.logged[MODEL]["output"]) == (45, 40)
     assert found.sums[MODEL]["tokens_output"] == 40
 
 
@@ -313,7 +313,7 @@ def test_two_lines_of_an_answer_in_two_imports_are_summed_once(tmp_path: Path, t
     }
     write(folder, {"type": "cost-state", "sessionId": "s", "modelUsage": {MODEL: counts}}, mode="a")
     [check] = take("claude-code", folder).taken.checks
-    assert check.stated == check.found
+    assert check.stated == check.logged
 
 
 @pytest.mark.parametrize(

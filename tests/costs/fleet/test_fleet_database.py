@@ -72,9 +72,11 @@ def test_a_role_that_may_not_write_is_told_what_it_lacks(database_url: str) -> N
     assert uid == database.run(schema.check, 10)
     database.run(lambda db: db.execute(f"ALTER ROLE {name} SET default_transaction_read_only = on"), 10)
     reading = opened(database_url.replace("costs@", f"{name}@"))
-    with pytest.raises(SharedUnavailable, match=r"not written.*: name a server that is no standby"):
+    with pytest.raises(SharedUnavailable, match=r"not written.*: name a server that is not a standby"):
         reading.run(schema.check, 10)
-    with pytest.raises(SharedUnavailable, match=r"read-only transaction; name a server that is no standby"):
+    with pytest.raises(
+        SharedUnavailable, match=r"read-only transaction; name a server that is not a standby"
+    ):
         reading.run(lambda db: db.execute("DELETE FROM hosts"), 10)
 
 

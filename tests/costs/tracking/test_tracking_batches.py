@@ -184,7 +184,7 @@ def test_a_pipe_is_refused_before_it_is_waited_for(
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert main(["batch", action, str(tmp_path / "pipe")]) == 2
-    assert "is no regular file" in capsys.readouterr().err
+    assert "is not a regular file" in capsys.readouterr().err
 
 
 def test_results_of_a_batch_that_was_not_submitted_here_count_too(

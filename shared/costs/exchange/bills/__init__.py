@@ -160,7 +160,7 @@ def bill_format_for(path: Path, name: str | None = None) -> BillFormat:
         f"  {bill_format.name}: {bill_format.summary}" for bill_format in bill_formats().values()
     )
     because = f" ({sample.advice})" if sample.advice else ""
-    raise CannotRead(f"{path}: is no bill or usage report that is known{because}:\n{known}")
+    raise CannotRead(f"{path}: is not a known bill or usage report{because}:\n{known}")
 
 
 # --- what formats share
@@ -250,7 +250,7 @@ def understood(
         except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
             yield NotUnderstood(where, str(error))
         except KeyError as error:
-            yield NotUnderstood(where, f"says no {error.args[0]}")
+            yield NotUnderstood(where, f"has no {error.args[0]}")
         else:
             if line is not None:
                 yield line

@@ -39,7 +39,7 @@ def _is_costs(sample: FileSample) -> bool:
     return sample.header >= {"usage_date_utc", "cost_usd"}
 
 
-def _is_agent(sample: FileSample) -> bool:
+def _is_claude_code(sample: FileSample) -> bool:
     return {"model_breakdown", "date"} <= sample.row.keys()
 
 
@@ -54,7 +54,9 @@ def _reader(
     def read(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
         is_page = FileSample(path).is_json
         rows: Iterator[Any] = (
-            results_of(path, statement, "starting_at", "ending_at") if is_page else _console(path, statement)
+            results_of(path, statement, "starting_at", "ending_at")
+            if is_page
+            else _console_rows(path, statement)
         )
         return understood(rows, partial(page_line if is_page else console_line, statement))
 
@@ -124,7 +126,7 @@ def _tier(fields: Mapping[str, Any], name: str = "service_tier") -> str | None:
     return "fast" if str(fields.get("speed") or "").lower() == "fast" else None
 
 
-def _console(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnderstood]:
+def _console_rows(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnderstood]:
     for item in csv_rows(path):
         if isinstance(item, NotUnderstood):
             yield item
@@ -218,7 +220,7 @@ def _kind(token_type: str) -> int | None:
     return next((index for mark, index in marks if mark in text), None)
 
 
-def _agent(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+def _read_claude_code(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
     from ..files import json_rows
 
     def flat() -> Iterator[tuple[str, Any]]:
@@ -226,10 +228,10 @@ def _agent(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstoo
             for number, part in enumerate(row.get("model_breakdown") or (), start=1):
                 yield f"{where}.model_breakdown[{number}]", (row, part)
 
-    yield from understood(flat(), partial(_agent_line, statement))
+    yield from understood(flat(), partial(_claude_code_line, statement))
 
 
-def _agent_line(
+def _claude_code_line(
     statement: Statement, where: str, row_and_part: tuple[Mapping[str, Any], Mapping[str, Any]]
 ) -> BillLine:
     row, part = row_and_part
@@ -273,8 +275,8 @@ BILLS: Final = (
     BillFormat(
         "anthropic-claude-code",
         "Anthropic's report of Claude Code's usage by day.",
-        _is_agent,
-        _agent,
+        _is_claude_code,
+        _read_claude_code,
         "anthropic",
         lateness=timedelta(hours=1),
         estimates=True,

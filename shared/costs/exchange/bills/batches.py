@@ -30,7 +30,7 @@ def _is_anthropic(sample: FileSample) -> bool:
     return {"custom_id", "result"} <= sample.row.keys()
 
 
-def _openai(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+def _read_openai(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
     statement.has_tiers = True
     yield from understood(json_rows(path, "data"), _openai_line)
 
@@ -66,7 +66,7 @@ def _openai_counts(usage: Mapping[str, Any]) -> Counts:
     )
 
 
-def _anthropic(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+def _read_anthropic(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
     statement.has_tiers = True
     yield from understood(json_rows(path), _anthropic_line)
 
@@ -103,7 +103,7 @@ BILLS: Final = (
         "openai-batch",
         "A batch's output file of OpenAI, or the batch object.",
         _is_openai,
-        _openai,
+        _read_openai,
         by_id=True,
         in_part=True,
         lateness=timedelta(0),
@@ -112,7 +112,7 @@ BILLS: Final = (
         "anthropic-batch",
         "A batch's results of Anthropic.",
         _is_anthropic,
-        _anthropic,
+        _read_anthropic,
         by_id=True,
         in_part=True,
         lateness=timedelta(0),

@@ -77,7 +77,7 @@ def _google_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bi
         amount,
         nested(row.get("project")).get("id"),
     )
-    return _line_of(statement, where, at, sku)
+    return _sku_line(statement, where, at, sku)
 
 
 _COST_TYPES: Final[Mapping[str, Category]] = {
@@ -97,7 +97,7 @@ def google_category(sku: str) -> Category | None:
     return "storage" if "storage" in name else "tool"
 
 
-def _line_of(statement: Statement, where: str, at: datetime, sku: Sku) -> BillLine | None:
+def _sku_line(statement: Statement, where: str, at: datetime, sku: Sku) -> BillLine | None:
     meter = google_meter(sku.description)
     category = _COST_TYPES.get(sku.kind) or google_category(sku.description)
     if category is None:
@@ -163,7 +163,7 @@ def _google_console(path: Path, statement: Statement) -> Iterator[BillLine | Not
         statement.currency = _SIGNS.get(currency.rpartition("(")[2].rstrip(")"), "USD")
         quantity, key = decimal_of(row.get("usage amount")), row.get("project id") or None
         sku = Sku(str(row.get("sku description") or ""), "regular", quantity, decimal_of(cost), key)
-        return _line_of(statement, where, at, sku)
+        return _sku_line(statement, where, at, sku)
 
     yield from understood(named_rows(path), line)
 

@@ -59,7 +59,7 @@ def _rows(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnd
         try:
             start, end = instant(row["start_time"]), instant(row["end_time"])
         except (KeyError, ValueError) as error:
-            yield NotUnderstood(f"line {number}", f"says no bucket: {error}")
+            yield NotUnderstood(f"line {number}", f"has no bucket: {error}")
             continue
         statement.cover(start, end)
         if any(value for name, value in row.items() if not name.startswith(("start_time", "end_time"))):

@@ -37,7 +37,7 @@ def _is_openrouter(sample: FileSample) -> bool:
     return openrouter.IMPORT.recognises(sample)
 
 
-def _litellm(path: Path, statement: Statement) -> Iterator[Read]:
+def _read_litellm(path: Path, statement: Statement) -> Iterator[Read]:
     sample = FileSample(path)
     if litellm.is_dump(sample):
         yield from understood(rows_of_table(path, litellm.TABLE), _litellm_line)
@@ -217,14 +217,14 @@ def _times(texts: Sequence[str]) -> list[datetime]:
     return [time if time.tzinfo else time.replace(tzinfo=UTC) for time in times]
 
 
-def _openrouter(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
+def _read_openrouter(path: Path, statement: Statement) -> Iterator[BillLine | NotUnderstood]:
     sample = FileSample(path)
     is_of_calls = "generation_id" in sample.header
     rows = sample.rows("data", named=field_name)
-    return understood(rows, _generation if is_of_calls else _day(statement))
+    return understood(rows, _generation_line if is_of_calls else _day_line(statement))
 
 
-def _generation(where: str, row: Mapping[str, Any]) -> BillLine:
+def _generation_line(where: str, row: Mapping[str, Any]) -> BillLine:
     cost, at = openrouter.cost_of(row), instant(row["created_at"])
     if cost is not None and cost < 0:
         return _refund(where, "openrouter", at, cost)
@@ -245,7 +245,7 @@ def _generation(where: str, row: Mapping[str, Any]) -> BillLine:
     )
 
 
-def _day(statement: Statement) -> Callable[[str, Mapping[str, Any]], BillLine]:
+def _day_line(statement: Statement) -> Callable[[str, Mapping[str, Any]], BillLine]:
     def line(where: str, row: Mapping[str, Any]) -> BillLine:
         fields = {field_name(name): value for name, value in row.items()}
         at = instant(str(fields["date"])[:10])
@@ -270,7 +270,7 @@ BILLS: Final = (
         "litellm",
         "LiteLLM's spend logs as CSV, JSON or a dump of its database.",
         _is_litellm,
-        _litellm,
+        _read_litellm,
         by_id=True,
         estimates=True,
         lateness=timedelta(minutes=5),
@@ -279,7 +279,7 @@ BILLS: Final = (
         "openrouter",
         "OpenRouter's activity, by call or by day, as CSV or JSON.",
         _is_openrouter,
-        _openrouter,
+        _read_openrouter,
         by_id=True,
         loose_ids=True,
         lateness=timedelta(hours=1),

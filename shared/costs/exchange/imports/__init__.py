@@ -79,7 +79,7 @@ class FileSample:
                 yield (
                     (where, row)
                     if isinstance(row, dict)
-                    else NotUnderstood(where, f"is no object: {str(row)[:80]}")
+                    else NotUnderstood(where, f"is not an object: {str(row)[:80]}")
                 )
 
     def items(self, make: Callable[[str, dict[str, Any]], Item], *keys: str) -> Iterator[Item]:
@@ -112,7 +112,7 @@ class FileSample:
         if advice := next((text for start, text in _ADVICE if self.head.startswith(start)), ""):
             return advice
         if b"\0" in self.head[:4]:
-            return "it is no text that is known: save it as UTF-8"
+            return "it is not text in a known encoding: save it as UTF-8"
         if not self.head.strip():
             return "it is empty"
         if self.row.get("type") == "thread.started":
@@ -255,5 +255,5 @@ def import_for(path: Path, name: str | None = None) -> Import:
     if not candidates:
         known = "\n".join(f"  {known.name}: {known.summary}" for known in imports().values())
         because = f" ({sample.advice})" if sample.advice else ""
-        raise CannotRead(f"{path}: is of no format that can be imported{because}:\n{known}")
+        raise CannotRead(f"{path}: is not in a format that can be imported{because}:\n{known}")
     return min(candidates, key=lambda candidate: candidate.general)

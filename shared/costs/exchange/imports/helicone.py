@@ -53,7 +53,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
     except ValueError as error:
         return NotUnderstood(where, str(error))
     cached = str(row.get("cache_reference_id") or _NO_REQUEST) != _NO_REQUEST
-    metadata: dict[str, object] = {"status": row.get("response_status")} if _failed(row) else {}
+    metadata: dict[str, object] = {"status": row.get("response_status")} if _has_failed(row) else {}
     if cached:
         metadata |= {"answered_from": "cache"} | {
             f"cached_{name}": count for name, count in counts.items() if count
@@ -80,7 +80,7 @@ def item_of(where: str, row: Mapping[str, Any]) -> Item:
 _MODELS: Final = ("response_model", "model", "model_override", "request_model")
 
 
-def _failed(row: Mapping[str, Any]) -> bool:
+def _has_failed(row: Mapping[str, Any]) -> bool:
     return str(row.get("response_status") or "200")[:1] != "2"
 
 

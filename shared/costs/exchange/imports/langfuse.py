@@ -46,12 +46,12 @@ _NOT_CALLS: Final = frozenset({"SPAN", "EVENT"})
 
 
 def _recognises(sample: FileSample) -> bool:
-    names = {_in_one_word(name) for name in sample.row or sample.header}
+    names = {_joined_name(name) for name in sample.row or sample.header}
     is_ours = names >= _MARKS and not names.isdisjoint(_MODELS)
     return is_ours and not names.isdisjoint({"usagedetails", "inputusage", "prompttokens", "usage"})
 
 
-def _in_one_word(name: str) -> str:
+def _joined_name(name: str) -> str:
     """Return a name without separators of words, in which the API and the blob export differ."""
     return field_name(name).replace("_", "")
 
@@ -59,11 +59,13 @@ def _in_one_word(name: str) -> str:
 def _read(path: Path) -> Iterator[Item]:
     inner_sides: dict[str, tuple[int, int]] = {}
     for item, parent in _items(path):
-        if isinstance(item, ForeignRow) and parent and any(sides := _sides(item)):
+        if isinstance(item, ForeignRow) and parent and any(sides := _input_and_output(item)):
             sum_so_far = inner_sides.get(parent, (0, 0))
             inner_sides[parent] = sum_so_far[0] + sides[0], sum_so_far[1] + sides[1]
     for item, _ in _items(path):
-        if not isinstance(item, ForeignRow) or inner_sides.get(str(item.values["id"])) != _sides(item):
+        if not isinstance(item, ForeignRow) or inner_sides.get(str(item.values["id"])) != _input_and_output(
+            item
+        ):
             yield item
 
 
@@ -79,14 +81,14 @@ def _items(path: Path) -> Iterator[tuple[Item, str | None]]:
 _PARENT: Final = ("parentObservationId", "parent_observation_id")
 
 
-def _sides(item: ForeignRow) -> tuple[Any, Any]:
+def _input_and_output(item: ForeignRow) -> tuple[Any, Any]:
     """Return the input and output tokens of a call."""
     return item.values.get("tokens_input", 0), item.values.get("tokens_output", 0)
 
 
 def item_of(where: str, row: Mapping[str, Any]) -> Item | None:
     """Return an observation as a row with our names; ``None`` if it is not a call."""
-    fields = {_in_one_word(name): value for name, value in row.items()}
+    fields = {_joined_name(name): value for name, value in row.items()}
     model = fields.get("model") or fields.get("providedmodelname")
     if str(fields.get("type") or "").upper() in _NOT_CALLS and not model:
         return None

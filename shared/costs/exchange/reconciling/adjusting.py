@@ -146,7 +146,7 @@ class Adjuster:
                 continue
             if difference.reason == "recorded_twice":
                 for entry_id in difference.entries:
-                    self.undo(entry_id, _where(difference))
+                    self.undo(entry_id, _position(difference))
             elif difference.kind in ("priced_differently", "usage_differs"):
                 calls = calls_of(difference)
                 if difference.entries:
@@ -154,7 +154,7 @@ class Adjuster:
                 else:
                     self._spread(difference, [call for call in calls if call.entry_id not in handled])
             elif difference.kind == "only_theirs" and difference.amount > 0:
-                self.add(_missing(difference))
+                self.add(_missing_call(difference))
 
     def _spread(self, difference: Difference, calls: Sequence[OurCall]) -> None:
         """Correct calls by their shares of a difference; the shares sum to it exactly."""
@@ -162,7 +162,7 @@ class Adjuster:
         remaining, remaining_weight = int(difference.amount), sum(weights)
         for call, weight in zip(calls, weights, strict=True):
             share = divide(remaining * weight, remaining_weight)
-            self.correct(call.entry_id, share, _where(difference), invoice=difference.invoice)
+            self.correct(call.entry_id, share, _position(difference), invoice=difference.invoice)
             remaining, remaining_weight = remaining - share, remaining_weight - weight
 
     def _write(self, ledger: Path, entry: Entry) -> None:
@@ -185,11 +185,11 @@ def _bill_line(where: str, invoice: str | None) -> dict[str, object]:
     return metadata | {"invoice_id": clean_text(invoice)[:_MAX_TEXT]} if invoice else metadata
 
 
-def _where(difference: Difference) -> str:
+def _position(difference: Difference) -> str:
     return difference.lines[0] if difference.lines else f"{difference.service} {difference.day}"
 
 
-def _missing(difference: Difference) -> MissingCall:
+def _missing_call(difference: Difference) -> MissingCall:
     at = datetime.combine(date.fromisoformat(difference.day or ""), time(12), UTC)
     return MissingCall(
         difference.service,
@@ -198,7 +198,7 @@ def _missing(difference: Difference) -> MissingCall:
         difference.lacking[0],
         difference.lacking[1],
         difference.amount,
-        _where(difference),
+        _position(difference),
         tier=difference.tier,
         is_tool=difference.reason == "tools",
         sum_of="day",

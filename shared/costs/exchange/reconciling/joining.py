@@ -176,7 +176,7 @@ class CallJoin:
                 if len(unmatched) < _MAX_KEYS:
                     unmatched.setdefault(_match_key(line), []).append(line)
                 else:
-                    self._only_theirs(line, "not_recorded")
+                    self._add_unmatched_line(line, "not_recorded")
         self._explain_unmatched(unmatched)
         self._add_differences()
         for side in (self._theirs, self._ours, self._unmatched_theirs, self._unmatched_ours):
@@ -188,7 +188,7 @@ class CallJoin:
             if not row[0]:
                 self._unmatched_ours.add(_match_key(row), row)
             elif row[0] in ours:
-                self._recorded_twice(StagedCall._make(row))
+                self._add_duplicate_call(StagedCall._make(row))
             else:
                 ours[row[0]] = row
         seen_ids, agreed = set[str](), self._comparison.agreed
@@ -208,7 +208,7 @@ class CallJoin:
                 agreed.theirs += cost if row[_AMOUNT_INDEX] is None else row[_AMOUNT_INDEX]
                 agreed.ours += cost
             else:
-                self._pair(StagedBillLine._make(row), StagedCall._make(match))
+                self._compare_pair(StagedBillLine._make(row), StagedCall._make(match))
         for key, row in ours.items():
             if key not in seen_ids:
                 self._unmatched_ours.add(_match_key(row), row)
@@ -222,7 +222,7 @@ class CallJoin:
             return True
         return cost is not None and -self._tolerance <= amount - cost <= self._tolerance
 
-    def _recorded_twice(self, call: StagedCall) -> None:
+    def _add_duplicate_call(self, call: StagedCall) -> None:
         self._add_to_difference("only_ours", "recorded_twice", ours=call)
         if self._adjuster is not None and self._is_settled(call.at):
             self._adjuster.undo(call.entry_id, f"response {call.id}")
@@ -241,10 +241,10 @@ class CallJoin:
                 continue
             call = min(near, key=lambda call: abs(call.at - line.at))
             ours[_match_key(line)].remove(call)
-            self._pair(line, call)
+            self._compare_pair(line, call)
         for calls in ours.values():
             for call in calls:
-                self._only_ours(call)
+                self._add_unmatched_call(call)
 
     def _may_match(self, line: StagedBillLine, call: StagedCall) -> bool:
         if line.id and call.id and not self._format.loose_ids:
@@ -262,11 +262,11 @@ class CallJoin:
         for key, lines in unmatched.items():
             for line in lines:
                 is_retry = any(abs(time - line.at) <= RETRY_S for time in times_by_key.get(key, ()))
-                self._only_theirs(line, "retry" if is_retry else "not_recorded")
+                self._add_unmatched_line(line, "retry" if is_retry else "not_recorded")
 
     # --- pairs
 
-    def _pair(self, line: StagedBillLine, call: StagedCall) -> None:
+    def _compare_pair(self, line: StagedBillLine, call: StagedCall) -> None:
         same_tokens = line.tokens_input < 0 or (line.tokens_input, line.tokens_output) == call[5:7]
         if not same_tokens:
             reason: Reason = "counts"
@@ -307,7 +307,7 @@ class CallJoin:
                 return reason, note
         return ("margin" if self._format.estimates else "price"), ""
 
-    def _only_theirs(self, line: StagedBillLine, reason: Reason) -> None:
+    def _add_unmatched_line(self, line: StagedBillLine, reason: Reason) -> None:
         self._add_to_difference("only_theirs", reason, line)
         if self._adjuster is not None and line.amount is not None and self._is_settled(line.at):
             at = datetime.fromtimestamp(line.at, UTC)
@@ -327,7 +327,7 @@ class CallJoin:
         """Tell whether a line is final: not an estimate, and too old to change."""
         return not self._format.estimates and at <= self._settled_until
 
-    def _only_ours(self, call: StagedCall) -> None:
+    def _add_unmatched_call(self, call: StagedCall) -> None:
         if self._format.in_part:
             return
         reason: Reason = "late" if call.at > self._settled_until else "not_billed"

@@ -99,7 +99,7 @@ def _negated(counts: Vector) -> list[int | None]:
     return [None if count is None else -count for count in counts]
 
 
-def _less(sums: ComparedSums, part: ComparedSums) -> ComparedSums:
+def _subtract(sums: ComparedSums, part: ComparedSums) -> ComparedSums:
     """Return sums of one side less a part of them."""
     rest = ComparedSums(sums.rows, max(sums.calls - part.calls, 0), half_units=sums.half_units)
     rest.note(sums.lines, sums.invoices)
@@ -155,7 +155,7 @@ class ServiceExplanation:
     def run(self) -> None:
         """Compare the sums, and explain what differs."""
         gaps = self._gaps(self.zone)
-        self._agree(gaps)
+        self._count_agreeing(gaps)
         unexplained = [gap for gap in gaps if self._differs(gap)]
         self._read_calls(unexplained)
         for explain in (
@@ -163,12 +163,12 @@ class ServiceExplanation:
             self._by_tier,
             self._by_calls,
             self._by_kind,
-            self._in_two,
+            self._by_two_reasons,
             self._by_price,
             self._by_side,
         ):
             unexplained = explain(unexplained)
-        self._tools()
+        self._compare_tools()
         self._comparison.uncompared += self._billed.uncompared()
 
     # --- both sides
@@ -209,7 +209,7 @@ class ServiceExplanation:
             slack += round(abs(gap.theirs.cost or 0) * _SAME_FACTOR)
         return gap.cost is not None and abs(gap.cost) > slack
 
-    def _agree(self, gaps: Iterable[Gap]) -> None:
+    def _count_agreeing(self, gaps: Iterable[Gap]) -> None:
         for gap in gaps:
             if not self._differs(gap):
                 agreed = self._comparison.agreed
@@ -292,7 +292,7 @@ class ServiceExplanation:
     # --- reasons, the most certain first; each returns the gaps that it does not explain
 
     def _by_tier(self, gaps: list[Gap]) -> list[Gap]:
-        unexplained = self._pairs(gaps, lambda gap: (gap.key.model, gap.key.day), self._report_tier)
+        unexplained = self._pair_up(gaps, lambda gap: (gap.key.model, gap.key.day), self._report_tier)
         return self._tier_beside_others(unexplained)
 
     def _tier_beside_others(self, gaps: list[Gap]) -> list[Gap]:
@@ -381,7 +381,7 @@ class ServiceExplanation:
         counts = _sum(after.counts, gap.counts)
         rest = Gap(
             after.key,
-            _less(after.theirs, moved),
+            _subtract(after.theirs, moved),
             after.ours,
             (counts[0], counts[1], counts[2], counts[3]),
             None if gap.cost is None or after.cost is None else after.cost + gap.cost,
@@ -403,7 +403,7 @@ class ServiceExplanation:
             ), rest
         return None, None
 
-    def _pairs(
+    def _pair_up(
         self, gaps: list[Gap], group: Callable[[Gap], object], report: Callable[[Gap, Gap], None]
     ) -> list[Gap]:
         groups = defaultdict[object, list[Gap]](list)
@@ -465,7 +465,7 @@ class ServiceExplanation:
                 unexplained.append(gap)
         return unexplained
 
-    def _in_two(self, gaps: list[Gap]) -> list[Gap]:
+    def _by_two_reasons(self, gaps: list[Gap]) -> list[Gap]:
         """Explain gaps with two reasons, one of which is single calls of the day."""
         unexplained = {gap.key: gap for gap in gaps}
         for gap in gaps:
@@ -510,7 +510,7 @@ class ServiceExplanation:
             None if a is None else a - sign * (b or 0) for a, b in zip(gap.counts, part.counts, strict=True)
         ]
         theirs, ours = (
-            (_less(gap.theirs, part), gap.ours) if sign > 0 else (gap.theirs, _less(gap.ours, part))
+            (_subtract(gap.theirs, part), gap.ours) if sign > 0 else (gap.theirs, _subtract(gap.ours, part))
         )
         cost = None if gap.cost is None else gap.cost - sign * (part.cost or 0)
         return Gap(gap.key, theirs, ours, (counts[0], counts[1], counts[2], counts[3]), cost)
@@ -590,7 +590,7 @@ class ServiceExplanation:
                 self._report_difference("only_ours", "not_billed", gap, calls=calls)
         return []
 
-    def _tools(self) -> None:
+    def _compare_tools(self) -> None:
         theirs, ours = self._billed.tools(), self._recorded.tools(self._billed, self.zone)
         if not theirs and not self._states_costs():
             return
@@ -612,7 +612,7 @@ class ServiceExplanation:
                 ours=Nanos(ours[day]),
                 amount=Nanos(billed - ours[day]),
                 lines=cell.lines,
-                invoice=_only(cell.invoices),
+                invoice=_single(cell.invoices),
                 settled=not self._is_young(day),
             )
 
@@ -643,7 +643,7 @@ class ServiceExplanation:
             factor=_factor(theirs, ours),
             settled=not self._is_young(key.day),
             lines=gap.theirs.lines,
-            invoice=_only(gap.theirs.invoices),
+            invoice=_single(gap.theirs.invoices),
             lacking=(gap.counts[0] or 0, gap.counts[1] or 0),
             tiers=(key.tier,),
         )
@@ -689,7 +689,7 @@ _ZONES: Final[tuple[tzinfo, ...]] = (
 )
 
 
-def _only(invoices: frozenset[str]) -> str | None:
+def _single(invoices: frozenset[str]) -> str | None:
     return next(iter(invoices)) if len(invoices) == 1 else None
 
 

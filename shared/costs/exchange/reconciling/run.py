@@ -129,7 +129,7 @@ class BillComparison:
                 "a row that is not understood may belong to any sum: no sum was adjusted"
             )
         else:
-            adjuster.settle(self._comparison, self._calls_like)
+            adjuster.settle(self._comparison, self._calls_of_difference)
         adjuster.writer.flush()
 
     # --- theirs
@@ -143,7 +143,7 @@ class BillComparison:
                 rows += len(line.ids)
                 if not has_keys:
                     self._join(bill, folder, line, self._rate(statement))
-                    first, last = _widened(first, last, min(line.ats), max(line.ats))
+                    first, last = _extended(first, last, min(line.ats), max(line.ats))
                 continue
             rows += 1
             if isinstance(line, NotUnderstood):
@@ -164,14 +164,14 @@ class BillComparison:
                 self._billed_sums(line.service).add(
                     positioned, bill.format, number, statement, self._terms.rates
                 )
-            first, last = _widened(first, last, line.at, line.at)
+            first, last = _extended(first, last, line.at, line.at)
         self._comparison.rows += rows
-        statement.incomplete += _cut_off(line)
+        statement.incomplete += _truncation(line)
         for at in filter(None, (first, last)):
             self._include_time(at)
         # Calls of a partial account are matched by their ids, whenever they were recorded.
         self._undated |= bill.format.in_part
-        self._cover(bill, statement, services or {bill.format.service or ""} - {""})
+        self._add_coverage(bill, statement, services or {bill.format.service or ""} - {""})
         self._merge(bill.format, statement)
 
     def _join(self, bill: Bill, folder: Path, calls: CallColumns, rate: Decimal | None) -> None:
@@ -183,7 +183,7 @@ class BillComparison:
     def _billed_sums(self, service: str) -> BilledSums:
         return self._billed.setdefault(service, BilledSums(service))
 
-    def _cover(self, bill: Bill, statement: Statement, services: set[str]) -> None:
+    def _add_coverage(self, bill: Bill, statement: Statement, services: set[str]) -> None:
         """Add the days that a file covers, and what it says is missing."""
         if self._terms.zone:
             statement.zone = self._terms.zone
@@ -277,7 +277,7 @@ class BillComparison:
             return first - _A_DAY, after + _A_DAY  # the bill's days may be in another time zone
         return comparison.first - timedelta(seconds=_EDGE_S), comparison.after + timedelta(seconds=_EDGE_S)
 
-    def _calls_like(self, difference: Difference) -> Iterator[OurCall]:
+    def _calls_of_difference(self, difference: Difference) -> Iterator[OurCall]:
         """Yield the calls that belong to a difference of sums."""
         zone = self._zones.get(difference.service, UTC)
         first, after = self._range()
@@ -302,14 +302,14 @@ class BillComparison:
         return calls
 
 
-def _widened(
+def _extended(
     first: datetime | None, last: datetime | None, start: datetime, end: datetime
 ) -> tuple[datetime, datetime]:
     """Return a range of time extended by another one."""
     return (start if first is None or start < first else first, end if last is None or end > last else last)
 
 
-def _cut_off(last: Read | None) -> list[str]:
+def _truncation(last: Read | None) -> list[str]:
     """Return why a file may be truncated, judged by its last row."""
     if isinstance(last, NotUnderstood):
         return ["its last row is not whole, so that it may be cut off"]

@@ -205,7 +205,7 @@ class BilledSums:
         """Return the sums: tokens from the format that states them best, amounts from the one that bills."""
         by_counts, by_cost = self._format_stating("counts"), self._format_stating("cost")
         sums_by_key: dict[ComparisonKey, ComparedSums] = {}
-        for (source, key), cell in self._current(self._cells):
+        for (source, key), cell in self._not_replaced(self._cells):
             total = sums_by_key.setdefault(self.narrowed(key), ComparedSums())
             if source.format == by_counts:
                 total.add_counts(UNSTATED if count is None else count for count in cell.counts)
@@ -255,20 +255,20 @@ class BilledSums:
 
     def uncompared(self) -> list[UncomparedLines]:
         """Return the lines that are compared with nothing, summed by label."""
-        found: dict[tuple[str, str], UncomparedLines] = {}
+        by_label: dict[tuple[str, str], UncomparedLines] = {}
         replaced = self._replaced()
-        for (source, day, category, label), uncompared in self._uncompared.items():
+        for (source, day, category, label), lines in self._uncompared.items():
             if (source, day) in replaced:
                 continue
-            whole = found.setdefault(
-                (category, label), UncomparedLines(uncompared.category, uncompared.service, label)
+            total = by_label.setdefault(
+                (category, label), UncomparedLines(lines.category, lines.service, label)
             )
-            whole.rows += uncompared.rows
-            whole.amount += uncompared.amount + uncompared.foreign * (self.rate or _ZERO)
-            whole.foreign += uncompared.foreign if self.rate is None else _ZERO
-        return list(found.values())
+            total.rows += lines.rows
+            total.amount += lines.amount + lines.foreign * (self.rate or _ZERO)
+            total.foreign += lines.foreign if self.rate is None else _ZERO
+        return list(by_label.values())
 
-    def _current(
+    def _not_replaced(
         self, sums: Mapping[tuple[_BillSource, ComparisonKey], ComparedSums]
     ) -> Iterator[tuple[tuple[_BillSource, ComparisonKey], ComparedSums]]:
         replaced = self._replaced()

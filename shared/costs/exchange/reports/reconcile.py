@@ -96,7 +96,7 @@ def reconciled_facts(reader: Reader, question: BillsQuestion) -> ReconcileFacts:
         raise WrongUsage("dates are for --fetch; a file is compared over the days that it has")
     terms = ComparisonTerms(dict(question.rates), frozenset(question.keys), question.timezone)
     with TemporaryDirectory(prefix="reconcile-") as folder:
-        bills = [*_bills(reader, question), *_fetched(reader, question, Path(folder))]
+        bills = [*_read_bills(reader, question), *_fetch_bills(reader, question, Path(folder))]
         adjuster = _adjuster(reader) if question.adjust else None
         # Adjustments follow from what the ledgers have: nobody else may append meanwhile.
         turn = import_lock(reader.storage) if adjuster else nullcontext()
@@ -108,7 +108,7 @@ def reconciled_facts(reader: Reader, question: BillsQuestion) -> ReconcileFacts:
     return ReconcileFacts(names, comparison, adjuster.written, adjuster.cost)
 
 
-def _bills(reader: Reader, question: BillsQuestion) -> Iterator[Bill]:
+def _read_bills(reader: Reader, question: BillsQuestion) -> Iterator[Bill]:
     for path in {path.resolve(): path for path in question.files}.values():  # a file named twice is one bill
         yield Bill.of_file(path, bill_format_for(path, question.format_from))
     if question.files or question.services:
@@ -122,7 +122,7 @@ def _bills(reader: Reader, question: BillsQuestion) -> Iterator[Bill]:
         yield Bill(path.name, bill.format, bill.lines, bill.made_at)
 
 
-def _fetched(reader: Reader, question: BillsQuestion, folder: Path) -> Iterator[Bill]:
+def _fetch_bills(reader: Reader, question: BillsQuestion, folder: Path) -> Iterator[Bill]:
     if not question.services:
         return
     from ..reconciling.fetching import fetched, request_of  # only --fetch needs the network
@@ -166,7 +166,7 @@ def _figures(comparison: Comparison) -> Iterator[Figure]:
     yield Figure("recorded", "In the ledgers", comparison.total("ours"), places=4)
     agreed = comparison.agreed
     yield Figure(
-        "matched", "Agree", Nanos(agreed.theirs), places=4, note=_counted(agreed.count, agreed.calls)
+        "matched", "Agree", Nanos(agreed.theirs), places=4, note=_count_text(agreed.count, agreed.calls)
     )
     for kind, label in _KINDS.items():
         of_kind = [difference for difference in comparison.differences if difference.kind == kind]
@@ -201,7 +201,7 @@ def _figures(comparison: Comparison) -> Iterator[Figure]:
         )
 
 
-def _counted(sums: int, calls: int) -> str:
+def _count_text(sums: int, calls: int) -> str:
     return (
         plural(calls, "call", "calls") if sums == calls else f"{plural(sums, 'sum', 'sums')}, {calls:,} calls"
     )
@@ -215,7 +215,7 @@ def _span(comparison: Comparison) -> str:
 
 def _tables(comparison: Comparison) -> Iterator[Table]:
     if comparison.differences:
-        yield _why(comparison)
+        yield _reasons_table(comparison)
         yield _differences(comparison)
     if comparison.uncompared:
         yield Table.of(
@@ -245,7 +245,7 @@ def _tables(comparison: Comparison) -> Iterator[Table]:
         )
 
 
-def _why(comparison: Comparison) -> Table:
+def _reasons_table(comparison: Comparison) -> Table:
     """Return the differences by reason, the largest first."""
     by_reason: dict[tuple[Reason, bool], list[Difference]] = {}
     for difference in comparison.differences:
@@ -255,7 +255,10 @@ def _why(comparison: Comparison) -> Table:
         sorted(by_reason.items(), key=lambda item: -abs(_amount(item[1]))),
         (Column("reason", "Likely reason", wraps=True), lambda item: _reason_text(*item[0])),
         (Column("count", "Times", "count", rank=2), lambda item: len(item[1])),
-        (Column("calls", "Calls", "count", rank=1), lambda item: sum(one.calls for one in item[1])),
+        (
+            Column("calls", "Calls", "count", rank=1),
+            lambda item: sum(difference.calls for difference in item[1]),
+        ),
         (Column("amount", "Bill less ledgers", "difference", places=4), lambda item: _amount(item[1])),
         key="reasons",
     )
@@ -384,7 +387,7 @@ def parse_rate(text: str) -> tuple[str, Decimal]:
     except InvalidOperation:
         value = Decimal(0)
     if not name.isalpha() or not value.is_finite() or value <= 0:
-        raise ValueError(f"{text!r} is no rate; write what one is in USD, such as EUR=1.16")
+        raise ValueError(f"{text!r} is not a rate; write the value of one unit in USD, such as EUR=1.16")
     return name.upper(), value
 
 

@@ -41,13 +41,15 @@ def usual_files(names: Iterable[str], home: Path, environ: Mapping[str, str]) ->
     """Yield the logs of the named programs in their usual folders, oldest first."""
     for name in names:
         program = programs()[name]
-        yield from _under(program, [folder for folder in program.places(home, environ) if folder.is_dir()])
+        yield from _logs_under(
+            program, [folder for folder in program.places(home, environ) if folder.is_dir()]
+        )
 
 
 def files_under(folder: Path, names: Iterable[str]) -> Iterator[ProgramLog]:
     """Yield the logs of the named programs under a given folder, oldest first."""
     for name in names:
-        yield from _under(programs()[name], [folder])
+        yield from _logs_under(programs()[name], [folder])
 
 
 def recognised(path: Path, names: Iterable[str]) -> Program | None:
@@ -61,7 +63,7 @@ def recognised(path: Path, names: Iterable[str]) -> Program | None:
     return next((programs()[name] for name in names if programs()[name].recognises(sample)), None)
 
 
-def _under(program: Program, folders: Iterable[Path]) -> Iterator[ProgramLog]:
+def _logs_under(program: Program, folders: Iterable[Path]) -> Iterator[ProgramLog]:
     """Yield the logs of a program under folders, oldest first, each once. Links to folders are skipped."""
     changed_at: dict[Path, int] = {}
     for folder in folders:

@@ -90,7 +90,7 @@ class CrossCheck(NamedTuple):
 
     session: str
     stated: Sums
-    found: Sums
+    logged: Sums
 
 
 def _no_checks(_states: Mapping[Path, Mapping[str, object]]) -> list[CrossCheck]:
@@ -209,7 +209,7 @@ def instant(text: str | None) -> datetime:
 
     """
     if not text:
-        raise ValueError("says no time")
+        raise ValueError("has no time")
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"a time without a zone: {text!r}")

@@ -277,7 +277,7 @@ def _plain_call(line: _ClaudeLine, message: _ClaudeMessage, usage: _ClaudeUsage)
         tokens_cached=cache_read,
         tokens_cache_write=cache_written,
         tokens_cache_write_1h=min(one_hour, cache_written),
-        tokens_reasoning=_thoughts(usage),
+        tokens_reasoning=_thinking_tokens(usage),
         web_searches=(usage.server_tool_use.web_search_requests or 0) if usage.server_tool_use else 0,
     )
     tier = usage.service_tier if usage.service_tier != "standard" else None
@@ -299,7 +299,7 @@ def _plain_call(line: _ClaudeLine, message: _ClaudeMessage, usage: _ClaudeUsage)
     )
 
 
-def _thoughts(usage: _ClaudeUsage) -> int:
+def _thinking_tokens(usage: _ClaudeUsage) -> int:
     thoughts = (usage.output_tokens_details.thinking_tokens or 0) if usage.output_tokens_details else 0
     return min(thoughts, usage.output_tokens or 0)
 
@@ -334,14 +334,14 @@ def _key(line: _ClaudeLine, message: _ClaudeMessage) -> str:
 
 def _service(message: _ClaudeMessage) -> str:
     start = message.id[:9]
-    return _SERVED_BY.get(start) or _maker(message.model)
+    return _SERVED_BY.get(start) or _maker_of(message.model)
 
 
 _SERVED_BY: Final = {"msg_bdrk_": "bedrock", "msg_vrtx_": "vertex"}
 
 
 @lru_cache(maxsize=256)
-def _maker(model: str) -> str:
+def _maker_of(model: str) -> str:
     return infer_service(model) or "anthropic"
 
 

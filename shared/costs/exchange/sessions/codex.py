@@ -103,12 +103,12 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
                 state["model"] = payload.model or state.get("model")
             elif payload.type == "thread_settings_applied" and payload.thread_settings:
                 _apply_settings(payload.thread_settings, state)
-            elif line.type == "token_usage_record" and (call := _record(line, state)) is not None:
+            elif line.type == "token_usage_record" and (call := _call_of_record(line, state)) is not None:
                 state["has_records"] = True
                 note_version(VERSIONS, state.get("version"), remarks)
                 yield call
             elif payload.type == "token_count" and not state.get("has_records"):
-                call = _counter(line, state)
+                call = _call_of_counter(line, state)
                 if call is not None:
                     note_version(VERSIONS, state.get("version"), remarks)
                     yield call
@@ -143,7 +143,7 @@ def _apply_settings(settings: _CodexSettings, state: dict[str, Any]) -> None:
     )
 
 
-def _record(line: _CodexLine, state: Mapping[str, Any]) -> ModelCall | None:
+def _call_of_record(line: _CodexLine, state: Mapping[str, Any]) -> ModelCall | None:
     usage, unread = _counts(line.payload.usage)
     if usage is None:
         return None
@@ -156,7 +156,7 @@ def _record(line: _CodexLine, state: Mapping[str, Any]) -> ModelCall | None:
     return _call(line, usage, key, response or None, state)._replace(unread=unread)
 
 
-def _counter(line: _CodexLine, state: dict[str, Any]) -> ModelCall | None:
+def _call_of_counter(line: _CodexLine, state: dict[str, Any]) -> ModelCall | None:
     """Return the answer that was added to a running total; ``None`` if the total did not change."""
     info = line.payload.info
     sums = _counts(info.total_token_usage)[0] if info else None

@@ -224,7 +224,7 @@ class LogFile:
 
     def retry(self, line: bytes) -> bool:
         """Tell whether a line that is not JSON contains JSON objects, which are then yielded next."""
-        self._retried_lines = [mended for mended in _mended(line) if mended != line]
+        self._retried_lines = [repaired for repaired in _repaired(line) if repaired != line]
         return bool(self._retried_lines)
 
     def _retried_lines_with(self, present: Sequence[bytes]) -> Iterator[bytes]:
@@ -308,13 +308,13 @@ _ESCAPE: Final = re.compile(
 """Each escape in a JSON text; pairs of surrogates, which are one character, match before single ones."""
 
 
-def _mended(line: bytes) -> Iterator[bytes]:
+def _repaired(line: bytes) -> Iterator[bytes]:
     r"""Yield the objects in a line that is damaged by a crash or by a text cut within a character.
 
     After a power cut a file system may leave zeros for what was not written; the next line follows them, or
     follows a line whose end was not written. JavaScript writes half a character as a lone surrogate.
 
-    >>> [*_mended(b'\0\0{"text": "cut \\ud83d"}{"whole": "\\ud83d\\ude00"}')]
+    >>> [*_repaired(b'\0\0{"text": "cut \\ud83d"}{"whole": "\\ud83d\\ude00"}')]
     [b'{"text": "cut \\ufffd"}', b'{"whole": "\\ud83d\\ude00"}']
     """
     line = line.lstrip(b"\0")

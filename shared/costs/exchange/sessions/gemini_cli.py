@@ -70,7 +70,7 @@ def _read(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
 def _document(file: LogFile, remarks: Remarks) -> Iterator[ModelCall]:
     document = file.document()
     if not isinstance(document, dict) or not isinstance(document.get("messages"), list):
-        raise ValueError("is no session: it has no list of messages")  # noqa: TRY004 - a value of the file
+        raise ValueError("is not a session: it has no list of messages")  # noqa: TRY004 - a value of the file
     file.state["session"] = str(document.get("sessionId") or file.path.stem)
     for number, message in enumerate(document["messages"], start=1):
         try:

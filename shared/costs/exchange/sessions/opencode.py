@@ -158,7 +158,7 @@ def _stated_cost(cost: float | None) -> Nanos | None:
         return None
     amount = from_usd(Decimal(repr(cost)))
     if not 0 <= amount <= MAX_ENTRY_NANOS:
-        raise ValueError(f"cost is no cost of one call: {cost!r}")
+        raise ValueError(f"cost is not the cost of one call: {cost!r}")
     return amount
 
 

@@ -142,31 +142,29 @@ class SessionRecorder:
     # --- what is new
 
     def _new_entries(self, calls: Sequence[ModelCall]) -> Iterator[Entry]:
-        identified = [_IdentifiedCall(call, self._id(call, 0)) for call in calls]
-        known = self.index.find_many([identified_call.entry_id for identified_call in identified])
-        fresh = (
-            identified_call.call for identified_call in identified if identified_call.entry_id not in known
-        )
+        calls_with_ids = [_IdentifiedCall(call, self._id(call, 0)) for call in calls]
+        known = self.index.find_many([identified.entry_id for identified in calls_with_ids])
+        fresh = (identified.call for identified in calls_with_ids if identified.entry_id not in known)
         stated_calls = (StatedCall(call.request_id, call.at) for call in fresh)
         elsewhere = recorded_elsewhere(self.index, stated_calls, self.program.name)
-        for identified_call in identified:
-            location = known.get(identified_call.entry_id)
+        for identified in calls_with_ids:
+            location = known.get(identified.entry_id)
             if location is not None:
-                yield from self._grown_entries(identified_call, location)
-            elif self.dry_run and identified_call.entry_id in self._fresh:
+                yield from self._grown_entries(identified, location)
+            elif self.dry_run and identified.entry_id in self._fresh:
                 self.added.known += 1
-            elif identified_call.call.request_id in elsewhere:
+            elif identified.call.request_id in elsewhere:
                 self.added.elsewhere += 1
             else:
                 if self.dry_run:
-                    self._fresh.add(identified_call.entry_id)
-                yield self._entry(identified_call)
+                    self._fresh.add(identified.entry_id)
+                yield self._entry(identified)
 
     def _grown_entries(self, identified_call: _IdentifiedCall, location: Location) -> Iterator[Entry]:
         """Yield a reversal and a new entry for a call that has grown since it was recorded, else nothing."""
         call, number = identified_call.call, 0
         while True:
-            recorded = _recorded(location)
+            recorded = _entry_at(location)
             if recorded is None or call.size <= (recorded.usage.tokens_output, recorded.usage.tokens_input):
                 self.added.known += 1
                 return
@@ -280,7 +278,7 @@ def call_id(program: str, key: str, number: int = 0) -> str:
     return blake2b(text, digest_size=14, person=b"cost-session").hexdigest()
 
 
-def _recorded(location: Location) -> Entry | None:
+def _entry_at(location: Location) -> Entry | None:
     """Return the entry at a location; ``None`` if the ledger has changed there."""
     try:
         with location.ledger.open("rb") as ledger:

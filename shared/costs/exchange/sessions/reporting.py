@@ -82,7 +82,7 @@ def _tables(imports: Sequence[ProgramImport]) -> Iterator[Table]:
     yield _by_program(imports)
     checks = [row for program in imports for check in program.checks for row in _differences(check)]
     if checks:
-        yield _checked(checks)
+        yield _checks_table(checks)
     refusals = [(line.row, line.why) for program in imports for line in program.remarks.refusals]
     if refusals:
         columns = (Column("row", "Where"), Column("why", "Why", wraps=True))
@@ -119,8 +119,8 @@ _Difference = tuple[str, str, int, int, int]
 
 def _differences(check: CrossCheck) -> Iterator[_Difference]:
     """Yield the counts for which a program's own sum of a session differs from that of its log."""
-    for model in sorted({*check.stated, *check.found}):
-        own, logged = check.stated.get(model, Counter()), check.found.get(model, Counter())
+    for model in sorted({*check.stated, *check.logged}):
+        own, logged = check.stated.get(model, Counter()), check.logged.get(model, Counter())
         for name in sorted({*own, *logged}):
             if own[name] != logged[name]:
                 yield (
@@ -132,7 +132,7 @@ def _differences(check: CrossCheck) -> Iterator[_Difference]:
                 )
 
 
-def _checked(rows: Sequence[_Difference]) -> Table:
+def _checks_table(rows: Sequence[_Difference]) -> Table:
     columns = (
         Column("session", "Session", rank=1),
         Column("what", "Tokens of"),
@@ -140,7 +140,7 @@ def _checked(rows: Sequence[_Difference]) -> Table:
         Column("found", "In the log", "count"),
         Column("difference", "Difference", "count"),
     )
-    title = "The program's own sums are other ones"
+    title = "The program's own sums differ"
     return Table(title, columns, tuple(rows[:_MANY]), key="checks")
 
 
@@ -160,8 +160,8 @@ def _note_of_checks(checked: Sequence[CrossCheck]) -> Note:
     if not differing:
         return Note(f"{len(checked):,} sessions agree to the token with the program's own sums.", "good")
     return Note(
-        f"{differing:,} of {len(checked):,} sessions have other sums of their own: calls that stand on no "
-        "line (titles, summaries, interrupted answers) are in those alone, and are not added."
+        f"{differing:,} of {len(checked):,} sessions have different sums of their own: calls without a "
+        "line (titles, summaries, interrupted answers) are only in those, and are not added."
     )
 
 
@@ -176,11 +176,11 @@ def _notes_of(program_import: ProgramImport) -> Iterator[Note]:
         known = ", ".join(program_import.program.versions)
         yield Note(
             f"{title} {version} is not one of the versions that are known ({known}.x): "
-            f"{plural(count, 'line was', 'lines were')} taken as far as understood.",
+            f"{plural(count, 'line was', 'lines were')} read as far as understood.",
             "warning",
         )
     for what, count in sorted(remarks.unknown.items()):
-        yield Note(f"{title}: passed over: {count:,} {what}.", "warning")
+        yield Note(f"{title}: skipped: {count:,} {what}.", "warning")
     for why, count in sorted(remarks.empty.items()):
         yield Note(f"{title}: {count:,} {why}.")
     yield from _notes_of_calls(title, added)
@@ -198,7 +198,7 @@ def _notes_of_calls(title: str, added: SessionTotals) -> Iterator[Note]:
         yield Note(f"{title}: {recorded_before(added.elsewhere)}")
     if added.grown:
         anew = plural(added.grown, "call was", "calls were")
-        yield Note(f"{title}: {anew} recorded anew, since a later line counts more.")
+        yield Note(f"{title}: {anew} recorded again, because a later line counts more.")
     if added.zero_stated:
         zero = plural(added.zero_stated, "call is", "calls are")
         yield Note(f"{title}: {zero} stated to cost $0 beside a usage: priced by the list.")
