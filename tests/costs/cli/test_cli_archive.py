@@ -72,7 +72,7 @@ def test_it_packs_ledgers_away_and_puts_them_back(
     [
         (
             lambda file: file.write_bytes(file.read_bytes()[:-40]),
-            "_manifest.json: is no manifest of an archive",
+            "_manifest.json: is not the manifest of an archive",
         ),
         (lambda file: file.unlink(), "_manifest.json: is not there"),
         (lambda file: next(file.parent.glob("month=2026-10/*")).unlink(), ".parquet: is not there"),
