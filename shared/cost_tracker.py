@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .costs.tracking.call import Call
     from .costs.tracking.choosing import Choosing
     from .costs.tracking.reserving import ReserveDetails, Reserving
-    from .costs.tracking.responses import Told
+    from .costs.tracking.responses import CallerDetails
 
 __all__ = [
     "BudgetExceeded",
@@ -56,9 +56,9 @@ Stream = TypeVar("Stream")
 class _ResponseModule(NamedTuple):
     """The functions that read responses, loaded at the first response."""
 
-    details: type[Told]
-    log_response: Callable[[Session, object, Told], float]
-    log_stream: Callable[[Session, Any, Told], Any]
+    details: type[CallerDetails]
+    log_response: Callable[[Session, object, CallerDetails], float]
+    log_stream: Callable[[Session, Any, CallerDetails], Any]
     as_call: Callable[[Captured], Call]
     record: Callable[[Session, Call], float]
 
@@ -67,7 +67,7 @@ class _ResponseModule(NamedTuple):
 def _responses() -> _ResponseModule:
     """Return the functions that read responses, kept: imports fail while the interpreter shuts down."""
     from .costs.tracking.responses import (  # scripts that count their own tokens do not pay for it
-        Told,
+        CallerDetails,
         as_call,
         log_response,
         log_stream,
@@ -76,7 +76,7 @@ def _responses() -> _ResponseModule:
     )
 
     prepare()
-    return _ResponseModule(Told, log_response, log_stream, as_call, record)
+    return _ResponseModule(CallerDetails, log_response, log_stream, as_call, record)
 
 
 async def _in_thread(record: Callable[[], float]) -> float:

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from shared.costs.budgets.gate import Gate, Request
+from shared.costs.budgets.gate import Gate, GateRequest
 from shared.costs.budgets.hold import Hold
 from shared.costs.ledger.counted import new_id
 from shared.costs.ledger.line import encode
@@ -83,14 +83,14 @@ class Spender:
         self._store.note(job.ledger)
         return job
 
-    def spend(self, request: Request, hold: Hold, bill: str, cost: Nanos, tokens: int = 0) -> None:
+    def spend(self, request: GateRequest, hold: Hold, bill: str, cost: Nanos, tokens: int = 0) -> None:
         """Be billed for a call under a hold, and record it."""
         self._perhaps_die(b"a")
         os.write(self._bills, f"{bill}\n".encode())
         self._perhaps_die(b"b")
         self._record(request, hold, cost, tokens)
 
-    def _record(self, request: Request, hold: Hold, cost: Nanos, tokens: int) -> None:
+    def _record(self, request: GateRequest, hold: Hold, cost: Nanos, tokens: int) -> None:
         assert request.job is not None
         entry = Entry(
             id=new_id(),

@@ -47,9 +47,9 @@ from scripts.faults.dying import (
     whole_lines,
 )
 from shared.costs.budgets.deciding import standings
-from shared.costs.budgets.gate import Gate, Request
+from shared.costs.budgets.gate import Gate, GateRequest
 from shared.costs.budgets.limits import limits_for
-from shared.costs.budgets.port import Held, Logged, Reservation, as_it_stands
+from shared.costs.budgets.port import HoldSpend, HoldStatus, Reservation, as_it_stands
 from shared.costs.budgets.spending import read_spendings
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable
 from shared.costs.money import NANOS_PER_USD, Nanos, format_usd
@@ -156,7 +156,9 @@ class Worker(Spender):
 
     def _call(self, user: str, estimate: Nanos) -> None:
         service, model = MODEL
-        request = Request(user_id=user, service=service, model=model, estimate=estimate, job=self.a_job(JOBS))
+        request = GateRequest(
+            user_id=user, service=service, model=model, estimate=estimate, job=self.a_job(JOBS)
+        )
         hold = self._gate.reserve(request, self._profile)
         if self.random.random() < 0.05:
             hold.void()
@@ -189,7 +191,7 @@ class Findings:
         self.left = other.left
 
 
-def check(of: Round, index: Store, keeper: Gate, found: Findings) -> list[Held]:
+def check(of: Round, index: Store, keeper: Gate, found: Findings) -> list[HoldStatus]:
     """Compare bills, limits and counts once. ``overheld`` means something when nothing moves."""
     found.overheld = 0
     billed = bills(of)  # first: whatever was billed by now was reserved before
@@ -341,10 +343,10 @@ def take_out(rule: str) -> None:
     """Take one rule of the gate out of this process and of those that it starts."""
     if rule == "orphans":  # what was left behind is given back
 
-        def given_back(held: Held, now: datetime, dead: Collection[str]) -> Held:
+        def given_back(held: HoldStatus, now: datetime, dead: Collection[str]) -> HoldStatus:
             found = as_it_stands(held, now, dead)
             lost = found.reservation.state == "orphaned"
-            return found._replace(logged=Logged(1, found.reservation.estimate)) if lost else found
+            return found._replace(logged=HoldSpend(1, found.reservation.estimate)) if lost else found
 
         holds.as_it_stands = given_back  # type: ignore[attr-defined]  # a mutant
     elif rule == "exclusive":  # look first, hold a moment later

@@ -32,7 +32,7 @@ from scripts.faults.command_line import command_line
 from scripts.faults.common import conclude, forked
 from scripts.faults.dying import MODEL, PATIENCE_S, Spender, as_named, exits, opened, whole_lines
 from shared.costs.budgets.deciding import standings
-from shared.costs.budgets.gate import Gate, Request
+from shared.costs.budgets.gate import Gate, GateRequest
 from shared.costs.budgets.limits import Limit, limits_for
 from shared.costs.budgets.scopes import CallScope
 from shared.costs.budgets.spending import read_spendings
@@ -123,7 +123,7 @@ class Worker(Spender):
 
     def _call(self, user: str, cents: int, tags: tuple[str, ...], project: str | None) -> None:
         service, model = MODEL
-        request = Request(
+        request = GateRequest(
             user_id=user,
             service=service,
             model=model,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.costs.ledger.counted import new_id
 from shared.costs.ledger.line import encode
-from shared.costs.ledger.lines import Appended
+from shared.costs.ledger.lines import AppendedLine
 from shared.costs.ledger.reader import read
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
@@ -81,18 +81,18 @@ class History:
             self.ledgers.append(ledger)
         return ledger
 
-    def append(self, ledger: Path, entry: Entry) -> tuple[Appended, bytes]:
+    def append(self, ledger: Path, entry: Entry) -> tuple[AppendedLine, bytes]:
         """Append an entry without telling the store."""
         line = encode(entry)
         return self.append_bytes(ledger, line), line
 
-    def append_bytes(self, ledger: Path, line: bytes) -> Appended:
+    def append_bytes(self, ledger: Path, line: bytes) -> AppendedLine:
         """Append any bytes."""
         offset = ledger.stat().st_size if ledger.exists() else 0
         with ledger.open("ab") as file:
             file.write(line)
         ledger.chmod(0o600)
-        return Appended(offset, len(line))
+        return AppendedLine(offset, len(line))
 
     def log(self, store: Store, ledger: Path, entry: Entry) -> None:
         """Append an entry as a tracker does."""

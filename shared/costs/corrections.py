@@ -27,7 +27,7 @@ _UNDOING_KIND: Final[Mapping[Kind, Kind]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Corrected:
+class CorrectedCall:
     """A call with all its corrections so far.
 
     ``parts`` is its current cost, in nano-dollars, without parts that are zero. ``unpriced`` says
@@ -47,7 +47,7 @@ class Corrected:
     count: int
 
     @classmethod
-    def of(cls, call: Entry, corrections: Iterable[Entry]) -> Corrected:
+    def of(cls, call: Entry, corrections: Iterable[Entry]) -> CorrectedCall:
         """Return what ``call`` counts for after ``corrections``, in the order in which they were written."""
         unique = list({correction.id: correction for correction in corrections}.values())
         parts: Counter[str] = Counter()

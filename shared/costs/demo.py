@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from .corrections import Corrected
+from .corrections import CorrectedCall
 from .errors import WrongUsage
 from .ledger.line import encode
 from .model import Charge, Entry, PricedBy, Usage
@@ -335,14 +335,16 @@ def add_corrections(jobs: Sequence[DemoJob], now: datetime) -> None:
 
 def _reversal(entry: Entry, now: datetime) -> Entry:
     at = min(entry.timestamp + timedelta(days=1), now)
-    return Corrected.of(entry, ()).undo(_correction_id(entry, 1), "logged twice by hand", at)
+    return CorrectedCall.of(entry, ()).undo(_correction_id(entry, 1), "logged twice by hand", at)
 
 
 def _adjustment(entry: Entry, now: datetime) -> Entry:
     stated = PricedBy("stated", "1", f"{entry.service}/{entry.model}")
     charge = Charge({"stated": Nanos(42_000_000)}, stated)
     at = min(entry.timestamp + timedelta(days=1), now)
-    return Corrected.of(entry, ()).adjustment(_correction_id(entry, 2), charge, "the lab told its price", at)
+    return CorrectedCall.of(entry, ()).adjustment(
+        _correction_id(entry, 2), charge, "the lab told its price", at
+    )
 
 
 def _correction_id(entry: Entry, number: int) -> str:

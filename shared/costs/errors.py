@@ -33,7 +33,7 @@ class WrongUsage(CostError):
     exit_code = WRONG_USAGE
 
 
-class Place(NamedTuple):
+class FilePosition(NamedTuple):
     """The place of a value in a file; ``line`` counts from 1."""
 
     path: Path
@@ -83,7 +83,7 @@ def reraise_foreign(fault: BaseException) -> None:
 class FileRefused(CostError):
     """A configuration file cannot be used. The text names file, line, key, value and what would be right."""
 
-    def __init__(self, place: Place, fault: str, remedy: str) -> None:
+    def __init__(self, place: FilePosition, fault: str, remedy: str) -> None:
         super().__init__(f"{place}: {fault}; {remedy}")
         self.place = place
         self.fault = fault

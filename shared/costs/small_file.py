@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from .errors import FileRefused, Place
+from .errors import FilePosition, FileRefused
 
 MAX_BYTES: Final = 64 * 1024
 """Larger files are refused by their readers."""
@@ -25,11 +25,11 @@ def read(path: Path, refuse: type[FileRefused] = FileRefused) -> bytes:
     try:
         with opened(path, flags, "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise refuse(Place(path), "this is not a regular file", "name a YAML file")
+                raise refuse(FilePosition(path), "this is not a regular file", "name a YAML file")
             return file.read(MAX_BYTES + 1) or b""
     except OSError as error:
         fault = f"the file cannot be read ({error.strerror})"
-        raise refuse(Place(path), fault, "check its path and permissions") from None
+        raise refuse(FilePosition(path), fault, "check its path and permissions") from None
 
 
 def opened(path: Path, flags: int, mode: str) -> io.FileIO:

@@ -66,18 +66,18 @@ def without_features(model: str) -> str:
     return model
 
 
-class Featured(NamedTuple):
+class FeaturedModel(NamedTuple):
     """A model's name, and the last feature that is billed on top of it."""
 
     model: str
     feature: str
 
 
-def last_feature(name: str) -> Featured | None:
+def last_feature(name: str) -> FeaturedModel | None:
     """Return a name such as ``nova-3+diarize`` as the model and its last feature; ``None`` without one.
 
     >>> last_feature("nova-3+Diarize+redact"), last_feature("command-r+-08-2024"), last_feature("gpt-4o")
-    (Featured(model='nova-3+Diarize', feature='redact'), None, None)
+    (FeaturedModel(model='nova-3+Diarize', feature='redact'), None, None)
     """
     model, _, feature = (part.strip() for part in name.rpartition("+"))
-    return Featured(model, feature.lower()) if model and feature[:1].isalnum() else None
+    return FeaturedModel(model, feature.lower()) if model and feature[:1].isalnum() else None

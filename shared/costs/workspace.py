@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from . import small_file
-from .errors import FileRefused, Place, PriceFileError, ProfileError
+from .errors import FilePosition, FileRefused, PriceFileError, ProfileError
 from .forks import lock_of
 from .storage import CostStorage
 
 if TYPE_CHECKING:
     from .budgets.gate import Gate
-    from .budgets.port import Holds, Notices, Requests
+    from .budgets.port import Holds, Notices, RequestCounter
     from .fleet.fleet import Fleet
     from .pricing.catalogue import Catalogue
     from .profile.types import Profile, SharedBudget
@@ -268,7 +268,7 @@ class Workspace:
             return self._fleet
 
     @property
-    def requests(self) -> Requests:
+    def requests(self) -> RequestCounter:
         """The counts of recent requests, by all processes that use this storage."""
         from .store.state import LocalRequests
 
@@ -355,7 +355,7 @@ def _load_catalogue(storage: CostStorage, prices: Path | None, aliases: Mapping[
     except OSError as fault:
         if prices is None:
             raise
-        refusal = PriceFileError(Place(prices), f"cannot be read: {fault}", "make it readable")
+        refusal = PriceFileError(FilePosition(prices), f"cannot be read: {fault}", "make it readable")
     return LoadedCatalogue(Catalogue.load(storage, None, aliases), refusal)
 
 

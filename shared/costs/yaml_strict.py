@@ -25,7 +25,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import FileRefused, Place
+from .errors import FilePosition, FileRefused
 from .money import Nanos, from_usd
 from .small_file import MAX_BYTES, read
 
@@ -59,7 +59,7 @@ class Node:
     """
 
     content: Scalar | Mapping[str, Node] | tuple[Node, ...]
-    place: Place
+    place: FilePosition
     refuse: type[FileRefused] = FileRefused
 
     # --- structure
@@ -257,12 +257,14 @@ def parse(
 ) -> Node:
     """Return the tree of a YAML document; ``path`` is for messages. Raises what :func:`load` raises."""
     if len(data) > limit:
-        raise refuse(Place(path), f"the file is larger than {limit // 1024} KiB", "split it or shorten it")
+        raise refuse(
+            FilePosition(path), f"the file is larger than {limit // 1024} KiB", "split it or shorten it"
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise refuse(Place(path, line), "the file is not UTF-8 text", "save it as UTF-8") from None
+        raise refuse(FilePosition(path, line), "the file is not UTF-8 text", "save it as UTF-8") from None
     top = _Builder(path, refuse).tree(text)
     top.map()
     return top
@@ -302,11 +304,13 @@ class _Builder:
                 getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
             )
             raise self._refuse(
-                Place(self._path, line), f"not valid YAML: {problem}", "check indentation, quotes and colons"
+                FilePosition(self._path, line),
+                f"not valid YAML: {problem}",
+                "check indentation, quotes and colons",
             ) from None
 
     def _document(self, events: Iterator[Event]) -> Node:
-        top = Node(Scalar("", plain=True), Place(self._path), self._refuse)
+        top = Node(Scalar("", plain=True), FilePosition(self._path), self._refuse)
         documents = 0
         for event in events:
             name = type(event).__name__
@@ -333,7 +337,7 @@ class _Builder:
             )
         if depth > MAX_DEPTH:
             raise self._refused(event, key, f"nested deeper than {MAX_DEPTH}", "make it flatter")
-        place = Place(self._path, line or _line(event), key or None)
+        place = FilePosition(self._path, line or _line(event), key or None)
         if name == "MappingStartEvent":
             return Node(self._map(events, key, depth), place, self._refuse)
         if name == "SequenceStartEvent":
@@ -363,7 +367,7 @@ class _Builder:
         return tuple(nodes)
 
     def _refused(self, event: Event, key: str, fault: str, remedy: str) -> FileRefused:
-        return self._refuse(Place(self._path, _line(event), key or None), fault, remedy)
+        return self._refuse(FilePosition(self._path, _line(event), key or None), fault, remedy)
 
 
 def _scalar(event: ScalarEvent) -> Scalar:

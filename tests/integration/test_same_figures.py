@@ -21,7 +21,7 @@ from shared.costs.apps.cli.program import run
 from shared.costs.apps.serve.access import Access
 from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.site import Site
-from shared.costs.corrections import Corrected
+from shared.costs.corrections import CorrectedCall
 from shared.costs.formats import load
 from shared.costs.formats.mail import mail_of
 from shared.costs.ledger.line import decode, encode
@@ -88,7 +88,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Faces:
         calls = [decode(line) for line in ledger.read_bytes().splitlines(keepends=True)]
         tracker.reverse(calls[3].id, "asked twice")
     change = Charge({"input": from_usd("-4.10")}, PricedBy("bill", "1", calls[0].model))
-    credit = Corrected.of(calls[0], ()).adjustment("credit", change, "a credit", at)
+    credit = CorrectedCall.of(calls[0], ()).adjustment("credit", change, "a credit", at)
     with ledger.open("ab") as file:
         file.write(encode(credit))
     blocked = folder / "out" / "blocked"
@@ -199,7 +199,7 @@ def test_a_day_of_a_credit_alone_shows_it(tmp_path: Path, capsys: pytest.Capture
         tracker.log_usage("openai", "gpt-4o", 1_000_000, timestamp=day)
     (call,) = [decode(line) for line in ledger.read_bytes().splitlines(keepends=True)]
     change = Charge({"input": from_usd("-1.10")}, PricedBy("bill", "1", call.model))
-    credit = Corrected.of(call, ()).adjustment("credit", change, "a credit", day)
+    credit = CorrectedCall.of(call, ()).adjustment("credit", change, "a credit", day)
     before = MONTH.start - timedelta(days=3)
     with ledger.open("ab") as file:
         file.write(encode(replace(credit, period_at=day + timedelta(days=2))))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from ..budgets.deciding import Need, Policy, Standing, tightest
+from ..budgets.deciding import LimitStanding, Need, Policy, tightest
 from ..budgets.limits import FULL, Limit, LimitIndex, Scope, Spending
 from ..budgets.scopes import CallScope, ModelName
 from ..money import ZERO, Nanos, percent
@@ -278,7 +278,7 @@ class _TrialState:
 
     def _decider(self, call: TrialCall, spendings: Sequence[Spending]) -> Limit | None:
         """Return the tightest of the blocking limits that do not allow a call; ``None`` where all do."""
-        blocking = [Standing(spending) for spending in spendings if spending.limit.blocking]
+        blocking = [LimitStanding(spending) for spending in spendings if spending.limit.blocking]
         if call.calls < 1 or call.local or not blocking:
             return None
         need = Need(self._amount_to_hold(call, spendings), call.calls, call.tokens)

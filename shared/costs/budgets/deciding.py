@@ -11,7 +11,7 @@ from ..money import Nanos
 from ..profile.types import Budget, Profile
 from ..rollup import Measure
 from .limits import Limit, Spending, tightness
-from .port import Allotment, Held, Parts, Reservation
+from .port import Allotment, HoldStatus, Parts, Reservation
 from .scopes import CallScope, ModelName, amount_text
 
 OVERRIDE_VARIABLE: Final = "COST_TRACKER_SKIP_BUDGET_CHECK"
@@ -34,7 +34,7 @@ class Need(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LimitStanding:
     """A limit with what is spent and what is held within it, in its measure.
 
     ``orphaned`` is the part of ``held`` whose calls never reported. ``allotment`` is set where other hosts
@@ -83,23 +83,25 @@ class Policy:
         )
 
 
-def standings(spendings: Iterable[Spending], holds: Sequence[Held], names: ModelName) -> list[Standing]:
+def standings(
+    spendings: Iterable[Spending], holds: Sequence[HoldStatus], names: ModelName
+) -> list[LimitStanding]:
     """Return each limit with what is held within it."""
     return [_standing(spending, holds, names) for spending in spendings]
 
 
-def _standing(spending: Spending, holds: Sequence[Held], names: ModelName) -> Standing:
+def _standing(spending: Spending, holds: Sequence[HoldStatus], names: ModelName) -> LimitStanding:
     limit = spending.limit
     mine = [held for held in holds if counts_against(held.reservation, limit, names)]
     orphans = (held for held in mine if held.reservation.state == "orphaned")
-    return Standing(spending, _sum(mine, limit, names), _sum(orphans, limit, names))
+    return LimitStanding(spending, _sum(mine, limit, names), _sum(orphans, limit, names))
 
 
-def _sum(holds: Iterable[Held], limit: Limit, names: ModelName) -> int:
+def _sum(holds: Iterable[HoldStatus], limit: Limit, names: ModelName) -> int:
     return sum(_left_within(held, limit, names) for held in holds)
 
 
-def _left_within(held: Held, limit: Limit, names: ModelName) -> int:
+def _left_within(held: HoldStatus, limit: Limit, names: ModelName) -> int:
     """Return what is left of a hold that a limit covers: of room for a job maybe the part of some stages."""
     left, one = held.left(limit.measure), held.reservation
     if not one.parts or any(limit.covers(scope, names) for scope in one.scopes):
@@ -119,14 +121,14 @@ def counts_against(held: Reservation, limit: Limit, names: ModelName) -> bool:
     return any(limit.covers(scope, names) for scope in (*held.scopes, *stages))
 
 
-def tightest(standing: Iterable[Standing]) -> Standing | None:
+def tightest(standing: Iterable[LimitStanding]) -> LimitStanding | None:
     """Return the blocking limit that leaves the least room; ``None`` when none blocks."""
     blocking = (s for s in standing if s.spending.limit.blocking)
     return min(blocking, key=lambda s: tightness(s.spending, s.room), default=None)
 
 
 def refusal(
-    standing: Iterable[Standing], need_of: Callable[[Limit], Need], what: str
+    standing: Iterable[LimitStanding], need_of: Callable[[Limit], Need], what: str
 ) -> BudgetExceeded | None:
     """Return the error for a call (``what``) that a blocking limit does not allow; the tightest one's.
 
@@ -140,7 +142,7 @@ def refusal(
     return _unbounded(stand, need, what) if most is None else exceeded(stand, most, what)
 
 
-def exceeded(standing: Standing, requested: int, what: str) -> BudgetExceeded:
+def exceeded(standing: LimitStanding, requested: int, what: str) -> BudgetExceeded:
     """Return the error for a call (``what``) that the limit has no room for."""
     limit = standing.spending.limit
     amount: Callable[[int], str] = lambda n: amount_text(n, limit.measure, 4)  # noqa: E731  # a short name for four uses
@@ -161,7 +163,7 @@ _STATE: Final = {
 }
 
 
-def _unbounded(standing: Standing, need: Need, what: str) -> BudgetExceeded:
+def _unbounded(standing: LimitStanding, need: Need, what: str) -> BudgetExceeded:
     """Return the error for a call whose highest cost, number or tokens are not known."""
     measure = standing.spending.limit.measure
     if measure == "cost":
@@ -178,7 +180,7 @@ def _unbounded(standing: Standing, need: Need, what: str) -> BudgetExceeded:
     return BudgetExceeded(message, denial(standing, 0))
 
 
-def denial(standing: Standing, requested: int) -> Denial:
+def denial(standing: LimitStanding, requested: int) -> Denial:
     """Return the figures of a refusal."""
     limit = standing.spending.limit
     spent, held, others = standing.spending.spent, standing.held, standing.allotment
@@ -188,7 +190,7 @@ def denial(standing: Standing, requested: int) -> Denial:
     return Denial(str(limit.scope), limit.amount, spent, held, requested, limit.measure)
 
 
-def _held(standing: Standing) -> str:
+def _held(standing: LimitStanding) -> str:
     if not standing.held:
         return ""
     measure = standing.spending.limit.measure
@@ -201,7 +203,7 @@ def _held(standing: Standing) -> str:
     )
 
 
-def _elsewhere(standing: Standing) -> str:
+def _elsewhere(standing: LimitStanding) -> str:
     """Say what other hosts have of a limit."""
     others = standing.allotment
     if others is None or not any(others[1:]):

@@ -54,7 +54,7 @@ class Ending(NamedTuple):
     recorded: int = 0
 
 
-class Forgotten(Protocol):
+class AbandonedHold(Protocol):
     """A hold that nobody has any more."""
 
     def forgotten(self) -> Ending | None:
@@ -68,7 +68,7 @@ class Endings:
     def __init__(self, holds: Holds) -> None:
         self._holds = holds
         self._waiting: dict[str, Ending] = {}
-        self._dropped: deque[Forgotten] = deque()
+        self._dropped: deque[AbandonedHold] = deque()
         self._owner = os.getpid()
         self._working = False
         self._is_closed = False
@@ -97,7 +97,7 @@ class Endings:
         self.note(ending)
         self._start()
 
-    def dropped(self, hold: Forgotten) -> None:
+    def dropped(self, hold: AbandonedHold) -> None:
         """End a hold in the background that nobody has any more, a moment later. For finalisers."""
         self._dropped.append(hold)
         self._start()

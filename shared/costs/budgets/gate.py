@@ -28,14 +28,14 @@ from ..model import Usage
 from ..money import ZERO, Nanos, format_usd
 from ..profile.types import Profile
 from ..rollup import JobRef, Query
-from .deciding import OVERRIDE_VARIABLE, Need, Policy, Standing, part_within, refusal, standings
+from .deciding import OVERRIDE_VARIABLE, LimitStanding, Need, Policy, part_within, refusal, standings
 from .endings import Ending, Endings
 from .hold import Hold, Terms, overrun
 from .limits import Limit, LimitIndex, Spending
-from .port import STRAYED_FOR, Decision, Held, Holds, HoldState, Parts, Reservation, Stray, Turn
+from .port import STRAYED_FOR, Decision, Holds, HoldState, HoldStatus, Parts, Reservation, Stray, Turn
 from .scopes import ANY, CallScope, Labels, ModelName
 from .spending import read_spendings
-from .strays import Strays, held_by, of_any_job
+from .strays import StrayedCalls, held_by, of_any_job
 
 log = logging.getLogger("shared.cost_tracker")
 
@@ -60,7 +60,7 @@ _CLOCK_TOLERANCE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class GateRequest:
     """What a caller is about to spend.
 
     ``estimate`` is the most that it can cost: the known input plus the maximum output at the
@@ -152,12 +152,12 @@ class Gate:
         self._names = names
         self._endings = Endings(holds)
         self._index: LimitIndex | None = None
-        self._strays = Strays()
+        self._strays = StrayedCalls()
         self._strays_read: Sequence[Stray] = ()
 
     # --- reserving
 
-    def reserve(self, request: Request, profile: Profile, fault: ProfileError | None = None) -> Hold:
+    def reserve(self, request: GateRequest, profile: Profile, fault: ProfileError | None = None) -> Hold:
         """Hold the highest cost of a call against every limit that it counts against.
 
         Args:
@@ -185,7 +185,7 @@ class Gate:
         except (StorageUnavailable, OSError) as failure:
             return self._without_gate(request, policy, failure)
 
-    def _reserved(self, request: Request, profile: Profile, patience_s: float) -> Hold:
+    def _reserved(self, request: GateRequest, profile: Profile, patience_s: float) -> Hold:
         """Decide and hold in one turn. What is held is the hold's from before it is kept anywhere."""
         made: list[Hold] = []
 
@@ -208,7 +208,7 @@ class Gate:
             raise decision
         return made[0]
 
-    def _terms(self, turn: Turn, request: Request, profile: Profile) -> Terms | BudgetExceeded:
+    def _terms(self, turn: Turn, request: GateRequest, profile: Profile) -> Terms | BudgetExceeded:
         now = self._clock()
         at = max(now, turn.latest)  # a clock that was set back does not reopen a closed month
         self._learn(turn.strayed())
@@ -234,10 +234,10 @@ class Gate:
 
     def _decided(
         self,
-        request: Request,
+        request: GateRequest,
         profile: Profile,
         limits: Sequence[Limit],
-        holds: Callable[[], Sequence[Held]],
+        holds: Callable[[], Sequence[HoldStatus]],
         turn: Turn,
     ) -> tuple[Nanos, tuple[str, ...]]:
         """Return what to hold, and what to warn of; raise when it is denied."""
@@ -256,10 +256,10 @@ class Gate:
 
     def _denial(
         self,
-        request: Request,
+        request: GateRequest,
         need: Need,
         limits: Sequence[Limit],
-        holds: Callable[[], Sequence[Held]],
+        holds: Callable[[], Sequence[HoldStatus]],
         turn: Turn,
     ) -> BudgetExceeded | None:
         """Return why what is needed is denied, if it is.
@@ -283,13 +283,13 @@ class Gate:
             before = spendings
         return denied
 
-    def _need_within(self, request: Request, need: Need, limit: Limit) -> Need:
+    def _need_within(self, request: GateRequest, need: Need, limit: Limit) -> Need:
         """Return what a request needs of a limit: room for a job maybe for some of its stages alone."""
         if not request.parts or limit.covers(request.scope, self._names):
             return need
         return need._replace(cost=Nanos(part_within(request.parts, request.scope, limit, self._names)))
 
-    def _limits(self, request: Request, profile: Profile, at: datetime) -> list[Limit]:
+    def _limits(self, request: GateRequest, profile: Profile, at: datetime) -> list[Limit]:
         index, own = self._limit_index(profile), request.scope
         scopes = [own, *(labels.on(own) for labels in self._strays.of(own))]
         scopes += [own._replace(stage=stage) for stage, _ in request.parts]
@@ -301,7 +301,7 @@ class Gate:
             index = self._index = LimitIndex(profile, self._names)
         return index
 
-    def _as_recorded(self, request: Request) -> Request:
+    def _as_recorded(self, request: GateRequest) -> GateRequest:
         """Return a request for the most that it can cost on any model that others were recorded with."""
         if request.estimate is None or request.cost_as is None:
             return request
@@ -361,7 +361,7 @@ class Gate:
             for scope, labels in read:
                 self._strays.learn(scope, labels)
 
-    def _reservation(self, request: Request, terms: Terms, turn: Turn) -> Reservation:
+    def _reservation(self, request: GateRequest, terms: Terms, turn: Turn) -> Reservation:
         room_of = request.job.ledger if request.job and request.admits else None
         at = terms.period_at or self._clock()
         return Reservation(
@@ -390,7 +390,7 @@ class Gate:
             parts=request.parts,
         )
 
-    def _without_gate(self, request: Request, policy: Policy, failure: Exception) -> Hold:
+    def _without_gate(self, request: GateRequest, policy: Policy, failure: Exception) -> Hold:
         """Go on without a reservation where the budgets allow it."""
         if policy.blocking and not policy.allow_on_gate_error and request.override is None:
             raise BudgetGateUnavailable(
@@ -437,7 +437,7 @@ class Gate:
 
     # --- what views and commands ask for
 
-    def holds(self) -> list[Held]:
+    def holds(self) -> list[HoldStatus]:
         """Return all reservations as they stand now, oldest first, without changing anything.
 
         Raises:
@@ -447,7 +447,9 @@ class Gate:
         self._endings.flush()
         return self._holds.holds()
 
-    def release(self, ids: Collection[str] | None = None, *, also: Collection[HoldState] = ()) -> list[Held]:
+    def release(
+        self, ids: Collection[str] | None = None, *, also: Collection[HoldState] = ()
+    ) -> list[HoldStatus]:
         """Stop counting orphans: all, or those named. Return what was released.
 
         For whoever knows that the calls were not sent, or that their cost was logged otherwise. Live
@@ -509,7 +511,7 @@ class Gate:
         self._endings.close()
 
 
-def _allotted(stand: Standing, need: Need, turn: Turn) -> Standing:
+def _allotted(stand: LimitStanding, need: Need, turn: Turn) -> LimitStanding:
     """Return how a limit stands here, where other hosts may have a part of it."""
     limit = stand.spending.limit
     most = need.of(limit.measure)
@@ -541,7 +543,7 @@ def _tried(action: Callable[[], T], patience_s: float) -> T:
             time.sleep(pause)
 
 
-def _to_hold(request: Request, policy: Policy) -> tuple[Nanos | None, tuple[str, ...]]:
+def _to_hold(request: GateRequest, policy: Policy) -> tuple[Nanos | None, tuple[str, ...]]:
     """Return what to hold for a call, ``None`` when nothing may stand for its unknown cost."""
     if request.estimate is not None:
         return request.estimate, ()

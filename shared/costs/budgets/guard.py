@@ -15,7 +15,7 @@ from ..errors import BudgetExceeded, Denial, StorageUnavailable
 from ..money import Nanos, format_usd
 from ..profile.types import Profile
 from .limits import Spending
-from .port import Level, Requests
+from .port import Level, RequestCounter
 
 log = logging.getLogger("shared.cost_tracker")
 
@@ -23,7 +23,7 @@ WITHIN: Final = timedelta(minutes=10)
 """For how long a request is remembered."""
 
 
-class Bound(NamedTuple):
+class RepeatLimit(NamedTuple):
     """How often one request may be sent in ten minutes, and whose guard says so; ``None``: everybody's."""
 
     owner: str | None
@@ -35,7 +35,7 @@ class Bound(NamedTuple):
         return f"guard of {_owner(self.owner)} against repetition"
 
 
-def bound_of(profile: Profile, user_id: str) -> Bound | None:
+def bound_of(profile: Profile, user_id: str) -> RepeatLimit | None:
     """Return the guard that allows a user's requests the fewest repetitions; ``None`` where none does.
 
     >>> bound_of(Profile(), "ana") is None
@@ -43,29 +43,29 @@ def bound_of(profile: Profile, user_id: str) -> Bound | None:
     """
     own, all_of_us = profile.for_user(user_id).budget.guard, profile.organization.guard
     bounds = [
-        Bound(owner, guard.same_request)
+        RepeatLimit(owner, guard.same_request)
         for owner, guard in ((user_id, own), (None, all_of_us))
         if guard.same_request is not None
     ]
     return min(bounds, key=lambda bound: bound.most, default=None)
 
 
-Tell = Callable[[Bound, str, Level, str], None]
+Tell = Callable[[RepeatLimit, str, Level, str], None]
 """Has those told who should know that a request, by its fingerprint, was sent so often: how bad, in words."""
 
 
-class Repetitions:
+class RepetitionGuard:
     """Counts requests by their fingerprints. Safe to use from threads.
 
     Where they cannot be counted, a warning says so, and calls go on: one that is not counted does no harm.
     """
 
-    def __init__(self, requests: Requests, clock: Callable[[], datetime], tell: Tell) -> None:
+    def __init__(self, requests: RequestCounter, clock: Callable[[], datetime], tell: Tell) -> None:
         self._requests = requests
         self._clock = clock
         self._tell = tell
 
-    def sending(self, bound: Bound, request: str, what: str, override: str | None = None) -> None:
+    def sending(self, bound: RepeatLimit, request: str, what: str, override: str | None = None) -> None:
         """Count a request to a model (``what``) that is about to be sent.
 
         Raises:
@@ -84,7 +84,7 @@ class Repetitions:
             log.warning("%s", text)
             self._tell(bound, request, "warning", text)
 
-    def sent(self, bound: Bound, request: str, what: str) -> None:
+    def sent(self, bound: RepeatLimit, request: str, what: str) -> None:
         """Count a request that was made, whatever the guard says, and warn of it."""
         number = self._counted(request, None) + 1
         if number > bound.most:
@@ -133,7 +133,7 @@ def _times(what: str, number: int) -> str:
     return f"the same request to {what} was sent {number} times within 10 minutes"
 
 
-def _repeated(bound: Bound, what: str) -> BudgetExceeded:
+def _repeated(bound: RepeatLimit, what: str) -> BudgetExceeded:
     most = bound.most
     return BudgetExceeded(
         f"{_times(what, most)}, and the {bound.scope} allows no more; change the request, or raise "

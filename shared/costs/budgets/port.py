@@ -128,7 +128,7 @@ class Reservation:
         return own, *(labels.on(own) for labels in self.strayed)
 
 
-class Logged(NamedTuple):
+class HoldSpend(NamedTuple):
     """What the ledgers already have under a reservation.
 
     ``unpriced`` is how many of the calls have no price, or one for a part of what they used.
@@ -139,14 +139,14 @@ class Logged(NamedTuple):
     unpriced: int = 0
 
 
-class Held(NamedTuple):
+class HoldStatus(NamedTuple):
     """A reservation and what was logged under it so far.
 
     ``used`` is what room that is kept for a job is less by: see :func:`less_what_is_used`.
     """
 
     reservation: Reservation
-    logged: Logged = Logged()
+    logged: HoldSpend = HoldSpend()
     used: int = 0
 
     @property
@@ -194,7 +194,7 @@ EXPIRED: Final = "it expired"
 NO_RESULTS: Final = "it expired before its results came"
 
 
-def as_it_stands(held: Held, now: datetime, dead: Collection[str]) -> Held:
+def as_it_stands(held: HoldStatus, now: datetime, dead: Collection[str]) -> HoldStatus:
     """Return a hold in the state that it is in now, given the holders that are gone. Pure.
 
     A hold whose expiry has passed in its block is an orphan too; its end settles it all the same.
@@ -210,12 +210,12 @@ def as_it_stands(held: Held, now: datetime, dead: Collection[str]) -> Held:
         one = replace(one, state="orphaned", orphaned=why)
     elif died and not one.submits:
         one = replace(one, state="orphaned", orphaned=ENDED)
-    return Held(one, held.logged)
+    return HoldStatus(one, held.logged)
 
 
 def less_what_is_used(
-    holds: Sequence[Held], spends: Callable[[Sequence[Query]], Sequence[int]]
-) -> list[Held]:
+    holds: Sequence[HoldStatus], spends: Callable[[Sequence[Query]], Sequence[int]]
+) -> list[HoldStatus]:
     """Return holds in which room that is kept for a job is less by what is held and was spent within it.
 
     So a call of the job counts once, from when it is held until it is spent. ``spends`` is that of a
@@ -280,7 +280,7 @@ class Turn(SpendReader, Protocol):
         """The latest instant at which anything was reserved; 1970 when nothing was."""
         ...
 
-    def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
+    def holds(self, since: datetime, ledger: Path | None) -> list[HoldStatus]:
         """Return what counts: all that is not orphaned, and orphans from ``since`` on or of ``ledger``."""
         ...
 
@@ -368,11 +368,11 @@ class Holds(Protocol):
         """End holds on somebody's word that nothing of them will be billed."""
         ...
 
-    def holds(self) -> list[Held]:
+    def holds(self) -> list[HoldStatus]:
         """Return every hold as it stands now, oldest first, without changing anything."""
         ...
 
-    def find(self, reservation: str) -> Held | None:
+    def find(self, reservation: str) -> HoldStatus | None:
         """Return one hold as it stands now; ``None`` where it has ended or never was."""
         ...
 
@@ -392,7 +392,7 @@ class Holds(Protocol):
 # --- requests that repeat
 
 
-class Requests(Protocol):
+class RequestCounter(Protocol):
     """How often each request was sent lately, by its fingerprint. Safe to use from threads and after a fork.
 
     All methods raise ``StorageUnavailable`` where that cannot be read or written. What was counted may be
@@ -443,7 +443,7 @@ class Alarm(NamedTuple):
     notice: Notice | None = None
 
 
-class Queued(NamedTuple):
+class QueuedNotice(NamedTuple):
     """A notice in the queue, under its number."""
 
     id: int
@@ -483,7 +483,7 @@ class Notices(Protocol):
         """Queue the notices that are no repetition within a day; return how many were."""
         ...
 
-    def waiting(self) -> list[Queued]:
+    def waiting(self) -> list[QueuedNotice]:
         """Return the notices that are not done, oldest first."""
         ...
 

@@ -39,7 +39,7 @@ LOOK_S: Final = 1.0
 """How long what was spent within a limit whose sums are split is known, if by how much it can have grown."""
 
 
-class _Look(NamedTuple):
+class _SplitSums(NamedTuple):
     """What was spent within a limit, and by all calls that its query selects, when sums were split last.
 
     ``until`` is the instant of ``time.monotonic`` at which it is too old.
@@ -64,7 +64,7 @@ class Questions:
             for at, limit in enumerate(self.limits)
             if limit.by
         }
-        self._looks: dict[int, _Look] = {}
+        self._looks: dict[int, _SplitSums] = {}
         self.queries = tuple(numbers)
         """The queries that select what limits bound, or more than that: of models, which have many names, and
         of tags by rule, sums are split to tell."""
@@ -115,7 +115,7 @@ class Questions:
             for limit, number in zip(self.limits, self._numbers, strict=True)
         ]
         for at, number in self._of_all.items():
-            self._looks[at] = _Look(found[at].spent, spends[number], until)
+            self._looks[at] = _SplitSums(found[at].spent, spends[number], until)
         return found
 
 

@@ -5,7 +5,7 @@ its labels from then on. Where what is named differs from call to call (a tag fo
 like another: a dimension in which :data:`VARIES` values have strayed to the same labels tells none apart. Nor
 do users, where each customer is one.
 
->>> strays = Strays()
+>>> strays = StrayedCalls()
 >>> for run in range(1, 4):
 ...     strays.learn(CallScope("ana", tags=(f"run:{run}",)), Labels(project="acme"))
 >>> strays.of(CallScope("ana", tags=("run:9",)))[0].project
@@ -38,7 +38,7 @@ MOST_REMEMBERED: Final = 1_000
 _Kind = tuple[str, ...]
 
 
-class _Alike:
+class _StrayGroup:
     """The calls that strayed to the same labels: which values they had, by dimension."""
 
     def __init__(self) -> None:
@@ -62,18 +62,18 @@ def _values(scope: CallScope) -> tuple[object, ...]:
     return scope.user_id, model, *work, kinds, scope.tags
 
 
-class Strays:
+class StrayedCalls:
     """What one process knows of it. Safe to use from threads and after a fork."""
 
     def __init__(self) -> None:
-        self._alike: dict[Labels, _Alike] = {}
+        self._alike: dict[Labels, _StrayGroup] = {}
         self._known: dict[CallScope, tuple[Labels, ...]] = {}
         self._lock = lock_of(self, "_lock")
 
     def learn(self, scope: CallScope, labels: Labels) -> None:
         """Note that a call reserved for ``scope`` was recorded with other labels."""
         with self._lock:
-            known = self._alike.pop(labels, None) or _Alike()
+            known = self._alike.pop(labels, None) or _StrayGroup()
             known.add(scope)
             self._alike[labels] = known
             if len(self._alike) > MOST:

@@ -36,9 +36,9 @@ from ..errors import BAD_NEWS, FINE, WrongUsage
 from ..ledger.lines import split
 from ..replacing import replacing
 from ..rollup import Query
-from ..store.gone import Extent, fingerprint, recognised
+from ..store.gone import CountedExtent, fingerprint, recognised
 from ..store.journal import opened
-from ..store.queries import Readable
+from ..store.queries import ReadableLedger
 from ..store.store import Store
 from .calendar import Calendar
 from .staging import PART, SUMS, PartWriter, Staging, sums_of
@@ -117,7 +117,7 @@ def clear(place: ArchiveStorage, manifest: Manifest, pending: Path) -> None:
 class _LedgerSource(NamedTuple):
     """A ledger to read from the offset ``start`` on, and its number in the archive."""
 
-    ledger: Readable
+    ledger: ReadableLedger
     number: int
     start: int
 
@@ -132,17 +132,17 @@ class _HeldIndex:
             self._by_path.setdefault(held.path, []).append(held)
             self._by_head.setdefault(held.head, []).append(held)
 
-    def held_of(self, ledger: Readable) -> HeldLedger | None:
+    def held_of(self, ledger: ReadableLedger) -> HeldLedger | None:
         """Return what the archive holds of a ledger's file, even if the file was moved."""
         path = str(ledger.job.ledger)
         with suppress(OSError), opened(os.fsencode(path)) as file:
             for held in self._by_path.get(path, ()):
-                if recognised(Extent(held.size, held.head, held.tail), file):
+                if recognised(CountedExtent(held.size, held.head, held.tail), file):
                     return held
             head, _ = fingerprint(file, ledger.read_to or 0)
             for held in self._by_head.get(head, ()):
                 is_moved = not os.path.lexists(held.path)
-                if is_moved and recognised(Extent(held.size, held.head, held.tail), file):
+                if is_moved and recognised(CountedExtent(held.size, held.head, held.tail), file):
                     return held
         return None
 

@@ -21,9 +21,9 @@ from ..ledger.line import decode
 from ..ledger.lines import DamagedLine, split
 from ..model import Entry
 from ..rollup import Query
-from ..store.gone import Extent, recognised
+from ..store.gone import CountedExtent, recognised
 from ..store.journal import opened
-from ..store.queries import Readable
+from ..store.queries import ReadableLedger
 from ..store.store import Store
 from .source import MissedLedger
 
@@ -31,7 +31,7 @@ from .source import MissedLedger
 class _UnarchivedLedger(NamedTuple):
     """A ledger whose lines from the offset ``start`` on may not be in the archive."""
 
-    ledger: Readable
+    ledger: ReadableLedger
     start: int
 
 
@@ -102,7 +102,7 @@ class StoredHistory:
             else:
                 yield from self._lines_from(ledger, start)
 
-    def _lines_from(self, ledger: Readable, start: int) -> Iterator[bytes]:
+    def _lines_from(self, ledger: ReadableLedger, start: int) -> Iterator[bytes]:
         try:
             with opened(os.fsencode(ledger.job.ledger)) as file:
                 for offset, _, raw in split(file.fileno(), start, ledger.read_to):
@@ -122,13 +122,14 @@ def _by_path(archive: KnownArchive) -> dict[str, list[HeldLedger]]:
     return by_path
 
 
-def _find_held(ledger: Readable, candidates: Sequence[HeldLedger]) -> HeldLedger | None:
+def _find_held(ledger: ReadableLedger, candidates: Sequence[HeldLedger]) -> HeldLedger | None:
     """Return what the archive holds of a ledger, even if the ledger was packed away."""
     if ledger.gone is not None:
         same = (held for held in candidates if (held.size, held.head, held.tail) == ledger.mark)
         return next((held for held in same if held.is_whole), None)
     with suppress(OSError, CostError), opened(os.fsencode(ledger.job.ledger)) as file:
         return next(
-            (held for held in candidates if recognised(Extent(held.size, held.head, held.tail), file)), None
+            (held for held in candidates if recognised(CountedExtent(held.size, held.head, held.tail), file)),
+            None,
         )
     return None

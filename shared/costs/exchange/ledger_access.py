@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from ..corrections import Corrected
+from ..corrections import CorrectedCall
 from ..errors import CostError
 from ..ledger.line import decode, encode
 from ..ledger.lines import DamagedLine
@@ -40,7 +40,7 @@ class RecordedCall(NamedTuple):
     """A recorded call with its corrections, and its ledger."""
 
     ledger: Path
-    corrected: Corrected
+    corrected: CorrectedCall
 
 
 def recorded_anew(
@@ -147,7 +147,7 @@ class BatchWriter:
                 corrections = self._corrections.get(location.ledger)
                 if corrections is None:
                     corrections = self._corrections[location.ledger] = self._corrections_in(location.ledger)
-                return RecordedCall(location.ledger, Corrected.of(entry, corrections.get(entry_id, ())))
+                return RecordedCall(location.ledger, CorrectedCall.of(entry, corrections.get(entry_id, ())))
         return None
 
     def _corrections_in(self, ledger: Path) -> dict[str, list[Entry]]:

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..archive.known import fingerprint_of
-from ..ledger.counted import DIM_COLUMNS, Counted, Dim, counted, dim_of
+from ..ledger.counted import DIM_COLUMNS, CountedEntry, Dim, counted, dim_of
 from ..ledger.line import decode
 from ..ledger.lines import DamagedLine
 from ..platform import SecureFile
 from ..store.gone import fingerprint, job_of, recognised
 from ..store.intake import read_counted
 from ..store.journal import opened, size_of
-from ..store.tables import DAY_BUCKETS, SUM_COLUMNS, Fold, LedgerRow
+from ..store.tables import DAY_BUCKETS, SUM_COLUMNS, Adder, LedgerRow
 from .database import Transaction
 
 BATCH: Final = 10_000
@@ -44,7 +44,7 @@ class LedgerPiece(NamedTuple):
     """The next lines of one ledger, and its row after them; ``read`` counts damaged lines too."""
 
     row: LedgerRow
-    lines: list[Counted]
+    lines: list[CountedEntry]
     read: int = 0
 
 
@@ -116,7 +116,7 @@ def publish_content(
     if row is None:
         name = str(_single_value(db, "SELECT name FROM hosts WHERE id = ?", host))
         row = _insert_ledger(db, host, name, place, gone="packed")
-    lines, end = list[Counted](), row.offset
+    lines, end = list[CountedEntry](), row.offset
     for raw in islice(BytesIO(content[row.offset :]), most):
         end += len(raw)
         with suppress(DamagedLine):  # a damaged line is in no sum
@@ -165,8 +165,8 @@ def _next_piece(
         return None  # it cannot be read now; the next pass tries again
 
 
-def _read_lines(file: SecureFile, start: int, most: int) -> tuple[list[Counted], int, int]:
-    lines, read, end = list[Counted](), 0, start
+def _read_lines(file: SecureFile, start: int, most: int) -> tuple[list[CountedEntry], int, int]:
+    lines, read, end = list[CountedEntry](), 0, start
     for offset, length, line in islice(read_counted(file, start), most):
         end, read = offset + length, read + 1
         if not isinstance(line, DamagedLine):  # a damaged line is in no sum; ``verify`` names it
@@ -270,9 +270,9 @@ def _put_sums(
     _merge(db, "activity", ("day", "user_id", "ledger"), 3, list(activity), ())
 
 
-def _sums_of_new(piece: LedgerPiece, new: set[str]) -> Fold:
+def _sums_of_new(piece: LedgerPiece, new: set[str]) -> Adder:
     """Return the sums of the lines whose ids are new; of two lines with the same id the first counts."""
-    fold = Fold()
+    fold = Adder()
     for line in piece.lines:
         if (key := _text(line.id)) in new:
             fold.add(line)

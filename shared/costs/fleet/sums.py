@@ -16,7 +16,7 @@ from ..money import Nanos
 from ..profile.plans import FlatRate
 from ..rollup import Dimension, Group, JobRef, Query
 from ..store import queries
-from ..store.queries import Span, Sql
+from ..store.queries import BucketSpan, Sql
 from .database import Transaction
 from .schema import require
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..ledger.lines import LedgerProblem
-    from ..store.queries import Gone
+    from ..store.queries import GoneLedger
     from .database import SharedDatabase
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ def _by_host(query: Query, *, by_job: bool) -> Sql:
     ``days`` has no jobs: for sums by job, everything is read by bucket and ledger.
     """
     columns = "host, dim, cost, calls, tokens_input, tokens_output"
-    span = Span.of(query.start, query.end)
+    span = BucketSpan.of(query.start, query.end)
     if by_job:
         within = span.on("bucket")
         return Sql(f"SELECT {columns}, ledger FROM cells WHERE {within.text}", within.values)
@@ -130,7 +130,7 @@ class SharedSums:
         """Return an empty list: each host reports what waits to be written there."""
         return []
 
-    def gone(self) -> list[Gone]:
+    def gone(self) -> list[GoneLedger]:
         """Return an empty list: what was published counts even after its ledger was deleted."""
         return []
 
@@ -155,7 +155,7 @@ class SharedSums:
         self, start: datetime, end: datetime, *, user_id: str | None = None
     ) -> dict[int, Nanos]:
         """Return what was spent in each 15-minute bucket with any cost, by its start in seconds."""
-        return self._query(lambda db: queries.spend_by_bucket(db, Span.of(start, end), user_id))
+        return self._query(lambda db: queries.spend_by_bucket(db, BucketSpan.of(start, end), user_id))
 
     def groups(self, dimensions: Sequence[Dimension], query: Query) -> list[Group]:
         """Return the sums of the matching entries by these dimensions, largest cost first."""

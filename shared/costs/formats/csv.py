@@ -34,29 +34,29 @@ def render(report: Report) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class _CsvBlock:
     title: str
     lines: list[list[str]]
 
 
-def _figures(report: Report) -> list[_Block]:
+def _figures(report: Report) -> list[_CsvBlock]:
     limits = [
         [json_key(f"{gauge.label}: {part}", kind := _kind(gauge)), cell(amount, kind), ""]
         for gauge in report.gauges
         for part, amount in (("spent", gauge.part), ("limit", gauge.whole))
     ]
     lines = [[json_key(f.key, f.kind), cell(f.value, f.kind), safe_text(f.note)] for f in report.figures]
-    return [_Block(_FIGURES, [["name", "value", "note"], *limits, *lines])] if limits or lines else []
+    return [_CsvBlock(_FIGURES, [["name", "value", "note"], *limits, *lines])] if limits or lines else []
 
 
 def _kind(gauge: Gauge) -> Kind:
     return "money" if gauge.measure == "cost" else "count"
 
 
-def _block(table: Table) -> _Block:
+def _block(table: Table) -> _CsvBlock:
     lines = [[json_key(column.key, column.kind) for column in table.columns]]
     lines += [[cell(v, c.kind) for v, c in zip(row, table.columns, strict=True)] for row in table.rows]
-    return _Block(table.title, lines)
+    return _CsvBlock(table.title, lines)
 
 
 def cell(value: Value, kind: Kind) -> str:

@@ -121,7 +121,7 @@ class Area(NamedTuple):
     style: str
 
 
-class Key(NamedTuple):
+class LegendKey(NamedTuple):
     """One line of the legend. ``stroke`` tells that it stands for a line."""
 
     name: str
@@ -149,7 +149,7 @@ class Drawing(NamedTuple):
     marks: tuple[Text, ...]
     areas: tuple[Area, ...]
     lines: tuple[Segment, ...]
-    keys: tuple[Key, ...]
+    keys: tuple[LegendKey, ...]
     zero: float = 100.0
 
     @property
@@ -372,14 +372,14 @@ def _points(values: Sequence[float | None], axis: _Axis) -> list[tuple[float, fl
     ]
 
 
-def _keys(chart: Chart, styles: Sequence[str]) -> tuple[Key, ...]:
+def _keys(chart: Chart, styles: Sequence[str]) -> tuple[LegendKey, ...]:
     """Return the legend, its amounts alike; a single layer is what the title says."""
     if len(chart.layers) < 2:
         return ()
     sums = [round(value) for layer in chart.layers for value in _sums(layer)]
     places = min(places_for(sums), places_below_a_dollar(sums)) if chart.kind in _AMOUNTS else 2
     return tuple(
-        Key(tame(layer.name), style, _sum(layer, chart.kind, places), layer.look in _STROKES)
+        LegendKey(tame(layer.name), style, _sum(layer, chart.kind, places), layer.look in _STROKES)
         for layer, style in zip(chart.layers, styles, strict=True)
     )
 

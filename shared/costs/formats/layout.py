@@ -25,7 +25,7 @@ _MARK = re.compile("(?:\u26a0\ufe0f|\U0001f6a8)(?= |$)")
 """What stands before a warning, or what is critical, where it is not part of a longer character."""
 
 
-class _Lane(NamedTuple):
+class _LayoutColumn(NamedTuple):
     """One column on the page: its header and cells as text, and how wide they may be."""
 
     column: Column
@@ -58,14 +58,14 @@ class _Lane(NamedTuple):
         return [pad(part, self.width, right=not self.is_text) for part in parts or [""]]
 
 
-class _Page(NamedTuple):
+class _FittedColumns(NamedTuple):
     """The lanes that fit, and the columns left for the bar (0: none is drawn)."""
 
-    lanes: tuple[_Lane, ...]
+    lanes: tuple[_LayoutColumn, ...]
     bar_width: int
 
 
-Layout = tuple[_Lane, ...]
+Layout = tuple[_LayoutColumn, ...]
 """A table's columns with their cells and natural widths."""
 
 
@@ -111,7 +111,7 @@ def _lanes(table: Table) -> Layout:
     return tuple(_lane(table, index) for index in range(len(table.columns)))
 
 
-def _lane(table: Table, index: int) -> _Lane:
+def _lane(table: Table, index: int) -> _LayoutColumn:
     column = table.columns[index]
     values = [row[index] for row in (*table.rows, *([table.total] if table.total else []))]
     places = max(column.places, places_for(values) if column.kind in ALIKE else 0)
@@ -120,10 +120,10 @@ def _lane(table: Table, index: int) -> _Lane:
     is_share = column.kind == "share"
     percents = tuple(float(v or 0) for v in values[: len(table.rows)]) if is_share else ()
     paths = frozenset(n for n, value in enumerate(values) if isinstance(value, Ref) and value.thing == "path")
-    return _Lane(column, header, cells, percents, max(map(width_of, (header, *cells))), paths)
+    return _LayoutColumn(column, header, cells, percents, max(map(width_of, (header, *cells))), paths)
 
 
-def _fit(lanes: list[_Lane], width: int) -> _Page:
+def _fit(lanes: list[_LayoutColumn], width: int) -> _FittedColumns:
     """Make the lanes fit: shorten long names, leave columns out, give up the bar, shorten hard."""
     wants_bar = any(lane.percents for lane in lanes)
     width_with_bar = width - (_MIN_BAR + len(_GAP) if wants_bar else 0)
@@ -134,10 +134,10 @@ def _fit(lanes: list[_Lane], width: int) -> _Page:
     lanes = _shorten(lanes, width, _MIN_TEXT)
     room = width - _used(lanes) - len(_GAP)
     has_bar = any(lane.percents for lane in lanes) and room >= _MIN_BAR
-    return _Page(tuple(lanes), min(room, _MAX_BAR) if has_bar else 0)
+    return _FittedColumns(tuple(lanes), min(room, _MAX_BAR) if has_bar else 0)
 
 
-def _shorten(lanes: list[_Lane], width: int, least: int) -> list[_Lane]:
+def _shorten(lanes: list[_LayoutColumn], width: int, least: int) -> list[_LayoutColumn]:
     """Take columns from the widest text until the lanes fit or every text is at ``least``."""
     while (over := _used(lanes) - width) > 0:
         yielding = [lane for lane in lanes if lane.is_text and lane.width > lane.least(least)]
@@ -150,11 +150,11 @@ def _shorten(lanes: list[_Lane], width: int, least: int) -> list[_Lane]:
     return lanes
 
 
-def _used(lanes: Sequence[_Lane]) -> int:
+def _used(lanes: Sequence[_LayoutColumn]) -> int:
     return sum(lane.width for lane in lanes) + len(_GAP) * (len(lanes) - 1)
 
 
-def _header(page: _Page, canvas: Canvas) -> str:
+def _header(page: _FittedColumns, canvas: Canvas) -> str:
     cells = []
     for number, lane in enumerate(page.lanes):
         text = pad(_heading(lane.header, lane.width, canvas), lane.width, right=not lane.is_text)
@@ -171,7 +171,7 @@ def _heading(text: str, width: int, canvas: Canvas) -> str:
     return _head(text, width - 1).rstrip() + canvas.ellipsis
 
 
-def _row(page: _Page, number: int, canvas: Canvas) -> Iterator[str]:
+def _row(page: _FittedColumns, number: int, canvas: Canvas) -> Iterator[str]:
     """Yield the lines of a row: one, or more where a cell wraps. A bar is drawn in the first."""
     columns = []
     for lane in page.lanes:
@@ -184,7 +184,7 @@ def _row(page: _Page, number: int, canvas: Canvas) -> Iterator[str]:
         yield _GAP.join(parts[line] if line < len(parts) else " " * width for parts, width in columns)
 
 
-def _bar(lane: _Lane, number: int, width: int, canvas: Canvas) -> str:
+def _bar(lane: _LayoutColumn, number: int, width: int, canvas: Canvas) -> str:
     """Return the bar of one row: the largest share of the table takes the whole width."""
     if number >= len(lane.percents):
         return ""

@@ -13,7 +13,7 @@ from ..reports.document import Report
 from . import text
 from .canvas import Canvas
 from .drawing import Bar, Box, Drawing
-from .page import Cell, Page, PageTable, page_of
+from .page import Page, PageCell, PageTable, page_of
 from .values import UNKNOWN, sendable
 
 WIDTH: Final = 72
@@ -31,7 +31,7 @@ _END: Final = 10
 """How high the gap of a bar that is cut is, and what lies beyond it."""
 
 
-class _Row(NamedTuple):
+class _MailRow(NamedTuple):
     name: str
     more: tuple[str, ...]
     amount: str
@@ -39,31 +39,31 @@ class _Row(NamedTuple):
     total: bool
 
 
-class _Table(NamedTuple):
+class _MailTable(NamedTuple):
     title: str
-    rows: tuple[_Row, ...]
+    rows: tuple[_MailRow, ...]
     bars: bool
     empty: str
 
 
-class _Part(NamedTuple):
+class _BarPart(NamedTuple):
     """A piece of a bar in pixels; ``shade`` is empty in a gap."""
 
     height: int
     shade: Literal["", "blue", "grey"]
 
 
-class _Column(NamedTuple):
+class _BarColumn(NamedTuple):
     """A bar, from the top down: what stands on zero, and what hangs from it."""
 
     name: str = ""
-    above: tuple[_Part, ...] = ()
-    below: tuple[_Part, ...] = ()
+    above: tuple[_BarPart, ...] = ()
+    below: tuple[_BarPart, ...] = ()
 
 
-class _Chart(NamedTuple):
+class _MailChart(NamedTuple):
     title: str
-    columns: tuple[_Column, ...]
+    columns: tuple[_BarColumn, ...]
     above: int
     first: str
     last: str
@@ -111,7 +111,7 @@ def _without_folded(report: Report) -> Report:
     return report._replace(tables=tuple(shown))
 
 
-def _charts(page: Page) -> Iterator[_Chart]:
+def _charts(page: Page) -> Iterator[_MailChart]:
     """Return the charts of bars; a mail has no lines."""
     for group in page.groups:
         for chart in group.charts:
@@ -119,55 +119,55 @@ def _charts(page: Page) -> Iterator[_Chart]:
                 yield _chart(chart.drawing)
 
 
-def _chart(drawing: Drawing) -> _Chart:
+def _chart(drawing: Drawing) -> _MailChart:
     bars = {bar.column: bar for bar in drawing.bars}
     columns = tuple(_column(bars.get(at), drawing.zero) for at in range(drawing.columns))
     above = round(drawing.zero * _HEIGHT / 100)
     first, last = drawing.labels[0].text, drawing.labels[-1].text
-    return _Chart(drawing.title, columns, above, first, last, drawing.caption)
+    return _MailChart(drawing.title, columns, above, first, last, drawing.caption)
 
 
-def _column(bar: Bar | None, zero: float) -> _Column:
+def _column(bar: Bar | None, zero: float) -> _BarColumn:
     if bar is None:
-        return _Column()
+        return _BarColumn()
     above = _parts([box for box in bar.boxes if box.y < zero], cut=any(each.y1 < zero for each in bar.cuts))
     below = _parts([box for box in bar.boxes if box.y >= zero], cut=any(each.y1 >= zero for each in bar.cuts))
-    return _Column(bar.name, above[::-1], below)
+    return _BarColumn(bar.name, above[::-1], below)
 
 
-def _parts(boxes: Sequence[Box], *, cut: bool) -> tuple[_Part, ...]:
+def _parts(boxes: Sequence[Box], *, cut: bool) -> tuple[_BarPart, ...]:
     """Return half a bar from zero on: what is spent, what is foreseen, and its end beyond a gap."""
     if not boxes:
         return ()
     height = max(_pixels(boxes) - (_GAP + _END if cut else 0), 1)
     ahead = _pixels(box for box in boxes if box.style == "expected")
     foreseen = min(ahead, height) if any(box.style != "expected" for box in boxes) else height
-    shown = [_Part(height - foreseen, "blue"), _Part(foreseen, "grey")]
+    shown = [_BarPart(height - foreseen, "blue"), _BarPart(foreseen, "grey")]
     shown = [part for part in shown if part.height]
-    return (*shown, *([_Part(_GAP, ""), _Part(_END, shown[-1].shade)] if cut else ()))
+    return (*shown, *([_BarPart(_GAP, ""), _BarPart(_END, shown[-1].shade)] if cut else ()))
 
 
 def _pixels(boxes: Iterable[Box]) -> int:
     return round(sum(box.height for box in boxes) * _HEIGHT / 100)
 
 
-def _tables(page: Page) -> Iterator[_Table]:
+def _tables(page: Page) -> Iterator[_MailTable]:
     for group in page.groups:
         for block in group.blocks:
             yield from map(_table, block.tables)
 
 
-def _table(table: PageTable) -> _Table:
+def _table(table: PageTable) -> _MailTable:
     rows = [_row(row, table) for row in table.rows[:ROWS]]
     if len(table.rows) > ROWS:
-        rows.append(_Row(f"{len(table.rows) - ROWS} more", (), "", None, False))
+        rows.append(_MailRow(f"{len(table.rows) - ROWS} more", (), "", None, False))
     if table.total:
         rows.append(_row(table.total, table)._replace(total=True))
     bars = any(row.percent is not None for row in rows)
-    return _Table(table.title, tuple(rows), bars, table.empty)
+    return _MailTable(table.title, tuple(rows), bars, table.empty)
 
 
-def _row(cells: tuple[Cell, ...], table: PageTable) -> _Row:
+def _row(cells: tuple[PageCell, ...], table: PageTable) -> _MailRow:
     name, *rest = cells
     amount = next((cell.text for cell in rest if "lead" in cell.style.split()), "")
     percent = next((cell.width for cell in rest if cell.width is not None), None)
@@ -176,4 +176,4 @@ def _row(cells: tuple[Cell, ...], table: PageTable) -> _Row:
         for heading, cell in zip(table.headings[1:], rest, strict=True)
         if cell.text not in ("", UNKNOWN) and "lead" not in cell.style.split()
     )
-    return _Row(name.text, more, amount, percent, False)
+    return _MailRow(name.text, more, amount, percent, False)

@@ -73,7 +73,7 @@ class FigureText(NamedTuple):
     tone: str
 
 
-class Cell(NamedTuple):
+class PageCell(NamedTuple):
     """One cell: its text, what it is sorted by, its classes, and the percent of a bar that it has."""
 
     text: str
@@ -101,8 +101,8 @@ class PageTable(NamedTuple):
     number: int
     title: str
     headings: tuple[Heading, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    total: tuple[Cell, ...] | None
+    rows: tuple[tuple[PageCell, ...], ...]
+    total: tuple[PageCell, ...] | None
     empty: str
     small: bool
     choice: str
@@ -124,7 +124,7 @@ class PageChart(NamedTuple):
     hrefs: tuple[str | None, ...]
 
 
-class Group(NamedTuple):
+class PageGroup(NamedTuple):
     """What answers one question of a page; ``folded`` ones open on a click."""
 
     key: str
@@ -144,7 +144,7 @@ class Page(NamedTuple):
     gauges: tuple[GaugeBar, ...]
     hero: FigureText | None
     figures: tuple[FigureText, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[PageGroup, ...]
 
 
 def page_of(report: Report, link: Link = unlinked, to_spend: LimitLink = unlinked) -> Page:
@@ -242,7 +242,7 @@ TITLES: Final[dict[Section, str]] = {
 """The questions of a page, in their order."""
 
 
-def _groups(report: Report, link: Link) -> Iterator[Group]:
+def _groups(report: Report, link: Link) -> Iterator[PageGroup]:
     """Return charts and tables by the question they belong to."""
     charts = [(number, chart) for number, chart in enumerate(_charts(report), 1)]
     tables = list(enumerate(report.tables, 1))
@@ -250,7 +250,7 @@ def _groups(report: Report, link: Link) -> Iterator[Group]:
         drawn = tuple(_chart(number, chart, link) for number, chart in charts if chart.section == section)
         shown = [page_table(table, link, number) for number, table in tables if table.section == section]
         if drawn or shown:
-            yield Group(section or "tables", title, section == "details", drawn, tuple(_blocks(shown)))
+            yield PageGroup(section or "tables", title, section == "details", drawn, tuple(_blocks(shown)))
 
 
 def _charts(report: Report) -> Iterator[Chart]:
@@ -291,7 +291,7 @@ def page_table(table: Table, link: Link = unlinked, number: int = 1) -> PageTabl
     styles = _styles(columns)
     texts = sum(column.kind == "text" for column in columns)
 
-    def cells(row: Row, *, bars: bool) -> tuple[Cell, ...]:
+    def cells(row: Row, *, bars: bool) -> tuple[PageCell, ...]:
         return tuple(
             _cell(c, value, places.get(c.key, 2), style, link, bar=bars and c.kind == "share")
             for c, value, style in zip(columns, row, styles, strict=True)
@@ -351,10 +351,10 @@ def _style(column: Column, at: int, *, is_lead: bool) -> str:
     return " ".join(filter(None, [kind, place, rank]))
 
 
-def _cell(column: Column, value: Value, places: int, style: str, link: Link, *, bar: bool) -> Cell:
+def _cell(column: Column, value: Value, places: int, style: str, link: Link, *, bar: bool) -> PageCell:
     width = round(min(max(float(value), 0.0), 100.0), 2) if bar and isinstance(value, int | float) else None
     text = show(value, column.kind, places)
-    return Cell(
+    return PageCell(
         text=text,
         sort=_sort_key(value),
         style=f"{style} short".lstrip() if column.kind == "text" and len(text) <= _SHORT else style,

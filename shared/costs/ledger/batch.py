@@ -21,11 +21,11 @@ from ..model import MAX_COUNT, MAX_SECONDS, TEXT_COUNTS, Usage, is_text
 from ..money import MAX_ENTRY_NANOS, NANOS_PER_USD
 from ..rollup import OUTPUT_PARTS
 from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
-from .counted import EPOCH, NAMES, NO_FURTHER_USAGE, Counted, counted, usage_counts
+from .counted import EPOCH, NAMES, NO_FURTHER_USAGE, CountedEntry, counted, usage_counts
 from .line import FORMAT, SEAL_LENGTH, USUAL_LENGTH, decode
 from .lines import DamagedLine, split
 
-CountedLine = tuple[int, int, Counted | DamagedLine]
+CountedLine = tuple[int, int, CountedEntry | DamagedLine]
 """A complete line's first byte, its length with the newline, and what it counts as, or why it does not."""
 
 
@@ -45,7 +45,7 @@ def read_counted(descriptor: int, start: int = 0, end: int | None = None) -> Ite
         yield offset, length, counted_line(raw)
 
 
-def counted_line(raw: bytes) -> Counted | DamagedLine:
+def counted_line(raw: bytes) -> CountedEntry | DamagedLine:
     """Return what one line, its newline included, counts as, or why it does not."""
     # As `is_usual` says it, without the calls.
     if (
@@ -150,7 +150,7 @@ _new: Final = tuple.__new__  # the usual way to make a named tuple takes twice a
 _NO_TAGS: Final[tuple[str, ...]] = ()
 
 
-def _usual(raw: bytes) -> Counted | None:
+def _usual(raw: bytes) -> CountedEntry | None:
     """Return what a sealed line in the usual form counts as; ``None`` where it takes a closer look."""
     try:
         values = _astuple(_decode(raw))
@@ -177,7 +177,7 @@ def _usual(raw: bytes) -> Counted | None:
         if others + output != cost or cost > MAX_ENTRY_NANOS:
             return None
     return _new(
-        Counted,
+        CountedEntry,
         (
             entry_id,
             "usage",

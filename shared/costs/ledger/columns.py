@@ -34,7 +34,7 @@ Row = tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class EntryColumn:
     """One column: its name, what its values are, and how an entry gives one."""
 
     name: str
@@ -58,34 +58,36 @@ dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 """JSON as ledger lines have it: ASCII, without spaces."""
 
 
-def _attribute(name: str, kind: ColumnKind = "text") -> Column:
-    return Column(name, kind, attrgetter(name))
+def _attribute(name: str, kind: ColumnKind = "text") -> EntryColumn:
+    return EntryColumn(name, kind, attrgetter(name))
 
 
-def _count(name: str) -> Column:
+def _count(name: str) -> EntryColumn:
     kind: ColumnKind = "seconds" if name in FRACTIONAL_FIELDS else "count"
-    return Column(name, kind, attrgetter(f"usage.{name}"))
+    return EntryColumn(name, kind, attrgetter(f"usage.{name}"))
 
 
-def _priced(name: str, get: Callable[[PricedBy], Value], kind: ColumnKind = "text") -> Column:
-    return Column(name, kind, lambda entry: get(entry.charge.priced_by) if entry.charge else None)
+def _priced(name: str, get: Callable[[PricedBy], Value], kind: ColumnKind = "text") -> EntryColumn:
+    return EntryColumn(name, kind, lambda entry: get(entry.charge.priced_by) if entry.charge else None)
 
 
-COLUMNS: Final[tuple[Column, ...]] = (
+COLUMNS: Final[tuple[EntryColumn, ...]] = (
     _attribute("id"),
     _attribute("kind"),
-    Column("timestamp", "instant", lambda entry: instant_text(entry.timestamp)),
-    Column("period_at", "instant", lambda entry: instant_text(entry.period_at) if entry.period_at else None),
+    EntryColumn("timestamp", "instant", lambda entry: instant_text(entry.timestamp)),
+    EntryColumn(
+        "period_at", "instant", lambda entry: instant_text(entry.period_at) if entry.period_at else None
+    ),
     *(_attribute(name) for name in ("job_id", "user_id", "stage")),
     _attribute("attempt", "count"),
     *(_attribute(name) for name in ("service", "model")),
     *(_count(name) for name in USAGE_FIELDS),
-    Column("cost_usd", "usd", lambda entry: entry.charge.total if entry.charge else None),
-    Column("cost_parts", "json", lambda entry: parts_json(entry.charge)),
-    Column("actual_cost_usd", "usd", lambda entry: entry.actual_cost),
-    Column("catalogue_cost_usd", "usd", lambda entry: entry.catalogue_cost),
+    EntryColumn("cost_usd", "usd", lambda entry: entry.charge.total if entry.charge else None),
+    EntryColumn("cost_parts", "json", lambda entry: parts_json(entry.charge)),
+    EntryColumn("actual_cost_usd", "usd", lambda entry: entry.actual_cost),
+    EntryColumn("catalogue_cost_usd", "usd", lambda entry: entry.catalogue_cost),
     _attribute("cost_state"),
-    Column(
+    EntryColumn(
         "unpriced_units",
         "json",
         lambda entry: dumps(dict(entry.unpriced_units)) if entry.unpriced_units else None,
@@ -94,7 +96,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     _priced("price_source", lambda by: by.source),
     _priced("price_version", lambda by: by.version),
     _priced("price_unverified", lambda by: int(by.unverified), "flag"),
-    Column("estimated", "flag", lambda entry: int(entry.estimated)),
+    EntryColumn("estimated", "flag", lambda entry: int(entry.estimated)),
     *(
         _attribute(name)
         for name in (
@@ -108,13 +110,13 @@ COLUMNS: Final[tuple[Column, ...]] = (
             "project",
         )
     ),
-    Column("tags", "json", lambda entry: dumps(entry.tags) if entry.tags else None),
+    EntryColumn("tags", "json", lambda entry: dumps(entry.tags) if entry.tags else None),
     *(_attribute(name) for name in ("corrects", "why")),
-    Column("resolves_unpriced", "flag", lambda entry: int(entry.resolves_unpriced)),
-    Column("resolves_partial", "flag", lambda entry: int(entry.resolves_partial)),
+    EntryColumn("resolves_unpriced", "flag", lambda entry: int(entry.resolves_unpriced)),
+    EntryColumn("resolves_partial", "flag", lambda entry: int(entry.resolves_partial)),
     _attribute("host"),
     _attribute("pid", "count"),
-    Column("metadata", "json", lambda entry: dumps(dict(entry.metadata)) if entry.metadata else None),
+    EntryColumn("metadata", "json", lambda entry: dumps(dict(entry.metadata)) if entry.metadata else None),
 )
 
 COLUMN_NAMES: Final = tuple(column.name for column in COLUMNS)

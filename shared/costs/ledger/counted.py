@@ -58,7 +58,7 @@ MICROSECOND: Final = timedelta(microseconds=1)
 NO_FURTHER_USAGE: Final = (0,) * (len(USAGE_FIELDS) - 2)
 
 
-class Counted(NamedTuple):
+class CountedEntry(NamedTuple):
     """One line, as far as it counts.
 
     ``at`` is the instant that decides its day and month, in microseconds since 1970 UTC. ``names`` has a
@@ -106,10 +106,10 @@ _INPUT: Final = USAGE_FIELDS.index("tokens_input")
 _OUTPUT: Final = USAGE_FIELDS.index("tokens_output")
 
 
-def counted(entry: Entry) -> Counted:
+def counted(entry: Entry) -> CountedEntry:
     """Return what an entry counts as."""
     charge, tags = entry.charge, entry.tags
-    return Counted(
+    return CountedEntry(
         entry.id,
         entry.kind,
         (entry.counted_at - EPOCH) // MICROSECOND,
@@ -127,7 +127,7 @@ def counted(entry: Entry) -> Counted:
     )
 
 
-def same_call(one: Counted, other: Counted) -> bool:
+def same_call(one: CountedEntry, other: CountedEntry) -> bool:
     """Tell whether two lines with one id repeat each other, rather than contradict each other.
 
     They repeat each other where they were for the same people and the same work, used the same and cost
@@ -185,7 +185,7 @@ def _dim(names: tuple[str | None, ...], tags: tuple[str, ...], is_repeated: bool
     return tuple(text or "" for text in texts)
 
 
-def dim_of(line: Counted) -> Dim:
+def dim_of(line: CountedEntry) -> Dim:
     """Return the dimensions of a line, in the order of :data:`DIM_COLUMNS`. A process has few of them."""
     return _dim(line.names, line.tags, line.attempt > 1)
 

@@ -46,7 +46,7 @@ class Digest(NamedTuple):
 Happened = Literal["gone", "shorter", "changed", "inserted or removed"]
 
 
-class Change(NamedTuple):
+class FileChange(NamedTuple):
     """A change of a file since its digest was made. ``line`` counts from 1, ``last`` ends a range."""
 
     what: Happened
@@ -93,7 +93,7 @@ def appended_since(before: Digest, path: Path) -> int:
         return 0
 
 
-def changes_since(before: Digest, path: Path) -> list[Change]:
+def changes_since(before: Digest, path: Path) -> list[FileChange]:
     """Return what changed of the bytes that a digest was made of."""
     try:
         size = path.stat().st_size
@@ -101,9 +101,9 @@ def changes_since(before: Digest, path: Path) -> list[Change]:
             return []
         changes = list(_changed(before, path))
     except OSError as fault:
-        return [Change("gone", fault.strerror or str(fault))]
+        return [FileChange("gone", fault.strerror or str(fault))]
     if size < before.size:
-        changes.insert(0, Change("shorter", f"{before.size - size:,} bytes are gone"))
+        changes.insert(0, FileChange("shorter", f"{before.size - size:,} bytes are gone"))
     return changes
 
 
@@ -114,7 +114,7 @@ def _whole(path: Path, size: int) -> str:
     return digest.hexdigest()
 
 
-def _changed(before: Digest, path: Path) -> Iterator[Change]:
+def _changed(before: Digest, path: Path) -> Iterator[FileChange]:
     """Yield the groups of lines whose marks differ, narrowed to lines whose own checksums are broken."""
     width = 2 * _MARK_BYTES
     marks = [before.marks[at : at + width] for at in range(0, len(before.marks), width)]
@@ -132,20 +132,20 @@ def _changed(before: Digest, path: Path) -> Iterator[Change]:
         offset += sum(map(len, group))
     count += sum(1 for _ in lines)
     if count != before.lines:
-        yield Change("inserted or removed", f"{before.lines:,} lines were there, {count:,} are")
+        yield FileChange("inserted or removed", f"{before.lines:,} lines were there, {count:,} are")
 
 
-def _narrowed(group: list[bytes], first: int, offset: int) -> Iterator[Change]:
+def _narrowed(group: list[bytes], first: int, offset: int) -> Iterator[FileChange]:
     if len(group) == 1:
-        yield Change("changed", "its bytes are others", first, first, offset)
+        yield FileChange("changed", "its bytes are others", first, first, offset)
         return
     at, broken = offset, []
     for number, line in enumerate(group, start=first):
         if not is_sealed(line):
-            broken.append(Change("changed", "its checksum is broken", number, number, at))
+            broken.append(FileChange("changed", "its checksum is broken", number, number, at))
         at += len(line)
     last = first + len(group) - 1
-    yield from broken or [Change("changed", "one of these lines has other bytes", first, last, offset)]
+    yield from broken or [FileChange("changed", "one of these lines has other bytes", first, last, offset)]
 
 
 def _joined(marks: list[bytes], group: int) -> Iterator[str]:

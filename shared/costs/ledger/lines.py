@@ -25,7 +25,7 @@ MAX_LINE: Final = 8192
 """The longest line in bytes, its newline included."""
 
 
-class Appended(NamedTuple):
+class AppendedLine(NamedTuple):
     """Where a line was appended: its first byte, and how many it has with its newline."""
 
     offset: int

@@ -21,7 +21,7 @@ from .line import decode
 from .lines import TORN, DamagedLine, LedgerProblem, Line, Location, line_at, lines
 
 
-class Located(NamedTuple):
+class LocatedLine(NamedTuple):
     """A line's first byte, its length with the newline, and what it is."""
 
     offset: int
@@ -29,7 +29,7 @@ class Located(NamedTuple):
     content: Entry | LedgerProblem
 
 
-def read(ledger: Path, start: int = 0) -> Iterator[Located]:
+def read(ledger: Path, start: int = 0) -> Iterator[LocatedLine]:
     """Return each line from the byte ``start`` on, which must be the beginning of one.
 
     An id that occurs twice is returned twice: which one counts is decided where sums are made.
@@ -40,7 +40,7 @@ def read(ledger: Path, start: int = 0) -> Iterator[Located]:
 
     """
     for line in lines(ledger, start):
-        yield Located(line[0], line[1], _content(ledger, line))
+        yield LocatedLine(line[0], line[1], _content(ledger, line))
 
 
 def read_at(location: Location) -> Entry:

@@ -8,7 +8,7 @@ many lines it is. The lines of a ledger are appended together, with one sync.
 >>> folder = tempfile.TemporaryDirectory()
 >>> recorder = Recorder(CostStorage(Path(folder.name)))
 >>> recorder.record(Path(folder.name) / "job" / "cost_ledger.jsonl", b"a line\n", "0c").place
-Appended(offset=0, length=7)
+AppendedLine(offset=0, length=7)
 >>> folder.cleanup()
 """
 
@@ -29,8 +29,8 @@ from ..errors import reraise_foreign
 from ..patience import allowed
 from ..storage import CostStorage
 from . import spool, writer
-from .lines import Appended
-from .spool import Waiting
+from .lines import AppendedLine
+from .spool import SpooledLine
 from .writer import LockTimeout, append
 
 LOCK_TIMEOUT_S: Final = 2.0
@@ -69,14 +69,14 @@ def nobody(*_: object) -> None:
     """Hear of something that concerns nobody."""
 
 
-class Recorded(NamedTuple):
+class RecordResult(NamedTuple):
     """What became of a line. ``place`` is ``None`` while it waits; ``explained`` says where and why."""
 
-    place: Appended | None
+    place: AppendedLine | None
     explained: str = ""
 
 
-class _Kept(NamedTuple):
+class _BufferedLine(NamedTuple):
     """A line in memory, and the ledger it is for."""
 
     ledger: Path
@@ -94,7 +94,7 @@ class Recorder:
         self._storage = storage
         self._announce, self._arrived = announce, arrived
         self._drain = _DRAINS.setdefault(storage, Drain(storage))
-        self._memory: dict[str, _Kept] = {}
+        self._memory: dict[str, _BufferedLine] = {}
         self._memory_of = 0
         self._locked_until: dict[Path, float] = {}
         self._spooled: set[Path] = set()
@@ -108,7 +108,7 @@ class Recorder:
         self._spooled = {path for path in self._spooled if path.exists()}
         return len(self._memory) + len(self._spooled)
 
-    def record(self, ledger: Path, line: bytes, entry_id: str) -> Recorded:
+    def record(self, ledger: Path, line: bytes, entry_id: str) -> RecordResult:
         """Write ``line`` to its ledger; failing that, keep it under the same id.
 
         An exception that comes from a signal handler meanwhile goes on to the caller, once the line is
@@ -128,7 +128,7 @@ class Recorder:
             raise
         if self._drain.is_due(ledger) or self._memory:
             self._write_waiting()
-        return Recorded(place)
+        return RecordResult(place)
 
     def _timeout(self, ledger: Path) -> float:
         """Return how long to wait for a ledger: briefly where its lock was waited for in vain just now."""
@@ -144,21 +144,21 @@ class Recorder:
         self._write_waiting()
         writer.close(self._kept)
 
-    def _keep(self, ledger: Path, line: bytes, entry_id: str, fault: BaseException) -> Recorded:
+    def _keep(self, ledger: Path, line: bytes, entry_id: str, fault: BaseException) -> RecordResult:
         self.degraded += 1
         self._drain.expect()
         try:
             self._spooled.add(spool.put(self._storage, ledger, line, entry_id))
         except OSError as second:
-            self._remember(_Kept(ledger, line), entry_id)
+            self._remember(_BufferedLine(ledger, line), entry_id)
             reraise_foreign(second)
-            return Recorded(None, f"kept in memory and on standard error: {fault}; {second}")
+            return RecordResult(None, f"kept in memory and on standard error: {fault}; {second}")
         except BaseException:
-            self._remember(_Kept(ledger, line), entry_id)
+            self._remember(_BufferedLine(ledger, line), entry_id)
             raise
-        return Recorded(None, f"waiting in the spool: {fault}")
+        return RecordResult(None, f"waiting in the spool: {fault}")
 
-    def _remember(self, kept: _Kept, entry_id: str) -> None:
+    def _remember(self, kept: _BufferedLine, entry_id: str) -> None:
         if self._memory_of != os.getpid():
             self._memory_of = os.getpid()
             self._memory.clear()  # a forked child has its parent's lines too, who writes them itself
@@ -187,7 +187,7 @@ class Recorder:
             else:
                 stuck.add(one.ledger)
 
-    def _written(self, one: _Kept, entry_id: str) -> bool:
+    def _written(self, one: _BufferedLine, entry_id: str) -> bool:
         """Try the ledger, then the spool; the lock of a ledger is not waited for again."""
         try:
             self._announce(one.ledger)
@@ -332,7 +332,7 @@ class Drain:
                 break
         return progress
 
-    def _read(self, names: Iterable[str]) -> Iterator[Waiting]:
+    def _read(self, names: Iterable[str]) -> Iterator[SpooledLine]:
         paths = (self._storage.spool_dir / name for name in names if name not in self._damaged)
         for line in spool.read_waiting(paths):
             if line.is_damaged:

@@ -39,7 +39,7 @@ _MAX_PATH: Final = 4096
 _MAX_FILE: Final = MAX_LINE + 6 * _MAX_PATH + 3  # a line, and the path of its ledger: six characters a byte
 
 
-class Waiting(NamedTuple):
+class SpooledLine(NamedTuple):
     """A line that waits, and for which ledger. ``line`` is empty when the file is damaged."""
 
     path: Path
@@ -112,7 +112,7 @@ def _write_all(fd: int, data: bytes) -> None:
         data = data[written:]
 
 
-def waiting(storage: CostStorage) -> Iterator[Waiting]:
+def waiting(storage: CostStorage) -> Iterator[SpooledLine]:
     """Return what waits.
 
     Raises:
@@ -122,7 +122,7 @@ def waiting(storage: CostStorage) -> Iterator[Waiting]:
     return read_waiting(waiting_paths(storage))
 
 
-def read_waiting(paths: Iterable[Path]) -> Iterator[Waiting]:
+def read_waiting(paths: Iterable[Path]) -> Iterator[SpooledLine]:
     """Return what waits in these files, as far as they are still there."""
     for path in paths:
         with suppress(FileNotFoundError):  # another process drained it meanwhile
@@ -147,15 +147,15 @@ def listed(storage: CostStorage) -> list[str]:
         return []
 
 
-def _read(path: Path) -> Waiting:
+def _read(path: Path) -> SpooledLine:
     try:
         with platform.open_file(path) as file:
             data = os.pread(file.fileno(), _MAX_FILE, 0)
     except UnsafePath:
-        return Waiting(path, path, b"")
+        return SpooledLine(path, path, b"")
     header, _, line = data.partition(b"\n")
     try:
         ledger = Path(json.loads(header))
     except (ValueError, TypeError):
-        return Waiting(path, path, b"")
-    return Waiting(path, ledger, line if line.endswith(b"\n") else b"")
+        return SpooledLine(path, path, b"")
+    return SpooledLine(path, ledger, line if line.endswith(b"\n") else b"")

@@ -50,7 +50,7 @@ class LineFinding(NamedTuple):
 
 
 @dataclass(slots=True)
-class Account:
+class LedgerBytes:
     """What the bytes of one ledger are. ``lines`` and ``bytes`` count by kind, newlines included.
 
     ``size`` is without the beginning of a line whose writer is at work right now. ``totals`` are
@@ -80,7 +80,7 @@ class Account:
         return self.accounted >= self.size and not any(self.lines[kind] for kind in DAMAGE)
 
 
-class _First(NamedTuple):
+class _FirstSeen(NamedTuple):
     """Where an id was seen first, and a hash of what its entry counts as and for whom: see ``same_call``."""
 
     ledger: Path
@@ -92,9 +92,9 @@ class Verifier:
     """Verifies ledgers one after the other, and knows the ids of those before: some 250 bytes each."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, _First] = {}
+        self._seen: dict[str, _FirstSeen] = {}
 
-    def verify(self, ledger: Path) -> Account:
+    def verify(self, ledger: Path) -> LedgerBytes:
         """Read a ledger from its first byte to its last. Nothing is changed.
 
         Raises:
@@ -102,21 +102,21 @@ class Verifier:
             OSError: it cannot be opened or read.
 
         """
-        account = Account(ledger, size=ledger.lstat().st_size)
+        account = LedgerBytes(ledger, size=ledger.lstat().st_size)
         end = self._add(account, _settled(ledger))
         account.size = _settled_size(ledger, account.size, end)
         return account
 
-    def verify_content(self, ledger: Path, content: bytes) -> Account:
+    def verify_content(self, ledger: Path, content: bytes) -> LedgerBytes:
         """Verify what was read back of a ledger that is not there any more."""
-        account, offset, lines = Account(ledger, size=len(content)), 0, list[Line]()
+        account, offset, lines = LedgerBytes(ledger, size=len(content)), 0, list[Line]()
         for raw in BytesIO(content):
             lines.append((offset, len(raw), raw))
             offset += len(raw)
         self._add(account, lines)
         return account
 
-    def _add(self, account: Account, lines: Iterable[Line]) -> int:
+    def _add(self, account: LedgerBytes, lines: Iterable[Line]) -> int:
         """Account for lines; return where the last one ends."""
         end = 0
         for offset, length, raw in lines:
@@ -128,14 +128,14 @@ class Verifier:
                 account.findings.append(LineFinding(kind, offset, length, why))
         return end
 
-    def _kind(self, account: Account, offset: int, raw: bytes) -> tuple[LineKind, str]:
+    def _kind(self, account: LedgerBytes, offset: int, raw: bytes) -> tuple[LineKind, str]:
         if not raw.endswith(b"\n"):
             return "torn", TORN
         try:
             entry = decode(raw)
         except DamagedLine as damage:
             return "damaged", str(damage)
-        here = _First(account.ledger, offset, hash(substance(counted(entry))))
+        here = _FirstSeen(account.ledger, offset, hash(substance(counted(entry))))
         first = self._seen.setdefault(entry.id, here)
         if first is not here:
             where = "" if first.ledger == account.ledger else f" of {first.ledger}"

@@ -15,7 +15,7 @@ therefore either done by one call of C code or found and mended by the next writ
 >>> folder = tempfile.TemporaryDirectory()
 >>> ledger = Path(folder.name) / "job-1" / "cost_ledger.jsonl"
 >>> append(ledger, b"one\n", 2.0), append(ledger, b"two\n", 2.0)
-(Appended(offset=0, length=4), Appended(offset=4, length=4))
+(AppendedLine(offset=0, length=4), AppendedLine(offset=4, length=4))
 >>> folder.cleanup()
 """
 
@@ -31,7 +31,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from .. import platform
-from .lines import Appended
+from .lines import AppendedLine
 
 KEPT_OPEN: Final = 8 if os.name == "posix" else 0
 """How many ledgers a process keeps open. Elsewhere an open file could not be renamed or deleted."""
@@ -44,7 +44,7 @@ class LockTimeout(OSError):
         super().__init__(errno.EAGAIN, f"another process keeps it locked for {waited_s:g} s", str(ledger))
 
 
-def append(ledger: Path, data: bytes, timeout_s: float, kept: Kept | None = None) -> Appended:
+def append(ledger: Path, data: bytes, timeout_s: float, kept: Kept | None = None) -> AppendedLine:
     """Append whole lines and return where they stand, once they are on the disk.
 
     Args:
@@ -70,7 +70,7 @@ def append(ledger: Path, data: bytes, timeout_s: float, kept: Kept | None = None
                 # Others write while the disk works, and one sync may serve several of them. It brings all
                 # earlier lines of the file to the disk too, so no acknowledged line stands on a lost one.
                 platform.sync(opened.file.fileno())
-                return Appended(start, len(data))
+                return AppendedLine(start, len(data))
         finally:
             opened.leave()
         if opened.is_replaced:
@@ -86,7 +86,7 @@ def close(kept: Kept) -> None:
         _forget(kept.popitem()[0])
 
 
-class _Open:
+class _OpenLedger:
     """A ledger that this process keeps open. ``is_replaced`` when the path names another file or none.
 
     ``users`` counts the threads that are at work with it; who is the last of them closes what is not
@@ -159,14 +159,14 @@ class _Open:
                 platform.change_lock(fd, platform.UNLOCKED)
 
 
-Kept = dict[str, _Open]
+Kept = dict[str, _OpenLedger]
 """The ledgers that somebody keeps open, by path."""
 
-_kept: Final[WeakValueDictionary[str, _Open]] = WeakValueDictionary()
+_kept: Final[WeakValueDictionary[str, _OpenLedger]] = WeakValueDictionary()
 """Those of all the process; they are open for as long as somebody keeps them."""
 
 
-def _opened(ledger: Path, kept: Kept | None) -> _Open:
+def _opened(ledger: Path, kept: Kept | None) -> _OpenLedger:
     """Return a ledger that is open, be it from before, to be used until its ``leave``."""
     key = str(ledger)
     mine = kept.get(key) if kept else None
@@ -175,7 +175,7 @@ def _opened(ledger: Path, kept: Kept | None) -> _Open:
     while True:
         opened = _kept.get(key)
         if opened is None:
-            opened = mine = _Open(_open_file(ledger))
+            opened = mine = _OpenLedger(_open_file(ledger))
             if _kept.setdefault(key, mine) is not mine:
                 mine.drop()  # another thread was faster
                 continue

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from ..budgets.port import Delivery, Notice, Notices, Queued
+from ..budgets.port import Delivery, Notice, Notices, QueuedNotice
 from ..errors import FileRefused
 from ..platform import close, lock, open_file
 from ..profile import load_profile
@@ -43,7 +43,7 @@ KEPT: Final = timedelta(days=90)
 class Attempt:
     """One attempt to deliver a notice to an address. ``fault`` is empty if it was accepted."""
 
-    notice: Queued
+    notice: QueuedNotice
     address: str
     fault: str = ""
 
@@ -56,7 +56,7 @@ class QueueStatus:
     given_up: tuple[tuple[str, str], ...]
 
 
-def due_at(queued: Queued, earlier: Delivery | None) -> datetime | None:
+def due_at(queued: QueuedNotice, earlier: Delivery | None) -> datetime | None:
     """Return when a notice may be sent to an address next; ``None`` once it was sent or given up."""
     if earlier is None:
         return queued.notice.made_at + GATHER
@@ -158,7 +158,7 @@ class SendPass:
 @dataclass(slots=True)
 class _DeliveryBatch:
     address: Address
-    due: list[Queued] = field(default_factory=list)
+    due: list[QueuedNotice] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Sender:
             self.queue.finish(done, now - KEPT)
         return min(still_open.values(), default=None)
 
-    def _unsettled(self) -> Iterator[tuple[Queued, Address, datetime]]:
+    def _unsettled(self) -> Iterator[tuple[QueuedNotice, Address, datetime]]:
         """Yield each delivery that was neither accepted nor given up, with the instant at which it is due."""
         profiles: dict[str, Profile | FileRefused] = {}
         waiting = self.queue.waiting()
@@ -233,7 +233,7 @@ class Sender:
         return addresses_of(budget_for(profile, notice.audience), self.environ)
 
 
-def _latest_first(delivery: tuple[Queued, Address, datetime]) -> float:
+def _latest_first(delivery: tuple[QueuedNotice, Address, datetime]) -> float:
     return -delivery[2].timestamp()
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ..corrections import Corrected
+from ..corrections import CorrectedCall
 from ..model import NO_UNITS, UNSTATED, Charge, Entry, Units, Unpriced
 from ..money import ZERO, Nanos
 from ..units import last_feature
@@ -50,7 +50,7 @@ def adjustment(
     ``corrections`` are the earlier ones of this entry. The same call and prices always give the same id, so
     that repeating a run adds nothing.
     """
-    call = Corrected.of(entry, corrections)
+    call = CorrectedCall.of(entry, corrections)
     if entry.kind != "usage" or call.reversal is not None:
         return None
     before = call.priced_by

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from ..errors import CostError, Place, PriceFileError
+from ..errors import CostError, FilePosition, PriceFileError
 from ..small_file import read
 from ..yaml_splice import flow, prepend, put
 from ..yaml_strict import parse
@@ -233,7 +233,7 @@ def _book(path: Path, content: bytes) -> PriceBook:
 
 def _refuse_other_keys(path: Path, source: Mapping[str, Any]) -> None:
     for key in sorted(source.keys() - {"models", "checked"}):
-        raise PriceFileError(Place(path, key=key), "only models are added by an update", _BY_HAND)
+        raise PriceFileError(FilePosition(path, key=key), "only models are added by an update", _BY_HAND)
 
 
 def _refuse_left_out(path: Path, new: Mapping[str, PriceList], merged: PriceBook) -> None:
@@ -243,7 +243,7 @@ def _refuse_left_out(path: Path, new: Mapping[str, PriceList], merged: PriceBook
         known = _statements(merged_prices) if merged_prices else set()
         if missing := sorted(_statements(prices) - known):
             fault = f"{name} is in your prices.yaml already, but this cannot be added: {missing[0]}"
-            raise PriceFileError(Place(path, key=f"models.{name}"), fault, _BY_HAND)
+            raise PriceFileError(FilePosition(path, key=f"models.{name}"), fault, _BY_HAND)
 
 
 def _statements(prices: PriceList) -> set[str]:
@@ -260,7 +260,7 @@ def _refuse_conflict(path: Path, name: str, old: PriceList, new: PriceList) -> N
         key = (price.since, price.hours)
         if key in before and before[key] != price.rates:
             raise PriceFileError(
-                Place(path, key=f"models.{name}"),
+                FilePosition(path, key=f"models.{name}"),
                 f"it has another price for {name} since {price.since:%Y-%m-%d} than your prices.yaml",
                 "give it a later date: a price is never overwritten",
             )

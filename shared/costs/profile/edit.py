@@ -24,7 +24,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from ..errors import CostError, Place, ProfileError, StorageUnavailable
+from ..errors import CostError, FilePosition, ProfileError, StorageUnavailable
 from ..money import Nanos, json_number
 from ..platform import create_file, sync, sync_directory
 from ..shipped import DATA
@@ -198,7 +198,7 @@ def _require_rest_unchanged(before: bytes, after: bytes, path: Path, places: lis
     for place in old.keys() | new.keys():
         if old.get(place) != new.get(place) and not any(_on_one_path(place, edited) for edited in places):
             fault = f"editing would change {'.'.join(place)}, which nobody asked for"
-            raise ProfileError(Place(path), fault, "edit the file by hand")
+            raise ProfileError(FilePosition(path), fault, "edit the file by hand")
 
 
 def _on_one_path(place: tuple[str, ...], other: tuple[str, ...]) -> bool:

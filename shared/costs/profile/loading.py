@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
 
 from .. import __version__
-from ..errors import Place, ProfileError
+from ..errors import FilePosition, ProfileError
 from ..periods import zone
 from ..platform import with_home
 from ..small_file import read
@@ -326,7 +326,7 @@ def _lost_limits(path: Path, fault: str, before: Blocking) -> ProfileError:
     from .blocking import in_words
 
     return ProfileError(
-        Place(path),
+        FilePosition(path),
         f"the profile {fault}, and the last one read there had limits that block: {in_words(before)}",
         "put it back, or write `budget: {}` into it if no limit is to block",
     )

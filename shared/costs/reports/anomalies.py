@@ -20,7 +20,7 @@ from ..rollup import Group, Query, Totals
 from .common import Health, doubts, more_note, named, plural, usd
 from .document import Column, Figure, Note, Ref, Report, Table, derive
 from .queries import health, within, zone_of
-from .questions import Question, Span
+from .questions import Question, TimeSpan
 from .reader import Reader
 from .spec import FILTERS, SPAN, Spec
 
@@ -307,8 +307,8 @@ def _anomaly(anomaly: Anomaly, causes: Sequence[Cause]) -> dict[str, object]:
     }
 
 
-def _question(span: Span, **given: Any) -> Question:
-    return Question("Anomalies", Span(days=30) if span == Span() else span, **given)
+def _question(span: TimeSpan, **given: Any) -> Question:
+    return Question("Anomalies", TimeSpan(days=30) if span == TimeSpan() else span, **given)
 
 
 SPEC: Final = Spec(

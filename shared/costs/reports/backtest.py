@@ -29,7 +29,7 @@ from ..rollup import Measure, Query, bucket_of
 from .common import UNITS, Health, cell_of, in_unit, incomplete, named, noted, plural, usd_or_none
 from .document import Column, Figure, Note, Ref, Report, Row, Table, derive
 from .queries import health
-from .questions import Span
+from .questions import TimeSpan
 from .reader import Reader, in_turn
 
 MONTHS: Final = 3
@@ -45,7 +45,7 @@ class BackTestQuestion(NamedTuple):
     """Which profile is tried, and on the calls of which stretch of time."""
 
     file: Path
-    span: Span = Span(last=("monthly", MONTHS))
+    span: TimeSpan = TimeSpan(last=("monthly", MONTHS))
 
 
 class BackTestFacts(NamedTuple):

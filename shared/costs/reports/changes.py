@@ -21,7 +21,7 @@ from ..trail import TRAIL
 from .common import more_note, named
 from .document import Column, Ref, Report, Table, derive
 from .queries import period_of
-from .questions import Span
+from .questions import TimeSpan
 from .reader import Reader
 from .spec import SPAN, Spec
 
@@ -56,7 +56,7 @@ class Override(NamedTuple):
 class ChangesQuestion(NamedTuple):
     """Which stretch of time; without any the whole history."""
 
-    span: Span = Span()
+    span: TimeSpan = TimeSpan()
 
 
 class ChangesFacts(NamedTuple):
@@ -69,7 +69,7 @@ class ChangesFacts(NamedTuple):
 
 def changes_facts(reader: Reader, asked: ChangesQuestion) -> ChangesFacts:
     """Return what changed, and which refusals were overridden."""
-    period = None if asked.span == Span() else period_of(reader, asked.span, None)
+    period = None if asked.span == TimeSpan() else period_of(reader, asked.span, None)
     changes = [one for one in _settings(reader) if period is None or period.start <= one.at < period.end]
     overrides = list(_overrides(reader, period))
     return ChangesFacts(

@@ -210,7 +210,7 @@ COMPARED: Final = timedelta(days=92)
 """The newest job is compared with those that ended up to this long before, also in other months."""
 
 
-class Bounds(NamedTuple):
+class CheckBounds(NamedTuple):
     """What to check besides the limits. Amounts in nano-dollars; ``None`` is not checked.
 
     ``job`` narrows the checks of jobs to one; ``last`` is with how many earlier jobs the newest
@@ -235,7 +235,7 @@ class CheckQuestion(NamedTuple):
     everyone: bool = False
     strict: bool = False
     job: str | None = None
-    bounds: Bounds = Bounds()
+    bounds: CheckBounds = CheckBounds()
 
 
 def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
@@ -282,7 +282,7 @@ def _month_query(reader: Reader, user_id: str) -> Query:
 
 
 def _of_user(
-    reader: Reader, user_id: str, bounds: Bounds, whose: str = "", *, shared: bool = True
+    reader: Reader, user_id: str, bounds: CheckBounds, whose: str = "", *, shared: bool = True
 ) -> Iterator[Check]:
     """Return what was found of one user, each name after ``whose``; with ``shared`` also of limits of all."""
     period = month_of(reader, user_id)
@@ -324,7 +324,7 @@ def _worst(reader: Reader, user_id: str, plans: PlanLimits) -> Verdict:
     return "over" if "critical" in levels else "warning" if "warning" in levels else "ok"
 
 
-def _jobs(reader: Reader, query: Query, bounds: Bounds) -> Iterator[Check]:
+def _jobs(reader: Reader, query: Query, bounds: CheckBounds) -> Iterator[Check]:
     asked = (bounds.max_per_job, bounds.max_per_minute, bounds.more_percent)
     if all(each is None for each in asked):
         return
@@ -420,7 +420,7 @@ def _shown(amount: int | None, check: Check) -> Value:
 def _question(
     user: str | None, everyone: bool, strict: bool, job: str | None, **bounds: Any
 ) -> CheckQuestion:
-    return CheckQuestion(user, everyone, strict, job, Bounds(**bounds))
+    return CheckQuestion(user, everyone, strict, job, CheckBounds(**bounds))
 
 
 SPEC: Final = Spec(

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from .. import __version__
 from ..errors import BAD_NEWS, FINE, CostError, WrongUsage
-from ..ledger.digests import Change, Digest, appended_since, changes_since, digest_from, digest_of
+from ..ledger.digests import Digest, FileChange, appended_since, changes_since, digest_from, digest_of
 from ..ledger.reader import read
 from ..ledger.spool import waiting_paths
 from ..model import Entry
@@ -43,7 +43,7 @@ class CannotCheck(CostError):
     """A file is not the digest of a month, or was damaged itself."""
 
 
-class Sealed(NamedTuple):
+class SealedFile(NamedTuple):
     """One file as it was when the month was closed. ``role`` is ledger, profile or prices."""
 
     role: str
@@ -62,21 +62,21 @@ class ClosedMonth(NamedTuple):
     cost: Nanos
     unpriced_calls: int
     partial_calls: int
-    files: Sequence[Sealed]
+    files: Sequence[SealedFile]
     price_list: str
     billing_day: int = 1
     unread: Sequence[str] = ()
 
 
-class Found(NamedTuple):
+class SealedChange(NamedTuple):
     """A change since the month was closed, and in which file."""
 
     role: str
     path: Path
-    change: Change
+    change: FileChange
 
 
-class Later(NamedTuple):
+class LaterEntries(NamedTuple):
     """What was appended to a ledger since, and counts in the closed month."""
 
     path: Path
@@ -88,8 +88,8 @@ class SealCheck(NamedTuple):
     """What became of a closed month: changes of its files, later entries, ledgers that are new in it."""
 
     closed: ClosedMonth
-    found: Sequence[Found]
-    later: Sequence[Later]
+    found: Sequence[SealedChange]
+    later: Sequence[LaterEntries]
     new: Sequence[Path]
     calls: int
     cost: Nanos
@@ -121,7 +121,7 @@ def close_month(reader: Reader, name: str) -> ClosedMonth:
     files, unread = [], [f"a line waits in the spool: {path}" for path in waiting_paths(reader.storage)]
     for (ledger, job_id), there in zip(ledgers.items(), at_hand(reader, list(ledgers)), strict=True):
         try:
-            files.append(Sealed("ledger", ledger, digest_of(there), job_id))
+            files.append(SealedFile("ledger", ledger, digest_of(there), job_id))
         except OSError as fault:
             unread.append(f"{ledger}: {fault.strerror or fault}")
     files += _settings(reader)
@@ -153,10 +153,10 @@ def _sums(reader: Reader, period: Period) -> tuple[Totals, dict[Path, str]]:
     return totals, {job.ledger: job.job_id for job in reader.index.jobs(query)}
 
 
-def _settings(reader: Reader) -> Iterator[Sealed]:
+def _settings(reader: Reader) -> Iterator[SealedFile]:
     for role, path in zip(_ROLES, (reader.profile_path, reader.prices_path), strict=True):
         if path is not None and path.exists():
-            yield Sealed(role, path, digest_of(path, MAX_BYTES))
+            yield SealedFile(role, path, digest_of(path, MAX_BYTES))
 
 
 def _price_list() -> str:
@@ -223,7 +223,9 @@ def _bytes(path: Path) -> bytes:
 
 
 def _closed(content: Mapping[str, Any]) -> ClosedMonth:
-    files = [Sealed(one["role"], Path(one["path"]), digest_from(one), one["job"]) for one in content["files"]]
+    files = [
+        SealedFile(one["role"], Path(one["path"]), digest_from(one), one["job"]) for one in content["files"]
+    ]
     return ClosedMonth(
         content["month"],
         content["timezone"],
@@ -249,15 +251,15 @@ def check_seal(reader: Reader, path: Path) -> SealCheck:
     period = _period(closed.month, closed.zone, closed.billing_day)
     reader.index.catch_up_all()
     totals, ledgers = _sums(reader, period)
-    found, grown, later = list[Found](), list[Found](), list[Later]()
+    found, grown, later = list[SealedChange](), list[SealedChange](), list[LaterEntries]()
     for one, there in zip(closed.files, at_hand(reader, [one.path for one in closed.files]), strict=True):
         changes = changes_since(one.digest, there)
-        found += [Found(one.role, one.path, change) for change in changes]
+        found += [SealedChange(one.role, one.path, change) for change in changes]
         if one.role == "ledger" and not changes:
             later += _later(one, there, period)
         elif one.role != "ledger" and _has_grown(one.digest, there, changed=bool(changes)):
-            change = Change("changed", "lines were added", one.digest.lines + 1)
-            grown.append(Found(one.role, one.path, change))
+            change = FileChange("changed", "lines were added", one.digest.lines + 1)
+            grown.append(SealedChange(one.role, one.path, change))
     known = {one.path for one in closed.files}
     new = sorted(ledger for ledger in ledgers if ledger not in known)
     return SealCheck(closed, [*found, *grown], later, new, totals.calls, totals.cost, _price_list())
@@ -270,7 +272,7 @@ def _has_grown(before: Digest, there: Path, *, changed: bool) -> bool:
     return not changed or digest_of(there, MAX_BYTES).lines > before.lines
 
 
-def _later(one: Sealed, there: Path, period: Period) -> Iterator[Later]:
+def _later(one: SealedFile, there: Path, period: Period) -> Iterator[LaterEntries]:
     """Yield what was appended since and counts in the month, where anything does."""
     if not appended_since(one.digest, there):
         return
@@ -280,7 +282,7 @@ def _later(one: Sealed, there: Path, period: Period) -> Iterator[Later]:
         if isinstance(entry, Entry) and period.start <= entry.counted_at < period.end:
             entries, cost = entries + 1, Nanos(cost + entry.cost)
     if entries:
-        yield Later(one.path, entries, cost)
+        yield LaterEntries(one.path, entries, cost)
 
 
 # --- reports
@@ -340,7 +342,7 @@ def seal_tables(check: SealCheck) -> Iterator[Table]:
         )
 
 
-def _where(change: Change) -> str:
+def _where(change: FileChange) -> str:
     if change.line is None:
         return ""
     if change.last is None or change.last == change.line:

@@ -13,7 +13,7 @@ from ..money import Nanos
 from ..rollup import Query
 from .common import plural
 from .document import Column, Note, Report, Table
-from .estimate import WORK, Given, Work, cost_data, work_data, work_of, work_subtitle
+from .estimate import WORK, EstimatedWork, WorkInput, cost_data, work_data, work_of, work_subtitle
 from .queries import named_model
 from .reader import Reader
 from .spec import Option, Spec
@@ -25,13 +25,13 @@ class ComparisonQuestion(NamedTuple):
     """Which work, and on which models: without any, on all that have a price for it."""
 
     models: Sequence[str]
-    work: Given
+    work: WorkInput
 
 
 class ComparisonFacts(NamedTuple):
     """The work, and what it costs on each model."""
 
-    work: Work
+    work: EstimatedWork
     costs: Sequence[ModelCost]
 
 
@@ -41,7 +41,7 @@ def comparison_facts(reader: Reader, asked: ComparisonQuestion) -> ComparisonFac
     return ComparisonFacts(work, compared(reader, asked.models, work))
 
 
-def compared(reader: Reader, models: Sequence[str], work: Work) -> list[ModelCost]:
+def compared(reader: Reader, models: Sequence[str], work: EstimatedWork) -> list[ModelCost]:
     """Return what the work costs on these models, or on those that are offered for such work today.
 
     The models in use are among the latter. Free models of a service are left out: free of charge, they

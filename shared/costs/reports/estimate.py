@@ -122,21 +122,21 @@ _COUNTS = {
 }
 
 
-class Work(NamedTuple):
+class EstimatedWork(NamedTuple):
     """The work to estimate, and in words what was assumed about it."""
 
     asked: PlannedCalls
     assumed: Sequence[str] = ()
 
 
-class Left(NamedTuple):
+class MonthRemainder(NamedTuple):
     """What is left of a user's month, in nano-dollars; ``amount`` is ``None`` without a limit."""
 
     user_id: str
     amount: Nanos | None
 
 
-class Given(NamedTuple):
+class WorkInput(NamedTuple):
     """The work as it stands on the command line: counts, or a file to take them from."""
 
     tokens_input: int | None = None
@@ -147,7 +147,7 @@ class Given(NamedTuple):
     tier: str | None = None
 
 
-def work_of(reader: Reader, given: Given) -> Work:
+def work_of(reader: Reader, given: WorkInput) -> EstimatedWork:
     """Return the work to estimate; what was not stated is assumed, and the assumption is reported.
 
     Raises:
@@ -173,7 +173,7 @@ def work_of(reader: Reader, given: Given) -> Work:
         usage = Usage(**counts)
     except ValueError as fault:
         raise WrongUsage(str(fault)) from fault
-    return Work(PlannedCalls(usage, reader.now, given.calls, given.tier), assumed)
+    return EstimatedWork(PlannedCalls(usage, reader.now, given.calls, given.tier), assumed)
 
 
 def _measured(file: Path, counts: dict[str, Any]) -> list[str]:
@@ -184,14 +184,14 @@ def _measured(file: Path, counts: dict[str, Any]) -> list[str]:
     return [f"{file.name} is taken for {counts['tokens_input']:,} tokens, one for four characters"]
 
 
-def priced(reader: Reader, model: str, work: Work) -> tuple[ModelCost, tuple[str, ...]]:
+def priced(reader: Reader, model: str, work: EstimatedWork) -> tuple[ModelCost, tuple[str, ...]]:
     """Return what the work costs on a model, and the arithmetic of one call."""
     asked, named = work.asked, named_model(model)
     cost = cost_on(named, asked, reader.catalogue)
     return cost, reader.catalogue.explain(*named, asked.usage, asked.at, asked.tier)
 
 
-def by_history(reader: Reader, user_id: str, stage: str | None, work: Work) -> list[StageEstimate]:
+def by_history(reader: Reader, user_id: str, stage: str | None, work: EstimatedWork) -> list[StageEstimate]:
     """Return what a user's stages, or one of them, will cost by what they cost before."""
     reader.index.catch_up_all()
     groups = reader.index.groups(("ledger", "stage"), Query(user_id=user_id))
@@ -199,16 +199,16 @@ def by_history(reader: Reader, user_id: str, stage: str | None, work: Work) -> l
     return [one for one in found if stage in (None, one.stage)]
 
 
-def left_of(reader: Reader, user_id: str) -> Left:
+def left_of(reader: Reader, user_id: str) -> MonthRemainder:
     """Return what a user has left this month."""
     own = monthly(spendings(reader, limits_in(reader, user_id, month_of(reader, user_id))), user_id)
-    return Left(user_id, Nanos(own.remaining) if own else None)
+    return MonthRemainder(user_id, Nanos(own.remaining) if own else None)
 
 
 class EstimateQuestion(NamedTuple):
     """Which work, on a model or, without one, by what a user's stages cost before."""
 
-    work: Given
+    work: WorkInput
     model: str | None = None
     stage: str | None = None
     user: str | None = None
@@ -217,8 +217,8 @@ class EstimateQuestion(NamedTuple):
 class EstimateFacts(NamedTuple):
     """What work will cost: ``cost`` on a model with its arithmetic, or ``stages`` by earlier jobs."""
 
-    work: Work
-    left: Left
+    work: EstimatedWork
+    left: MonthRemainder
     cost: ModelCost | None = None
     arithmetic: Sequence[str] = ()
     stages: Sequence[StageEstimate] = ()
@@ -271,7 +271,9 @@ def estimate_report(facts: EstimateFacts) -> Report:
     return model_estimate_report(facts.work, facts.cost, facts.arithmetic, facts.left)
 
 
-def model_estimate_report(work: Work, cost: ModelCost, arithmetic: Sequence[str], left: Left) -> Report:
+def model_estimate_report(
+    work: EstimatedWork, cost: ModelCost, arithmetic: Sequence[str], left: MonthRemainder
+) -> Report:
     """Return what the work costs on one model, and how that was reckoned."""
     notes = [Note(line) for line in arithmetic]
     if work.asked.calls > 1:
@@ -293,7 +295,9 @@ def model_estimate_report(work: Work, cost: ModelCost, arithmetic: Sequence[str]
     )
 
 
-def history_estimate_report(work: Work, stages: Sequence[StageEstimate], left: Left) -> Report:
+def history_estimate_report(
+    work: EstimatedWork, stages: Sequence[StageEstimate], left: MonthRemainder
+) -> Report:
     """Return what each stage will cost by what it cost before, and the whole job."""
     whole = next((one for one in stages if one.stage == WHOLE), None)
     columns = (
@@ -323,14 +327,14 @@ def history_estimate_report(work: Work, stages: Sequence[StageEstimate], left: L
     )
 
 
-def work_subtitle(work: Work) -> str:
+def work_subtitle(work: EstimatedWork) -> str:
     """Return the work with its tier and how many calls it is."""
     tier = f", {work.asked.tier}" if work.asked.tier else ""
     calls = f", {plural(work.asked.calls, 'call', 'calls')}" if work.asked.calls > 1 else ""
     return f"{work_words(work.asked.usage)}{calls}{tier}"
 
 
-def _notes(work: Work, cost: Nanos | None, left: Left) -> Iterator[Note]:
+def _notes(work: EstimatedWork, cost: Nanos | None, left: MonthRemainder) -> Iterator[Note]:
     yield from map(Note, work.assumed)
     if left.amount is None or cost is None:
         return
@@ -347,7 +351,7 @@ def cost_data(cost: ModelCost) -> dict[str, object]:
     return {**derive(cost, "cost"), "unpriced_why": cost.why or None, "unverified": cost.unverified}
 
 
-def work_data(work: Work) -> dict[str, object]:
+def work_data(work: EstimatedWork) -> dict[str, object]:
     """Return the work as JSON has it."""
     asked = work.asked
     return {
@@ -384,7 +388,7 @@ WORK: Final = OptionGroup(
         Option("--calls", "How many calls. Default: 1.", least=1, most=10**9, default=1),
         Option("--tier", "With this service tier, such as batch."),
     ),
-    Given,
+    WorkInput,
 )
 SPEC: Final = Spec(
     "Save",

@@ -98,7 +98,7 @@ def _alike(before: Period | None, after: Period | None, now: datetime) -> str | 
     return f"cost-dashboard explain {first} {second}"
 
 
-class _Side(NamedTuple):
+class _SideLabel(NamedTuple):
     """What to call one side, its entries and how many calls they are about.
 
     ``problems`` are what is wrong in a job's ledger (``None`` of a period), ``read`` is which entries of a
@@ -112,16 +112,16 @@ class _Side(NamedTuple):
     read: Query | None = None
 
 
-def _side(reader: Reader, name: str, query: Query, zone: ZoneInfo) -> _Side:
+def _side(reader: Reader, name: str, query: Query, zone: ZoneInfo) -> _SideLabel:
     period = compared_period(name, zone, reader.billing_day)
     if period is not None:
         within = query._replace(start=period.start, end=period.end)
-        return _Side(named(period), *counted(reader, within), read=within)
+        return _SideLabel(named(period), *counted(reader, within), read=within)
     job = find_job(reader, name)
     entries, problems, missed = entries_of_job(reader, job)
     mine = [e for e in entries if query.user_id in (None, e.user_id) and query.stage in (None, e.stage)]
     lost = (Ref(f"{job.ledger}: {fault.strerror}", "path", str(job.ledger)) for fault in missed)
-    return _Side(job.job_id, mine, len(mine), (*map(problem_ref, problems), *lost))
+    return _SideLabel(job.job_id, mine, len(mine), (*map(problem_ref, problems), *lost))
 
 
 def compared_period(name: str, zone: ZoneInfo, billing_day: int = 1) -> Period | None:

@@ -41,7 +41,7 @@ from .common import (
 from .document import Column, Figure, Note, Report, Series, Table, Value, derive
 from .plans import paid_of
 from .queries import days_of, health, limits_in, spendings, within
-from .questions import Span, UserMonth
+from .questions import TimeSpan, UserMonth
 from .reader import Reader
 from .spec import USER, Spec
 
@@ -61,7 +61,7 @@ class ForecastFacts(NamedTuple):
 def forecast_facts(reader: Reader, asked: UserMonth) -> ForecastFacts:
     """Return where the present month of a user (``None``: everyone) will end."""
     now, user_id = reader.now, asked.user
-    period, query = within(reader, Span(), Query(user_id=user_id))
+    period, query = within(reader, TimeSpan(), Query(user_id=user_id))
     limits = limits_in(reader, user_id or "", period)
     mine = [x for x in limits if user_id is not None or x.scope.owner is None]
     return ForecastFacts(

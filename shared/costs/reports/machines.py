@@ -20,7 +20,7 @@ from ..rollup import Group, Query, Totals
 from .common import named, noted, usd_or_none, whose
 from .document import Column, Figure, Note, Ref, Report, Table, Value, derive
 from .queries import own_prices, reading, within
-from .questions import Span
+from .questions import TimeSpan
 from .reader import Reader
 from .spec import SPAN, USER, Spec
 
@@ -54,7 +54,7 @@ class MachinesQuestion(NamedTuple):
     """Whose calls (``None``: everyone's), and of when."""
 
     user: str | None = None
-    span: Span = Span()
+    span: TimeSpan = TimeSpan()
 
 
 def machines_facts(reader: Reader, asked: MachinesQuestion) -> MachinesFacts:

@@ -70,7 +70,7 @@ class OverviewQuestion(NamedTuple):
     by: Dimension = "model"
 
 
-class Part(NamedTuple):
+class PeriodPart(NamedTuple):
     """A part of the period, such as one of its days: its sums, and those by name.
 
     A call with several tags is once in the first, and under each of them in the others.
@@ -93,7 +93,7 @@ class OverviewFacts:
     period: Period
     totals: Totals
     breakdown: Breakdown
-    parts: Sequence[Part]
+    parts: Sequence[PeriodPart]
     pace: Pace
     jobs: Sequence[JobSums] = ()
     before: tuple[Period, Nanos] | None = None
@@ -129,7 +129,7 @@ def overview_facts(reader: Reader, asked: OverviewQuestion) -> OverviewFacts:
     query = query._replace(start=period.start, end=period.end)
     reader.index.catch_up_all()
     parts = [
-        Part(name, total(groups), _named_sums(groups, asked.by))
+        PeriodPart(name, total(groups), _named_sums(groups, asked.by))
         for name, groups in _by_part(reader, asked.by, period, query)
     ]
     whole = sum_of(part.totals for part in parts)
@@ -192,11 +192,11 @@ def _named_sums(groups: Sequence[Group], by: Dimension) -> dict[str, Totals]:
     return split_by(told_apart(groups, by), lambda key: str(UNNAMED if key[0] is None else key[0]))
 
 
-def _merged(parts: Sequence[Part]) -> dict[str, Totals]:
+def _merged(parts: Sequence[PeriodPart]) -> dict[str, Totals]:
     return split((Group((name,), totals) for part in parts for name, totals in part.sums.items()), 0)
 
 
-def _days(parts: Sequence[Part], period: Period) -> tuple[Nanos, ...]:
+def _days(parts: Sequence[PeriodPart], period: Period) -> tuple[Nanos, ...]:
     """Return the cost of each day of a month; zeros for other periods, whose number of days alone counts."""
     costs = [part.totals.cost for part in parts] if period.kind == "month" else []
     return (*costs, *[ZERO] * (period.length_in_days - len(costs)))
@@ -424,5 +424,5 @@ def _data(facts: OverviewFacts) -> dict[str, object]:
     }
 
 
-def _name(part: Part) -> str:
+def _name(part: PeriodPart) -> str:
     return part.label.target if isinstance(part.label, Ref) else part.label

@@ -22,7 +22,7 @@ from ..tracking.foresight import plan_spendings
 from .common import named, usd
 from .document import Column, Figure, Gauge, Note, Report, Table, Tone, derive
 from .queries import reading, within
-from .questions import Span
+from .questions import TimeSpan
 from .reader import Reader
 from .spec import MONTH, Spec, only
 
@@ -45,7 +45,7 @@ class PlansFacts(NamedTuple):
 def plans_facts(reader: Reader, month_name: str | None) -> PlansFacts:
     """Return what each plan came to in a month (``None``: the present one)."""
     profile = reader.profile
-    period, query = within(reader, Span(month_name), Query())
+    period, query = within(reader, TimeSpan(month_name), Query())
     path, warn_percent = str(reader.profile_path or "profile.yaml"), min(profile.budget.thresholds)
     facts = PlansFacts(period, profile.plans, profile=path, warn_percent=warn_percent)
     if not profile.plans:
@@ -58,7 +58,7 @@ def plans_facts(reader: Reader, month_name: str | None) -> PlansFacts:
 # --- what other reports show of plans
 
 
-class Covered(NamedTuple):
+class CoveredCalls(NamedTuple):
     """What calls cost at list price that flat rates cover, and the names of those in words."""
 
     cost: Nanos = ZERO
@@ -72,14 +72,18 @@ def rates_of(reader: Reader, user_id: str | None) -> tuple[FlatRate, ...]:
     return tuple(rate for rate in rates if rate.plan.is_for(user_id))
 
 
-def covered(reader: Reader, query: Query) -> Covered:
+def covered(reader: Reader, query: Query) -> CoveredCalls:
     """Return the part of the matching calls that flat rates cover."""
     index, names = reader.index, reader.catalogue_name
     rates = [rate for rate in rates_of(reader, query.user_id) if flat_cost([rate], query, index, names)]
-    return Covered(Nanos(flat_cost(rates, query, index, names)), names_of(rates)) if rates else Covered()
+    return (
+        CoveredCalls(Nanos(flat_cost(rates, query, index, names)), names_of(rates))
+        if rates
+        else CoveredCalls()
+    )
 
 
-def drawn(reader: Reader, period: Period, user_id: str | None) -> Covered:
+def drawn(reader: Reader, period: Period, user_id: str | None) -> CoveredCalls:
     """Return what free units and discounts take off a month's list price, and by which plans.
 
     Of a user's month only the user's own plans tell: what several share is nobody's alone.
@@ -90,11 +94,11 @@ def drawn(reader: Reader, period: Period, user_id: str | None) -> Covered:
         if not plan.is_flat and plan.users in ((), (user_id,))[user_id is not None :]
     }
     if not plans or reader.is_shared:  # entries are of one host
-        return Covered()
+        return CoveredCalls()
     query = Query(start=period.start, end=period.end)
     months = plan_months(reader.profile.plans, reader.index.entries(query), period, reader.catalogue_name)
     found = [month for month in months if month.name in plans and month.off]
-    return Covered(Nanos(sum(month.off for month in found)), " and ".join(month.name for month in found))
+    return CoveredCalls(Nanos(sum(month.off for month in found)), " and ".join(month.name for month in found))
 
 
 class PlanLimits(NamedTuple):
@@ -153,25 +157,25 @@ def paid_of(reader: Reader, user_id: str | None, start: datetime, end: datetime)
     return paid_by_bucket(rates, reader.index.groups, reader.catalogue_name, query)
 
 
-def covered_figure(found: Covered) -> Iterator[Figure]:
+def covered_figure(found: CoveredCalls) -> Iterator[Figure]:
     """Return what flat rates cover, as one figure, where they cover anything."""
     if found.cost:
         yield Figure("covered", "Covered", found.cost, note=f"at list price, by {found.plans}", tone="good")
 
 
-def drawn_figure(found: Covered) -> Iterator[Figure]:
+def drawn_figure(found: CoveredCalls) -> Iterator[Figure]:
     """Return what plans take off the list price, as one figure, where they take anything."""
     if found.cost:
         note = f"off list price, by {found.plans}: see plans"
         yield Figure("drawn", "Free or discounted", found.cost, note=note, tone="good")
 
 
-def covered_data(found: Covered) -> dict[str, object]:
+def covered_data(found: CoveredCalls) -> dict[str, object]:
     """Return what flat rates cover as JSON has it; nothing where no plan covers anything."""
     return {"covered_usd": to_usd(found.cost), "covered_by": found.plans} if found.plans else {}
 
 
-def drawn_data(found: Covered) -> dict[str, object]:
+def drawn_data(found: CoveredCalls) -> dict[str, object]:
     """Return what plans take off the list price as JSON has it; nothing where they take nothing."""
     return {"drawn_usd": to_usd(found.cost), "drawn_by": found.plans} if found.plans else {}
 

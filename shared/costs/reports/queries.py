@@ -23,7 +23,7 @@ from ..rollup import Dimension, Group, JobRef, Query
 from ..storage import LEDGER_NAME, printable
 from .common import Health
 from .document import Ref
-from .questions import Span
+from .questions import TimeSpan
 from .reader import Reader, in_turn
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def zone_of(reader: Reader, user_id: str | None) -> ZoneInfo:
     return profile.timezone if user_id is None else profile.for_user(user_id).timezone
 
 
-def period_of(reader: Reader, span: Span, user_id: str | None) -> Period:
+def period_of(reader: Reader, span: TimeSpan, user_id: str | None) -> Period:
     """Return the period that a span means for a user, or with ``None`` for everyone.
 
     Raises:
@@ -106,10 +106,10 @@ def period_of(reader: Reader, span: Span, user_id: str | None) -> Period:
 
 def month_of(reader: Reader, user_id: str | None) -> Period:
     """Return the present month of a user, or with ``None`` of everyone."""
-    return period_of(reader, Span(), user_id)
+    return period_of(reader, TimeSpan(), user_id)
 
 
-def within(reader: Reader, span: Span, query: Query) -> tuple[Period, Query]:
+def within(reader: Reader, span: TimeSpan, query: Query) -> tuple[Period, Query]:
     """Return the period that a span means for the user of a query, and the query within it.
 
     All known ledgers are looked at first, so that their sums are up to date.

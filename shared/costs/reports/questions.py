@@ -41,7 +41,7 @@ class UserMonth(NamedTuple):
     month_name: str | None = None
 
 
-class Span(NamedTuple):
+class TimeSpan(NamedTuple):
     """The stretch of time a user asked for; nothing given is the present month.
 
     ``last`` is a number of whole days, weeks or months that end with the present one.
@@ -96,7 +96,7 @@ class Question(NamedTuple):
     """
 
     title: str
-    span: Span = Span()
+    span: TimeSpan = TimeSpan()
     filters: Mapping[str, str] = MappingProxyType({})
     by: Sequence[Dimension] = ("model", "operation")
     step: Step | None = None

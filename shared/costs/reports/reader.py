@@ -107,9 +107,9 @@ class Reader:
         rules = self.loaded_profile().profile.tag_rules
         if not rules:
             return self.index
-        from .ruled import Ruled  # only with rules
+        from .ruled import TagRuledReader  # only with rules
 
-        return cast("Store", Ruled(self.index, rules))
+        return cast("Store", TagRuledReader(self.index, rules))
 
     @property
     def fleet(self) -> Fleet | None:

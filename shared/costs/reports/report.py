@@ -34,7 +34,7 @@ from .common import (
 )
 from .document import Column, Figure, Note, Ref, Report, Table, Thing, derive
 from .queries import by_part, health, jobs_in, limits_in, others, spendings, within
-from .questions import BY, LABELS, Question, Span
+from .questions import BY, LABELS, Question, TimeSpan
 from .reader import Reader
 from .show_monthly import sum_figures
 from .spec import BREAKDOWNS, FILTERS, SPAN, STEPS, Option, Spec
@@ -43,7 +43,7 @@ PRESENT: Final[dict[Step, str]] = {"daily": "Today", "weekly": "This week", "mon
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class HistoryRow:
     """One row of a history: a day, a week or a month, and its sums.
 
     ``whole`` tells that it is over and not cut off, so that it compares with others.
@@ -75,7 +75,7 @@ class PeriodFacts:
     totals: Totals
     filters: Mapping[str, str] = field(default_factory=dict)
     breakdowns: Sequence[Breakdown] = ()
-    stretches: Sequence[Stretch] = ()
+    stretches: Sequence[HistoryRow] = ()
     spendings: Sequence[Spending] = ()
     others: Sequence[str] = ()
     present: str = ""
@@ -153,13 +153,13 @@ def told_apart(groups: Sequence[Group], dimension: Dimension) -> Sequence[Group]
     return groups
 
 
-def _stretches(reader: Reader, step: Step | None, period: Period, query: Query) -> list[Stretch]:
+def _stretches(reader: Reader, step: Step | None, period: Period, query: Query) -> list[HistoryRow]:
     if step is None:
         return []
     parts = divided(period, step)
     sums = by_part(reader, (), query, parts)
     stretches = [
-        Stretch(part.name, total(groups), kind=part.kind) for part, groups in zip(parts, sums, strict=True)
+        HistoryRow(part.name, total(groups), kind=part.kind) for part, groups in zip(parts, sums, strict=True)
     ]
     begun = sum(part.start <= reader.now for part in parts)  # of those to come, as far as there are calls
     last = max((at for at, groups in enumerate(sums, 1) if groups), default=1)
@@ -224,13 +224,13 @@ def _tables(facts: PeriodFacts) -> Iterator[Table]:
             yield breakdown_table(breakdown, facts.totals)
 
 
-def since_begun(stretches: Sequence[Stretch]) -> Sequence[Stretch]:
+def since_begun(stretches: Sequence[HistoryRow]) -> Sequence[HistoryRow]:
     """Return the stretches from the first in which anything counts: nothing happened before."""
     some = (at for at, stretch in enumerate(stretches) if not stretch.totals.is_empty)
     return stretches[next(some, len(stretches)) :]
 
 
-def _history(stretches: Sequence[Stretch], whole: Totals) -> Table:
+def _history(stretches: Sequence[HistoryRow], whole: Totals) -> Table:
     return Table.of(
         "Over time",
         since_begun(stretches) or stretches,
@@ -261,10 +261,10 @@ _ROWS: Final[dict[Step, Step | None]] = {"daily": None, "weekly": "daily", "mont
 """The history of the present day, week or month."""
 
 
-def _question(by: Sequence[str], step: Step | None, span: Span, filters: Mapping[str, str]) -> Question:
+def _question(by: Sequence[str], step: Step | None, span: TimeSpan, filters: Mapping[str, str]) -> Question:
     dimensions = [BY[name] for name in by or ("model", "category") if name != CUSTOMER]
-    if step is not None and span == Span():
-        span, step = Span(last=(step, 1)), _ROWS[step]
+    if step is not None and span == TimeSpan():
+        span, step = TimeSpan(last=(step, 1)), _ROWS[step]
     return Question("Report", span, filters, dimensions, step, by_customer=CUSTOMER in by)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
-from ..budgets.port import Held
+from ..budgets.port import HoldStatus
 from ..money import Nanos, to_usd
 from .common import noted, plural
 from .document import Column, Figure, Note, Report, Table, derive
 
 
-def reservations_report(holds: Sequence[Held], zone: ZoneInfo, *, released: bool = False) -> Report:
+def reservations_report(holds: Sequence[HoldStatus], zone: ZoneInfo, *, released: bool = False) -> Report:
     """Return what is held, or with ``released`` what is held no longer."""
     total = Nanos(sum(held.amount for held in holds))
     table = Table.of(
@@ -44,7 +44,7 @@ def reservations_report(holds: Sequence[Held], zone: ZoneInfo, *, released: bool
     )
 
 
-def _notes(holds: Sequence[Held]) -> Iterator[Note]:
+def _notes(holds: Sequence[HoldStatus]) -> Iterator[Note]:
     states = [held.reservation.state for held in holds]
     rest = "submitted: the provider will bill their results, until which they count."
     yield from noted(states.count("submitted"), "hold is", "holds are", rest, "plain")
@@ -53,7 +53,7 @@ def _notes(holds: Sequence[Held]) -> Iterator[Note]:
         yield Note(f"{plural(orphans, 'orphan', 'orphans')}: {text}: cost-dashboard reservations release.")
 
 
-def _data(held: Held) -> dict[str, object]:
+def _data(held: HoldStatus) -> dict[str, object]:
     one, names = held.reservation, ("id", "user_id", "job_id", "stage", "service", "model")
     return {
         **derive(one, *names, "since=period_at", "expires_at", "estimate"),

@@ -30,7 +30,7 @@ _ORDERS: Final[dict[JobOrder, Callable[[JobSums], Any]]] = {
 }
 
 
-class Ruled:
+class TagRuledReader:
     """An index in which calls have the tags of rules, too. What asks for no tags is answered as ever."""
 
     def __init__(self, index: Store, rules: Sequence[TagRule]) -> None:

@@ -47,7 +47,7 @@ from .common import (
 from .document import Figure, Gauge, Note, Report, Tone, derive
 from .forecast import projected
 from .plans import (
-    Covered,
+    CoveredCalls,
     covered,
     covered_data,
     covered_figure,
@@ -58,7 +58,7 @@ from .plans import (
     rough_notes,
 )
 from .queries import health, limits_in, monthly, others, spendings, within
-from .questions import Span, UserMonth
+from .questions import TimeSpan, UserMonth
 from .reader import Reader
 from .spec import MONTH, USER, Spec
 
@@ -101,8 +101,8 @@ class BudgetFacts(NamedTuple):
     nearest: tuple[Spending, ...] = ()
     profile: str = "defaults, no file"
     health: Health = Health()
-    covered: Covered = Covered()
-    drawn: Covered = Covered()
+    covered: CoveredCalls = CoveredCalls()
+    drawn: CoveredCalls = CoveredCalls()
     roughly: Sequence[str] = ()
     taken_back: Nanos = ZERO
 
@@ -119,7 +119,7 @@ FEW_CALLS: Final = 5_000
 def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
     """Return where a user's month stands."""
     user_id = asked.user or reader.default_user
-    period, query = within(reader, Span(asked.month_name), Query(user_id=user_id))
+    period, query = within(reader, TimeSpan(asked.month_name), Query(user_id=user_id))
     totals = total(reader.index.groups((), query))
     found, better = projected(reader, user_id, period)
     limits = spendings(reader, limits_in(reader, user_id, period))
@@ -198,7 +198,7 @@ def _blocks(spending: Spending | None) -> bool:
     return spending is not None and spending.limit.blocking
 
 
-class _Reserved(NamedTuple):
+class _ReservedTotals(NamedTuple):
     """What is reserved: dollars in all, by how many holds of each state, and in its unit by limit."""
 
     amount: Nanos
@@ -206,21 +206,21 @@ class _Reserved(NamedTuple):
     by_scope: Mapping[Scope, int]
 
 
-def _held(reader: Reader, limits: tuple[Spending, ...]) -> _Reserved:
+def _held(reader: Reader, limits: tuple[Spending, ...]) -> _ReservedTotals:
     """Return what is reserved against any of the limits. Only blocking limits have holds."""
     if not any(map(_blocks, limits)):
-        return _Reserved(ZERO, Counter(), {})
+        return _ReservedTotals(ZERO, Counter(), {})
     if reader.is_shared and reader.fleet is not None:
         leased = reader.fleet.open_leases(spending.limit for spending in limits if _blocks(spending))
         most = max((amount for scope, amount in leased.items() if scope.measure == "cost"), default=0)
-        return _Reserved(Nanos(most), Counter(), leased)
+        return _ReservedTotals(Nanos(most), Counter(), leased)
     from ..budgets.deciding import counts_against, standings  # 5 ms that few profiles need
 
     names, holds = reader.catalogue_name, reader.gate.holds()
     mine = [
         held for held in holds if any(counts_against(held.reservation, each.limit, names) for each in limits)
     ]
-    return _Reserved(
+    return _ReservedTotals(
         Nanos(sum(held.amount for held in mine)),
         Counter(held.reservation.state for held in mine),
         {stand.spending.limit.scope: stand.held for stand in standings(limits, mine, names)},

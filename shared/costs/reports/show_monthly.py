@@ -32,9 +32,9 @@ from .common import (
 )
 from .document import Figure, Note, Report, Series, Table, Tone
 from .machines import avoided_data, avoided_figure, machine_data, machine_doubts, machine_figure, machine_work
-from .plans import Covered, covered, covered_data, covered_figure, drawn, drawn_data, drawn_figure
+from .plans import CoveredCalls, covered, covered_data, covered_figure, drawn, drawn_data, drawn_figure
 from .queries import days_of, health, jobs_in, limits_in, monthly, own_prices, spendings, within
-from .questions import Span, UserMonth
+from .questions import TimeSpan, UserMonth
 from .reader import Reader
 from .spec import MONTH, USER, Spec
 
@@ -59,14 +59,14 @@ class MonthFacts(NamedTuple):
     health: Health = Health()
     avoided: Sequence[Saving] = ()
     machines: Sequence[MachineWork] = ()
-    covered: Covered = Covered()
-    drawn: Covered = Covered()
+    covered: CoveredCalls = CoveredCalls()
+    drawn: CoveredCalls = CoveredCalls()
 
 
 def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
     """Return what a month cost one user, or with ``None`` everyone."""
     now, user_id = reader.now, asked.user
-    period, query = within(reader, Span(asked.month_name), Query(user_id=user_id))
+    period, query = within(reader, TimeSpan(asked.month_name), Query(user_id=user_id))
     days = days_of(reader, user_id, period)
     found = pace(days, period, now)
     groups = reader.index.groups(SUMMARY_DIMENSIONS, query)

@@ -27,7 +27,7 @@ from .common import Health, gone, named, noted, plural, usd, whose
 from .document import Column, Figure, Note, Ref, Report, Table, derive
 from .machines import machine_data, machine_doubts, machine_work
 from .queries import health, reading, within
-from .questions import Span
+from .questions import TimeSpan
 from .reader import Reader
 from .spec import SPAN, USER, Option, Spec
 
@@ -63,7 +63,7 @@ class SavingsQuestion(NamedTuple):
     """Whose calls to reprice (``None``: everyone's), of when, and which part to show."""
 
     user: str | None = None
-    span: Span = Span()
+    span: TimeSpan = TimeSpan()
     show: Section = "changes"
 
 
@@ -144,7 +144,7 @@ def _tables(facts: OptimizationFacts) -> Iterator[Table]:
         yield from makers[section](facts)
 
 
-class _Line(NamedTuple):
+class _ChangeLine(NamedTuple):
     """A line of what to change: one change, or what the others come to."""
 
     stage: str
@@ -166,15 +166,15 @@ def changes_table(facts: OptimizationFacts) -> Iterator[Table]:
         )
 
 
-def _change_lines(facts: OptimizationFacts) -> Iterator[_Line]:
+def _change_lines(facts: OptimizationFacts) -> Iterator[_ChangeLine]:
     every = _by_lasting(facts)
     shown = every[: None if facts.show == "all" else BEST]
     for number, option in enumerate(shown, 1):
         stage = Ref(f"{number}. {_stage(option)}", "stage", option.slot.stage)
-        yield _Line(stage, _briefly(option), option.calls, option.lasting)
+        yield _ChangeLine(stage, _briefly(option), option.calls, option.lasting)
     if rest := every[len(shown) :]:
         calls, saving = sum(each.calls for each in rest), sum(each.lasting for each in rest)
-        yield _Line(f"{len(rest)} more", "", calls, Nanos(saving))
+        yield _ChangeLine(f"{len(rest)} more", "", calls, Nanos(saving))
 
 
 def _by_lasting(facts: OptimizationFacts) -> list[Proposal]:
@@ -182,18 +182,18 @@ def _by_lasting(facts: OptimizationFacts) -> list[Proposal]:
     return sorted(facts.savings.best_hosted, key=lambda option: -option.lasting)
 
 
-class _OfSlot(Protocol):
+class _SlotFinding(Protocol):
     """What was found about the calls of a stage to a model."""
 
     @property
     def slot(self) -> Slot: ...
 
 
-def _stage(found: _OfSlot) -> Ref:
+def _stage(found: _SlotFinding) -> Ref:
     return Ref(found.slot.stage or UNNAMED, "stage")
 
 
-def _model(found: _OfSlot) -> Ref:
+def _model(found: _SlotFinding) -> Ref:
     return Ref(found.slot.name, "model")
 
 

@@ -17,7 +17,7 @@ from ..money import Nanos, from_usd
 from ..profile.tag_rules import CUSTOMER
 from ..rollup import Dimension
 from .document import Report
-from .questions import BY, Span
+from .questions import BY, TimeSpan
 from .reader import Reader
 
 Q = TypeVar("Q")
@@ -190,7 +190,7 @@ SPAN: Final = OptionGroup(
         Option("--since --start-date", "From this day on.", "DATE", parse_day),
         Option("--until --end-date", "Up to this day, included.", "DATE", parse_day),
     ),
-    Span,
+    TimeSpan,
 )
 FILTERS: Final = OptionGroup(
     "filters",

@@ -21,7 +21,7 @@ from .document import Chart, Column, Figure, Note, Ref, Report, Section, Table, 
 from .explain import ExplainFacts, explain_report, reason_table
 from .forecast import ForecastFacts, forecast_facts, forecast_report, foreseen_alerts, projected_figure
 from .queries import by_part, counted, days_of, health
-from .questions import Question, Span, UserMonth
+from .questions import Question, TimeSpan, UserMonth
 from .reader import Reader, in_turn
 from .show_monthly import MonthFacts, breakdown_tables, month_facts, month_report, same_days_before
 from .show_optimization import (
@@ -79,7 +79,7 @@ def statement_facts(reader: Reader, asked: UserMonth) -> StatementFacts:
     month, user_id = month_facts(reader, asked), asked.user
     query = Query(start=month.period.start, end=month.period.end, user_id=user_id)
     days = by_part(reader, ("service", "model"), query, month.period.days())
-    span = Span(asked.month_name)
+    span = TimeSpan(asked.month_name)
     standing_out = Question("", span, {"user": user_id} if user_id else {})
     now = reader.now
     savings, explained = _read_calls(reader, month, query, SavingsQuestion(user_id, span))

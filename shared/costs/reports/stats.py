@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..analysis.sums import Step
-from .questions import Question, Span
+from .questions import Question, TimeSpan
 from .report import period_facts, period_report
 from .spec import FILTERS, STEPS, Option, Spec
 
@@ -13,7 +13,7 @@ ROWS: Final[dict[Step, int]] = {"daily": 14, "weekly": 12, "monthly": 12}
 
 
 def _question(step: Step, **given: Any) -> Question:
-    return Question("Statistics", Span(last=(step, ROWS[step])), step=step, shows_present=True, **given)
+    return Question("Statistics", TimeSpan(last=(step, ROWS[step])), step=step, shows_present=True, **given)
 
 
 SPEC: Final = Spec(

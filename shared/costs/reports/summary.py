@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .questions import Question, Span
+from .questions import Question, TimeSpan
 from .report import period_facts, period_report
 from .spec import FILTERS, Option, Spec
 
@@ -14,7 +14,7 @@ MOST_DAYS: Final = 31
 
 def _question(days: int, **given: Any) -> Question:
     step: Any = "daily" if days <= MOST_DAYS else "weekly"
-    return Question("Summary", Span(days=days), step=step, **given)
+    return Question("Summary", TimeSpan(days=days), step=step, **given)
 
 
 SPEC: Final = Spec(

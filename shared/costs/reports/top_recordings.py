@@ -19,7 +19,7 @@ from ..rollup import Query, Totals
 from .common import Health, doubts, more_note, named, owner
 from .document import Column, Figure, Ref, Report, Table, derive
 from .queries import health, within
-from .questions import Span, UserMonth
+from .questions import TimeSpan, UserMonth
 from .reader import Reader
 from .spec import MONTH, USER, Spec
 
@@ -27,7 +27,7 @@ SHOWN: Final = 10
 """How many recordings are shown; the JSON has all."""
 
 
-class Recording(NamedTuple):
+class RecordingCost(NamedTuple):
     """A job with audio, and what a minute of it cost, in nano-dollars."""
 
     job_id: str
@@ -45,19 +45,19 @@ class RecordingsFacts(NamedTuple):
 
     user_id: str | None
     period: Period
-    recordings: Sequence[Recording]
+    recordings: Sequence[RecordingCost]
     totals: Totals
     health: Health = Health()
 
 
 def recordings_facts(reader: Reader, asked: UserMonth) -> RecordingsFacts:
     """Return what a minute of each recording cost in a month."""
-    period, query = within(reader, Span(asked.month_name), Query(user_id=asked.user))
+    period, query = within(reader, TimeSpan(asked.month_name), Query(user_id=asked.user))
     found, whole = [], Totals()
     for group in reader.index.groups(("ledger",), query):
         per_minute = per_audio_minute(group.totals)
         if per_minute is not None:
-            found.append(Recording(Path(str(group.key[0])).parent.name, group.totals, per_minute))
+            found.append(RecordingCost(Path(str(group.key[0])).parent.name, group.totals, per_minute))
             whole.merge(group.totals)
     found.sort(key=lambda one: (-one.per_minute, one.job_id))
     return RecordingsFacts(asked.user, period, found, whole, health(reader))

@@ -18,9 +18,9 @@ from .charts import spend_chart
 from .common import MANY_TAGS, Health, cost_or_unpriced, doubts, named, plural, totals_data, usd
 from .document import Chart, Column, Figure, Note, Report, Series, Table, Value, derive
 from .queries import by_part, health, within
-from .questions import BY, LABELS, Question, Span
+from .questions import BY, LABELS, Question, TimeSpan
 from .reader import Reader
-from .report import Stretch, divided, since_begun, told_apart
+from .report import HistoryRow, divided, since_begun, told_apart
 from .spec import FILTERS, SPAN, STEPS, Option, Spec
 
 MOST_LINES = 6
@@ -36,7 +36,7 @@ class TrendFacts(NamedTuple):
 
     step: Step
     period: Period
-    stretches: Sequence[Stretch]
+    stretches: Sequence[HistoryRow]
     totals: Totals
     by: str | None = None
     lines: Mapping[str, Sequence[Nanos]] = MappingProxyType({})
@@ -59,7 +59,7 @@ def trend_facts(reader: Reader, asked: Question) -> TrendFacts:
         step=step,
         period=period,
         stretches=[
-            Stretch(part.name, total(found), is_whole(part, step, now), part.kind)
+            HistoryRow(part.name, total(found), is_whole(part, step, now), part.kind)
             for part, found in zip(parts, groups, strict=True)
         ],
         totals=total(chain.from_iterable(groups)),
@@ -147,7 +147,7 @@ def _table(facts: TrendFacts, unit: str) -> Table:
     )
 
 
-def _change(stretch: Stretch, before: Stretch | None) -> Value:
+def _change(stretch: HistoryRow, before: HistoryRow | None) -> Value:
     """Return the change from the stretch before in percent, where the two compare."""
     if before is None or before.totals.cost <= 0 or not (before.whole and stretch.whole):
         return ""
@@ -186,8 +186,8 @@ def _data(facts: TrendFacts) -> dict[str, object]:
 ROWS: Final[dict[Step, int]] = {"daily": 30, "weekly": 13, "monthly": 12}
 
 
-def _question(step: Step, by: str | None, span: Span, **given: Any) -> Question:
-    span = Span(last=(step, ROWS[step])) if span == Span() else span
+def _question(step: Step, by: str | None, span: TimeSpan, **given: Any) -> Question:
+    span = TimeSpan(last=(step, ROWS[step])) if span == TimeSpan() else span
     return Question("Trend", span, by=(BY[by],) if by else (), step=step, **given)
 
 

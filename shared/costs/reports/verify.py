@@ -21,7 +21,7 @@ from ..archive.known import ArchiveFault, KnownArchives
 from ..errors import BAD_NEWS, FAILED, FINE, WrongUsage
 from ..ledger.lines import Location
 from ..ledger.spool import waiting_paths
-from ..ledger.verify import DAMAGE, LINE_KINDS, Account, LineFinding, LineKind, Verifier
+from ..ledger.verify import DAMAGE, LINE_KINDS, LedgerBytes, LineFinding, LineKind, Verifier
 from ..model import Entry
 from ..money import Nanos, to_usd
 from ..pricing.history import PriceHistory, recompute, with_corrections
@@ -47,14 +47,14 @@ _WORDS: Final[dict[LineKind, str]] = {
 }
 
 
-class Unread(NamedTuple):
+class UnreadLedger(NamedTuple):
     """A ledger that could not be read."""
 
     ledger: Path
     why: str
 
 
-class Lost(NamedTuple):
+class LostLedger(NamedTuple):
     """A ledger that went together with its sums, of which ``counted`` bytes had been counted.
 
     ``acknowledged`` is when that was acknowledged, as ISO 8601 text, if it was.
@@ -93,8 +93,8 @@ class PriceAudit:
 class VerifyFacts(NamedTuple):
     """All that was found. ``compared`` tells how many ledgers were held against the index."""
 
-    accounts: Sequence[Account]
-    unread: Sequence[Unread] = ()
+    accounts: Sequence[LedgerBytes]
+    unread: Sequence[UnreadLedger] = ()
     compared: int = 0
     disagreements: Sequence[Disagreement] = ()
     waiting: int = 0
@@ -102,14 +102,14 @@ class VerifyFacts(NamedTuple):
     unknown: Sequence[Path] = ()
     sealed: SealCheck | None = None
     acknowledged: frozenset[Location] = frozenset()
-    lost: Sequence[Lost] = ()
+    lost: Sequence[LostLedger] = ()
     archives: Sequence[ArchiveFault] = ()
 
-    def is_known(self, account: Account, found: LineFinding) -> bool:
+    def is_known(self, account: LedgerBytes, found: LineFinding) -> bool:
         """Tell whether damage was acknowledged."""
         return Location(account.ledger, found.offset) in self.acknowledged
 
-    def is_sound(self, account: Account) -> bool:
+    def is_sound(self, account: LedgerBytes) -> bool:
         """Tell whether all bytes of a ledger were there, and none of them damage that is news."""
         damage = sum(account.lines[kind] for kind in DAMAGE)
         known = sum(self.is_known(account, found) for found in account.findings)
@@ -180,7 +180,7 @@ def verify_facts(reader: Reader, asked: VerifyQuestion) -> VerifyFacts:
         acknowledged.add(damage, reader.now, lost)
     return facts._replace(
         acknowledged=frozenset(filter(acknowledged.has, damage)),
-        lost=[Lost(each.path, each.length, acknowledged.lost_since(each)) for each in lost],
+        lost=[LostLedger(each.path, each.length, acknowledged.lost_since(each)) for each in lost],
         unread=[each for each in facts.unread if each.ledger.resolve() not in lost_paths],
     )
 
@@ -194,24 +194,24 @@ def _verified(
     reader: Reader, ledgers: Sequence[Path] | None, advance: ProgressCallback, *, prices: bool
 ) -> VerifyFacts:
     chosen = list(ledgers) if ledgers is not None else _registered(reader)
-    verifier, accounts, unread = Verifier(), list[Account](), list[Unread]()
+    verifier, accounts, unread = Verifier(), list[LedgerBytes](), list[UnreadLedger]()
     for number, (ledger, contents) in enumerate(with_packed(reader, chosen)):
         for content in contents:
             if isinstance(content, bytes):
                 accounts.append(verifier.verify_content(ledger, content))
             else:
-                unread.append(Unread(ledger, str(content)))
+                unread.append(UnreadLedger(ledger, str(content)))
         try:
             accounts.append(verifier.verify(ledger))
         except FileNotFoundError:
             if not contents:
-                unread.append(Unread(ledger, "there is no such file"))
+                unread.append(UnreadLedger(ledger, "there is no such file"))
         except OSError as fault:
-            unread.append(Unread(ledger, str(fault)))
+            unread.append(UnreadLedger(ledger, str(fault)))
         advance(number + 1, len(chosen))
     whole = ledgers is None and not unread
     disagreements, compared = _against_index(reader, accounts) if whole else ([], 0)
-    stuck = [Unread(path, UNREAD_LINE) for path in reader.index.unread()]
+    stuck = [UnreadLedger(path, UNREAD_LINE) for path in reader.index.unread()]
     return VerifyFacts(
         accounts=accounts,
         unread=unread + stuck,
@@ -229,7 +229,7 @@ def _registered(reader: Reader) -> list[Path]:
     return reader.index.ledgers()
 
 
-def _against_index(reader: Reader, accounts: Sequence[Account]) -> tuple[list[Disagreement], int]:
+def _against_index(reader: Reader, accounts: Sequence[LedgerBytes]) -> tuple[list[Disagreement], int]:
     reader.index.catch_up_all()
     sums = {Path(str(g.key[0])): g.totals for g in reader.index.groups(("ledger",), Query())}
     moved = bool(reader.index.gone() or waiting_paths(reader.storage))
@@ -245,7 +245,7 @@ def _against_index(reader: Reader, accounts: Sequence[Account]) -> tuple[list[Di
     return found, len(still)
 
 
-def _still(accounts: Sequence[Account]) -> dict[Path, Totals]:
+def _still(accounts: Sequence[LedgerBytes]) -> dict[Path, Totals]:
     """Return the sums by ledger: what was appended to since it was read says nothing."""
     sums: dict[Path, Totals] = {}
     for account in accounts:
@@ -268,7 +268,7 @@ def _all_counted(reader: Reader, ledger: Path) -> bool:
     return all(reader.index.find(entry.id) is not None for entry in _distinct(reader, ledger))
 
 
-def _audit(reader: Reader, accounts: Sequence[Account]) -> PriceAudit:
+def _audit(reader: Reader, accounts: Sequence[LedgerBytes]) -> PriceAudit:
     audit, history = PriceAudit(), PriceHistory(reader.catalogue)
     for ledger in dict.fromkeys(account.ledger for account in accounts):
         for call, corrections in with_corrections(partial(_distinct, reader, ledger)):
@@ -410,7 +410,7 @@ def _damage(facts: VerifyFacts) -> Iterator[Note]:
         yield Note(f"{text} {remedy} lets checks pass again.", "warning", remedy)
 
 
-def _loss(lost: Lost) -> Note:
+def _loss(lost: LostLedger) -> Note:
     text = f"{lost.ledger} went together with its sums: {counted_before(lost.counted)}"
     places = (str(lost.ledger),)
     if lost.acknowledged:
@@ -446,7 +446,7 @@ def _data(facts: VerifyFacts) -> dict[str, object]:
     }
 
 
-def _account(account: Account, facts: VerifyFacts) -> dict[str, object]:
+def _account(account: LedgerBytes, facts: VerifyFacts) -> dict[str, object]:
     return {
         **derive(account, "ledger", "size_bytes=size", "accounted_bytes=accounted"),
         "sound": facts.is_sound(account),

@@ -24,7 +24,7 @@ from .backtest import MONTHS, BackTestFacts, BackTestQuestion, back_test_facts, 
 from .common import Health, incomplete, named, plural
 from .document import Column, Figure, Note, Report, Table, derive
 from .queries import health, reading, within
-from .questions import Question, Span
+from .questions import Question, TimeSpan
 from .reader import Reader
 from .spec import FILTERS_BUT_TIER, SPAN, Option, Spec
 
@@ -174,9 +174,9 @@ def _question(
     Raises:
         WrongUsage: they contradict each other, or there is nothing to try.
     """
-    if months is not None and given["span"] != Span():
+    if months is not None and given["span"] != TimeSpan():
         raise WrongUsage("give --months or another stretch of time, not both")
-    span = given["span"] if months is None else Span(last=("monthly", months))
+    span = given["span"] if months is None else TimeSpan(last=("monthly", months))
     if swaps and not budget:
         return WhatIfQuestion(Question("What if", span=span, filters=given["filters"]), swaps, tier)
     if swaps or not budget:
@@ -184,7 +184,7 @@ def _question(
     words = [f"--{name}" for name in given["filters"]] + ["--tier"] * bool(tier)
     if words:
         raise WrongUsage(f"--budget tries all calls, since limits count all; leave out {', '.join(words)}")
-    return BackTestQuestion(budget, Span(last=("monthly", MONTHS)) if span == Span() else span)
+    return BackTestQuestion(budget, TimeSpan(last=("monthly", MONTHS)) if span == TimeSpan() else span)
 
 
 def _facts(reader: Reader, question: WhatIfQuestion | BackTestQuestion) -> WhatIfFacts | BackTestFacts:

@@ -166,9 +166,9 @@ class Reporter:
 
     def _record(self, captured: Captured, hold: Hold | None = None) -> float:
         """Record one call for the job that the environment names; return its USD."""
-        from ..tracking.responses import Told, as_call, record
+        from ..tracking.responses import CallerDetails, as_call, record
 
-        told = Told(details={"reservation": hold}) if hold is not None and hold.id else None
+        told = CallerDetails(details={"reservation": hold}) if hold is not None and hold.id else None
         return record(self._open_session(), as_call(captured, told))
 
     def _read_late(self, service: str, job: str) -> None:

@@ -23,7 +23,7 @@ from ..errors import StorageUnavailable
 from ..ledger.lines import LedgerProblem, Location, line_at
 from ..money import Nanos
 from ..storage import CostStorage
-from .journal import Journal, Position, opened
+from .journal import Journal, JournalPosition, opened
 
 ACKNOWLEDGED: Final = "acknowledged"
 NOTED: Final = "noted_changes"
@@ -36,7 +36,7 @@ def _append(journal: Journal, *records: dict[str, object]) -> None:
         raise StorageUnavailable(f"{journal.path}: cannot be written: {fault}") from fault
 
 
-class _Mark(NamedTuple):
+class _AcknowledgedLine(NamedTuple):
     """A line that was acknowledged: the CRC-32 is that of its bytes, without a newline.
 
     Of a ledger that is lost, the offset is ``_LOST``, and in place of the CRC-32 stands how many bytes of it
@@ -56,8 +56,8 @@ class Acknowledged:
 
     def __init__(self, storage: CostStorage) -> None:
         self._journal = Journal(storage.root / ACKNOWLEDGED)
-        self._read_to = Position()
-        self._marks: dict[_Mark, str] = {}
+        self._read_to = JournalPosition()
+        self._marks: dict[_AcknowledgedLine, str] = {}
         """When each was acknowledged, as ISO 8601 text."""
 
     def add(self, lines: Iterable[Location], at: datetime, lost: Iterable[LedgerProblem] = ()) -> int:
@@ -95,25 +95,27 @@ class Acknowledged:
             return self.lost_since(problem) is not None
         return bool(problem.length) and self.has(Location(problem.path, problem.offset))
 
-    def _known(self) -> dict[_Mark, str]:
+    def _known(self) -> dict[_AcknowledgedLine, str]:
         with suppress(OSError):  # what cannot be read acknowledges nothing
             if self._journal.is_changed(self._read_to):
                 records, _, _, self._read_to = self._journal.news()
                 for record in records:
                     with suppress(ValueError, KeyError, TypeError):  # of a later version
                         said = json.loads(record)
-                        mark = _Mark(said["ledger"], said["offset"], said["crc"])
+                        mark = _AcknowledgedLine(said["ledger"], said["offset"], said["crc"])
                         self._marks.setdefault(mark, str(said["at"]))
         return self._marks
 
 
-def _mark(line: Location) -> _Mark:
+def _mark(line: Location) -> _AcknowledgedLine:
     with opened(os.fsencode(line.ledger)) as file:
-        return _Mark(str(line.ledger), line.offset, crc32(line_at(file.fileno(), line.offset)[:-1]))
+        return _AcknowledgedLine(
+            str(line.ledger), line.offset, crc32(line_at(file.fileno(), line.offset)[:-1])
+        )
 
 
-def _mark_of_loss(problem: LedgerProblem) -> _Mark:
-    return _Mark(str(problem.path), _LOST, problem.length)
+def _mark_of_loss(problem: LedgerProblem) -> _AcknowledgedLine:
+    return _AcknowledgedLine(str(problem.path), _LOST, problem.length)
 
 
 # --- changes

@@ -26,12 +26,12 @@ from ..ledger.counted import Dim, keys_of
 from ..ledger.lines import DamagedLine
 from ..platform import SecureFile
 from . import tables
-from .catchup import CatchUp, Known
+from .catchup import CatchUp, NotedLedgers
 from .database import Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
-from .gone import WAITING, Id, Kept, fingerprint, next_number, put_back
+from .gone import WAITING, Id, KeptJournal, fingerprint, next_number, put_back
 from .intake import unreadable
 from .journal import look_at, opened
-from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Fold, LedgerRow, Problem, Reserved
+from .tables import DAY_OF_BUCKET, PUT_ACTIVITY, SUM_COLUMNS, Adder, LedgerRow, Problem, Reserved
 
 Progress = Callable[[int, int], None]
 """Called with how far a rebuild has come: bytes of ledgers that were read, and of all."""
@@ -45,7 +45,7 @@ _NEW: Final = "-new-"
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilt:
+class RebuildResult:
     """What a rebuild read. ``unread`` are the ledgers that could not be read, and why."""
 
     ledgers: int
@@ -54,7 +54,7 @@ class Rebuilt:
     unread: tuple[tuple[Path, str], ...]
 
 
-class Scanned(NamedTuple):
+class ScannedLedger(NamedTuple):
     """One ledger, added up. ``cells`` has row after row: bucket, place in the chunk's dims, and the sums."""
 
     row: LedgerRow
@@ -72,7 +72,7 @@ class Chunk:
     """Some ledgers, added up; those that could not be read are left out, and it is said why."""
 
     dims: dict[Dim, int] = field(default_factory=dict)
-    ledgers: list[Scanned] = field(default_factory=list)
+    ledgers: list[ScannedLedger] = field(default_factory=list)
     unread: list[tuple[int, Problem]] = field(default_factory=list)
 
     def scan(self, rows: Sequence[LedgerRow]) -> Chunk:
@@ -87,9 +87,9 @@ class Chunk:
                 self.unread.append((row.id, unreadable(fault)))
         return self
 
-    def _scanned(self, row: LedgerRow, file: SecureFile) -> Scanned:
+    def _scanned(self, row: LedgerRow, file: SecureFile) -> ScannedLedger:
         look = look_at(file.fileno())
-        fold, ids, offsets, problems, end = Fold(), list[str](), array("q"), list[Problem](), 0
+        fold, ids, offsets, problems, end = Adder(), list[str](), array("q"), list[Problem](), 0
         for offset, length, line in read_counted(file.fileno()):
             end = offset + length
             if isinstance(line, DamagedLine):
@@ -105,12 +105,12 @@ class Chunk:
             cells.extend((bucket, self.dims.setdefault(dim, len(self.dims)), *values))
         units = [(bucket, self.dims[dim], unit, n) for (bucket, dim, unit), n in fold.units.items()]
         row = LedgerRow(*row[:6], 1, *look, end, head, tail)
-        return Scanned(
+        return ScannedLedger(
             row, cells, units, fold.reserved, array("q", keys), array("q", more), offsets, problems
         )
 
 
-def rebuild(present: SealedDatabase, known: Known, progress: Progress | None = None) -> Rebuilt:
+def rebuild(present: SealedDatabase, known: NotedLedgers, progress: Progress | None = None) -> RebuildResult:
     """Add everything up anew and put it in the place of the present sums.
 
     Raises:
@@ -119,14 +119,14 @@ def rebuild(present: SealedDatabase, known: Known, progress: Progress | None = N
     """
     path = present.file.with_name(f"{present.file.name}{_NEW}{os.getpid()}")
     with _reserved(path):
-        sums = _Unshared(path, tables.SCHEMA, tables.FORMAT)
+        sums = _BuildDatabase(path, tables.SCHEMA, tables.FORMAT)
         catch_up = CatchUp(known)
         try:
             is_begun = _is_begun(present)
             sums.write(catch_up.begin)
             sums.write(lambda db: db.execute("DROP INDEX seen_by_ledger"))
             rebuilt = _filled(sums, progress or (lambda _, __: None), catch_up)
-            sums.write(Kept(known.storage).add_all_read)
+            sums.write(KeptJournal(known.storage).add_all_read)
             # What changed or went away meanwhile is seen here, and kept.
             with suppress(DatabaseDamaged):
                 if is_begun:
@@ -155,7 +155,7 @@ def _carry_over(present: Database, sums: Database) -> None:
         lambda db: {row.path: row.id for row in tables.ledgers(db, "gone IS NULL AND offset = 0")}
     )
 
-    def counted(db: sqlite3.Connection) -> list[tuple[LedgerRow, Fold, list[Id], list[Problem]]]:
+    def counted(db: sqlite3.Connection) -> list[tuple[LedgerRow, Adder, list[Id], list[Problem]]]:
         ids = "SELECT key, more, offset FROM seen WHERE ledger = ?"
         problems = "SELECT offset, length, kind, why FROM problems WHERE ledger = ?"
         return [
@@ -170,7 +170,7 @@ def _carry_over(present: Database, sums: Database) -> None:
         ]
 
     def put(
-        db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: list[Id], problems: list[Problem]
+        db: sqlite3.Connection, row: LedgerRow, fold: Adder, ids: list[Id], problems: list[Problem]
     ) -> None:
         number, is_read = (next_number(db), 1) if row.gone else (unread[row.path], 0)
         put_back(db, row._replace(id=number, is_read=is_read), fold, ids)
@@ -180,7 +180,7 @@ def _carry_over(present: Database, sums: Database) -> None:
         sums.write(partial(put, row=row, fold=fold, ids=ids, problems=problems))
 
 
-def _filled(sums: Database, progress: Progress, catch_up: CatchUp) -> Rebuilt:
+def _filled(sums: Database, progress: Progress, catch_up: CatchUp) -> RebuildResult:
     rows = sums.read(lambda db: tables.ledgers(db, "gone IS NULL ORDER BY id"))
     chunks, whole = _chunks(rows)
     entries = size = 0
@@ -198,7 +198,7 @@ def _filled(sums: Database, progress: Progress, catch_up: CatchUp) -> Rebuilt:
         ).fetchall()
     )
     missing = tuple((Path(os.fsdecode(path)), why) for path, why in unread)
-    return Rebuilt(len(rows) - len(missing), entries, size, missing)
+    return RebuildResult(len(rows) - len(missing), entries, size, missing)
 
 
 def _put(catch_up: CatchUp, rows: Sequence[LedgerRow], chunk: Chunk, db: sqlite3.Connection) -> None:
@@ -244,7 +244,7 @@ def _derive(db: sqlite3.Connection) -> None:
     db.execute(PUT_ACTIVITY)
 
 
-class _Unshared(Database):
+class _BuildDatabase(Database):
     """The sums that are being built: nobody sees them before they are whole, so nothing is synced."""
 
     def _configure(self, connection: sqlite3.Connection) -> None:

@@ -25,9 +25,9 @@ from ..ledger.lines import DamagedLine
 from ..storage import CostStorage
 from . import tables
 from .database import WAIT_S, Database
-from .gone import KEPT_ROWS, NOTES, Kept, is_there, new_row, vouched
-from .intake import Intake, Read
-from .journal import NO_FILE, Fed, Feeds, Journal, Position, look_at, opened
+from .gone import KEPT_ROWS, NOTES, KeptJournal, is_there, new_row, vouched
+from .intake import Intake, ReadLine
+from .journal import NO_FILE, FedLine, Journal, JournalPosition, WriterLinesReader, look_at, opened
 from .presence import Presence
 from .tables import LedgerRow
 
@@ -47,13 +47,13 @@ STEP_S: Final = 0.02
 """How long one transaction may go on to the next ledger, in seconds."""
 
 
-class Known:
+class NotedLedgers:
     """The notes of ledgers. Thread-safe; a forked child notes for itself."""
 
     def __init__(self, storage: CostStorage, presence: Presence) -> None:
         self.storage, self.presence = storage, presence
         self._journal = Journal(storage.root / NOTES)
-        self.read_to = Position()
+        self.read_to = JournalPosition()
         """How far the notes were read."""
         self._noted: set[bytes] = set()
         self._noted_in: object = None
@@ -176,10 +176,10 @@ Settled = Literal["none", "in turn", "all"]
 class CatchUp:
     """Brings one database of sums up to the ledgers."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: NotedLedgers) -> None:
         self._known = known
         self._storage, self._presence = known.storage, known.presence
-        self._kept = Kept(known.storage)
+        self._kept = KeptJournal(known.storage)
         self._intake = Intake(self._kept)
         self._turn: int | None = None
         """Which ledger was looked at last in its turn, where the time did not last for all."""
@@ -317,7 +317,7 @@ class CatchUp:
 
     def _fed(self, sums: Database) -> list[Elsewhere]:
         """Return what processes keep of ledgers that have it no more, and that nobody counted."""
-        if lines := Feeds(self._presence.folder).news():
+        if lines := WriterLinesReader(self._presence.folder).news():
             lines = sums.read(lambda db: [each for each in lines if not tables.find_seen(db, each.entry_id)])
             known = sums.read(lambda db: {row.path for row in tables.ledgers(db, "gone IS NULL")})
             gone = [each for each in lines if not is_there(each.path, each.offset, key_of(each.entry_id))]
@@ -332,7 +332,7 @@ class CatchUp:
                 seen = sums.read(lambda db: tables.find_all_seen(db, list(names)))
                 paths = [self._storage.spool_dir / names[each] for each in names.keys() - seen.keys()]
                 lines = [line for line in spool.read_waiting(sorted(paths)) if not line.is_damaged]
-                found = list(_readable(Fed(os.fsencode(line.ledger), 0, "", line.line) for line in lines))
+                found = list(_readable(FedLine(os.fsencode(line.ledger), 0, "", line.line) for line in lines))
                 seen = sums.read(lambda db: tables.find_all_seen(db, [read.line.id for _, read in found]))
                 return [each for each in found if each[1].line.id not in seen]
         return []
@@ -356,18 +356,18 @@ class CatchUp:
         return []  # not known: nobody is taken for dead
 
 
-Elsewhere = tuple[bytes, Read]
+Elsewhere = tuple[bytes, ReadLine]
 """A ledger, and a line that does not stand in it."""
 
-Count = Callable[[sqlite3.Connection, bytes, Sequence[Read]], None]
+Count = Callable[[sqlite3.Connection, bytes, Sequence[ReadLine]], None]
 
 
-def _readable(lines: Iterable[Fed]) -> Iterator[Elsewhere]:
+def _readable(lines: Iterable[FedLine]) -> Iterator[Elsewhere]:
     from ..ledger.line import decode
 
     for each in lines:
         with suppress(DamagedLine):  # `verify` tells of it, where it stands in its ledger
-            yield each.path, Read(each.offset, len(each.line), counted(decode(each.line)))
+            yield each.path, ReadLine(each.offset, len(each.line), counted(decode(each.line)))
 
 
 def _sweep(db: sqlite3.Connection, dead: Sequence[str]) -> None:

@@ -281,7 +281,7 @@ class Database:
         return StorageUnavailable(f"{self.path}: {fault}; see cost-dashboard doctor")
 
 
-class _OthersTurn(sqlite3.OperationalError):
+class _SealBusy(sqlite3.OperationalError):
     """Another process has the lock of the seal."""
 
     sqlite_errorcode = sqlite3.SQLITE_BUSY
@@ -386,7 +386,7 @@ class SealedDatabase(Database):
         platform.secure_directory(path.parent)
         with opened(path, write=True) as seal:
             if not platform.lock(seal.fileno(), 0) or not platform.same_file(seal.fileno(), path):
-                raise _OthersTurn
+                raise _SealBusy
             try:
                 return action(seal)
             finally:

@@ -1,8 +1,8 @@
 """Ledgers that are no longer what they were: what was counted of them stays, and is kept a second time.
 
-A ledger is known again by its length and two CRC-32 (:class:`Extent`). One that is deleted, cut or replaced
-keeps its row, its sums and its ids, first written to a journal of their own (:class:`Kept`), so that neither
-the loss of the ledger nor that of ``sums.db`` takes the money out of sight.
+A ledger is recognised by its length and two CRC-32 (:class:`CountedExtent`). One that is deleted, cut or
+replaced keeps its row, its sums and its ids, first written to a journal of their own (:class:`KeptJournal`):
+neither the loss of the ledger nor that of ``sums.db`` takes the money out of sight.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from ..errors import StorageUnavailable, UnsafePath
-from ..ledger.counted import Counted, counted, key_of
+from ..ledger.counted import CountedEntry, counted, key_of
 from ..ledger.lines import DamagedLine, line_at
 from ..platform import SecureFile
 from ..storage import CostStorage, job_id_of
 from . import tables
-from .journal import Journal, Position, opened, size_of
-from .tables import Fold, LedgerRow, Problem
+from .journal import Journal, JournalPosition, opened, size_of
+from .tables import Adder, LedgerRow, Problem
 
 FINGERPRINT_BYTES: Final = 256
 
 NOT_KEPT, OUTDATED, KEPT = 0, 1, 2
-"""Whether what is counted of a ledger that is gone was written down (:class:`Kept`), or more than that."""
+"""Whether the counts of a ledger that is gone were written to the :class:`KeptJournal`, or more of them."""
 
 NOTES: Final = "ledgers.journal"
 """The file of the notes that make ledgers known (:mod:`.catchup`)."""
@@ -55,12 +55,12 @@ def fingerprint(file: SecureFile, offset: int) -> tuple[int, int]:
     return crc32(os.pread(descriptor, length, 0)), crc32(os.pread(descriptor, length, offset - length))
 
 
-def recognised(row: LedgerRow | Extent, file: SecureFile) -> bool:
+def recognised(row: LedgerRow | CountedExtent, file: SecureFile) -> bool:
     """Tell whether a file still begins with what was read from it."""
     return size_of(file) >= row.offset and fingerprint(file, row.offset) == (row.head, row.tail)
 
 
-def _is_as_read(path: bytes, read: LedgerRow | Extent) -> bool | None:
+def _is_as_read(path: bytes, read: LedgerRow | CountedExtent) -> bool | None:
     """Tell whether what was read of a ledger is still there; ``None`` where it cannot be opened now."""
     try:
         with opened(path) as file:
@@ -71,7 +71,7 @@ def _is_as_read(path: bytes, read: LedgerRow | Extent) -> bool | None:
         return None
 
 
-def _is_lost(path: bytes, read: LedgerRow | Extent) -> bool:
+def _is_lost(path: bytes, read: LedgerRow | CountedExtent) -> bool:
     return _is_as_read(path, read) is False
 
 
@@ -107,13 +107,13 @@ def is_there(path: bytes, offset: int, key: tuple[int, int]) -> bool:
     return (line := _line_at(path, offset)) is not None and key_of(line.id) == key
 
 
-def _line_at(path: bytes, offset: int) -> Counted | None:
+def _line_at(path: bytes, offset: int) -> CountedEntry | None:
     with suppress(OSError), opened(path) as file:
         return line_in(file, offset)
     return None
 
 
-def line_in(file: SecureFile, offset: int) -> Counted | None:
+def line_in(file: SecureFile, offset: int) -> CountedEntry | None:
     """Return the line that begins at an offset; ``None`` where there is none that can be trusted."""
     from ..ledger.line import decode
 
@@ -126,7 +126,7 @@ Id = tuple[int, int, int]
 """An id that counts: its key, the rest of it, and where its line begins."""
 
 
-def put_back(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: Sequence[Id]) -> None:
+def put_back(db: sqlite3.Connection, row: LedgerRow, fold: Adder, ids: Sequence[Id]) -> None:
     """Put in what other sums have of a ledger, as far as it does not count here already.
 
     Lines that count in a ledger that is there are taken off one by one. What counts here of a ledger that is
@@ -154,7 +154,7 @@ def put_back(db: sqlite3.Connection, row: LedgerRow, fold: Fold, ids: Sequence[I
     for (key, more, _), number, offset in owners:
         line = _line_at(tables.ledgers(db, "id = ?", number)[0].path, offset)
         if line is not None and key_of(line.id) == (key, more):
-            tables.put_fold(db, row.id, Fold([line]).negated())
+            tables.put_fold(db, row.id, Adder([line]).negated())
 
 
 def _owners(db: sqlite3.Connection, ids: Sequence[Id]) -> list[tuple[Id, int, int]]:
@@ -162,7 +162,7 @@ def _owners(db: sqlite3.Connection, ids: Sequence[Id]) -> list[tuple[Id, int, in
     return [(each, *found) for each in ids if (found := tables.seen_at(db, each[:2]))]
 
 
-class Extent(NamedTuple):
+class CountedExtent(NamedTuple):
     """How much of a ledger was counted, and by what that is known again."""
 
     offset: int = 0
@@ -170,7 +170,7 @@ class Extent(NamedTuple):
     tail: int = 0
 
 
-class Said(NamedTuple):
+class KeptRecords(NamedTuple):
     """What a journal of ledgers that are gone says.
 
     ``kept`` is what was counted of each ledger that is gone, by its uid. ``read`` is how much was counted of
@@ -180,12 +180,12 @@ class Said(NamedTuple):
     """
 
     kept: dict[int, dict[str, Any]]
-    read: dict[bytes, Extent]
-    lost: dict[bytes, Extent]
+    read: dict[bytes, CountedExtent]
+    lost: dict[bytes, CountedExtent]
     over: set[int]
 
     @classmethod
-    def of(cls, records: Iterable[bytes]) -> Said:
+    def of(cls, records: Iterable[bytes]) -> KeptRecords:
         """Return what records say, the later ones over the earlier."""
         said = cls({}, {}, {}, set())
         for record in map(json.loads, records):
@@ -196,16 +196,18 @@ class Said(NamedTuple):
                     said.kept[uid] = record
                 else:
                     said.over.add(uid)
-                said.read[base64.b64decode(path)] = Extent()
+                said.read[base64.b64decode(path)] = CountedExtent()
             for name, known in (("read", said.read), ("lost", said.lost)):
-                known |= {base64.b64decode(path): Extent(*rest) for path, *rest in record.get(name, ())}
+                known |= {
+                    base64.b64decode(path): CountedExtent(*rest) for path, *rest in record.get(name, ())
+                }
             for path in record.get("found", ()):
                 said.lost.pop(base64.b64decode(path), None)
             said.over.update(record.get("over", ()))
         said.over.difference_update(said.kept)
         return said
 
-    def has(self, other: Said) -> bool:
+    def has(self, other: KeptRecords) -> bool:
         """Tell whether this says all that another says, and of ledgers that are gone nothing else."""
         mine, theirs = ({n: len(r["seen"]) for n, r in each.kept.items()} for each in (self, other))
         return (
@@ -221,7 +223,7 @@ class Said(NamedTuple):
         return [*rows, _extents("read", self.read), _extents("lost", self.lost)]
 
 
-class Kept:
+class KeptJournal:
     """What cannot be derived any more, a second time: a journal that outlives ``sums.db``.
 
     It has what was counted of ledgers that are gone, and of all others how much was counted: so new sums
@@ -245,7 +247,7 @@ class Kept:
         self._append(db, *(_record(db, row) for row in rows if row.gone != WAITING))
         db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in rows])
 
-    def add_read(self, db: sqlite3.Connection, read: Mapping[bytes, Extent]) -> None:
+    def add_read(self, db: sqlite3.Connection, read: Mapping[bytes, CountedExtent]) -> None:
         """Write down how much of ledgers was counted. Not synced: where it is lost, a loss is not told."""
         if read:
             with suppress(NotKept):
@@ -259,7 +261,7 @@ class Kept:
 
         """
         with self._telling():
-            said = Said.of(self._journal.news().records).read
+            said = KeptRecords.of(self._journal.news().records).read
         read = _read_of(tables.ledgers(db, "gone IS NULL"))
         self.add_read(db, {path: extent for path, extent in read.items() if said.get(path) != extent})
         self.shorten(db)
@@ -275,7 +277,7 @@ class Kept:
         rows = tables.ledgers(db, "gone IS NULL")
         lost = [row._replace(gone=GONE) for row in rows if row.offset and not _is_as_read(row.path, row)]
         with self._telling():
-            known = Said.of(self._journal.news().records).kept  # what is there is newer, or the same
+            known = KeptRecords.of(self._journal.news().records).kept  # what is there is newer, or the same
             lost = [row for row in (*lost, *tables.ledgers(db, KEPT_ROWS)) if row.uid not in known]
             self._vouch(lost)
             self._journal.append(_extents("read", _read_of(rows)), *(_record(db, row) for row in lost))
@@ -286,10 +288,10 @@ class Kept:
             with self._telling():
                 self._notes.append(*notes)
 
-    def _vouched(self) -> dict[int, tuple[bytes, Extent]]:
+    def _vouched(self) -> dict[int, tuple[bytes, CountedExtent]]:
         """Return of what the notes say that it is kept: path and extent by uid."""
         found = [match.groups() for match in map(_VOUCHED, self._notes.news().records) if match]
-        return {int(number): (path, Extent(*map(int, extent))) for number, *extent, path in found}
+        return {int(number): (path, CountedExtent(*map(int, extent))) for number, *extent, path in found}
 
     def _append(self, db: sqlite3.Connection, *records: bytes, durable: bool = True) -> None:
         """Append records; those are no news then to these sums."""
@@ -327,25 +329,27 @@ class Kept:
         """
         with self._telling():
             news = self._journal.news(tables.position(db, "kept"))
-            _restore_all(db, Said.of(news.records))
-            if news.is_lost and not Said.of(news.records).has(Said.of(self._known_to(db, news.records))):
+            _restore_all(db, KeptRecords.of(news.records))
+            if news.is_lost and not KeptRecords.of(news.records).has(
+                KeptRecords.of(self._known_to(db, news.records))
+            ):
                 self._journal.rewrite(lambda records: self._known_to(db, records))
                 news = self._journal.news()
             tables.set_position(db, "kept", news.position)
 
     def _known_to(self, db: sqlite3.Connection, records: Sequence[bytes]) -> list[bytes]:
         """Return all that these sums know: what is left of a damaged journal may be over since."""
-        said = Said.of(records)
+        said = KeptRecords.of(records)
         _restore_all(db, said)
         lost = db.execute(
             "SELECT path, length FROM problems JOIN ledgers ON id = ledger WHERE problems.offset = ?",
             (LOST_AT,),
         )
-        lost_here = {path: Extent(max(length, 1), -1, -1) for path, length in lost}
+        lost_here = {path: CountedExtent(max(length, 1), -1, -1) for path, length in lost}
         gone = tables.ledgers(db, KEPT_ROWS)
         db.executemany(f"UPDATE ledgers SET is_kept = {KEPT} WHERE id = ?", [(row.id,) for row in gone])
         over = set(self._vouched()) - {row.uid for row in gone}
-        now = Said({}, _read_of(tables.ledgers(db, "gone IS NULL")), lost_here | said.lost, over)
+        now = KeptRecords({}, _read_of(tables.ledgers(db, "gone IS NULL")), lost_here | said.lost, over)
         return [*(_record(db, row) for row in gone), *now.records()]
 
     def shorten(self, db: sqlite3.Connection) -> None:
@@ -358,8 +362,8 @@ class Kept:
         position, [size] = tables.position(db, "kept"), db.execute("SELECT kept_size FROM meta").fetchone()
         if position.read_to > 2 * size + SHORTEN_BYTES:
             with self._telling():
-                self._journal.rewrite(lambda records: Said.of(records).records())
-                tables.set_position(db, "kept", Position())
+                self._journal.rewrite(lambda records: KeptRecords.of(records).records())
+                tables.set_position(db, "kept", JournalPosition())
                 self.learn(db)
                 position = tables.position(db, "kept")
             db.execute("UPDATE meta SET kept_size = ?", (position.read_to,))
@@ -376,14 +380,14 @@ class Kept:
 
         """
         with self._telling():
-            said = Said.of(self._journal.news().records)
+            said = KeptRecords.of(self._journal.news().records)
             vouched = self._vouched()
         known = {row.path for row in tables.ledgers(db, "gone IS NULL")}
         for path in filter(os.path.lexists, said.read.keys() - known):
             new_row(db, path)  # its note was lost
         kept = {path: e for n, (path, e) in vouched.items() if n not in said.kept.keys() | said.over}
         written = tables.ledgers(db, "gone IS NULL AND id IN (SELECT ledger FROM writers)")
-        unread = {row.path: Extent() for row in written if row.path not in said.read}
+        unread = {row.path: CountedExtent() for row in written if row.path not in said.read}
         read = {path: extent for path, extent in said.read.items() if extent.offset}
         found = unread | read | {path: e for path, e in kept.items() if _is_lost(path, e)} | said.lost
         lost = _not_moved(db, {path: extent for path, extent in found.items() if _is_lost(path, extent)})
@@ -401,14 +405,14 @@ class Kept:
 
         """
         with self._telling():
-            extent = Said.of(self._journal.news().records).lost.get(path)
+            extent = KeptRecords.of(self._journal.news().records).lost.get(path)
         found = extent is not None and recognised(extent, file)
         if found:
             self._append(db, _json({"found": [base64.b64encode(path).decode()]}))
         return found
 
 
-def _not_moved(db: sqlite3.Connection, lost: dict[bytes, Extent]) -> dict[bytes, Extent]:
+def _not_moved(db: sqlite3.Connection, lost: dict[bytes, CountedExtent]) -> dict[bytes, CountedExtent]:
     """Return those of which no other known ledger begins with what was counted."""
     heads = dict[int, list[bytes]]()
     for row in tables.ledgers(db, "gone IS NULL") if any(extent.offset for extent in lost.values()) else ():
@@ -421,11 +425,11 @@ def _not_moved(db: sqlite3.Connection, lost: dict[bytes, Extent]) -> dict[bytes,
     }
 
 
-def _read_of(rows: Iterable[LedgerRow]) -> dict[bytes, Extent]:
-    return {row.path: Extent(*row.mark) for row in rows}
+def _read_of(rows: Iterable[LedgerRow]) -> dict[bytes, CountedExtent]:
+    return {row.path: CountedExtent(*row.mark) for row in rows}
 
 
-def _extents(name: str, extents: Mapping[bytes, Extent]) -> bytes:
+def _extents(name: str, extents: Mapping[bytes, CountedExtent]) -> bytes:
     return _json({name: [(base64.b64encode(path).decode(), *extent) for path, extent in extents.items()]})
 
 
@@ -467,7 +471,7 @@ def _record(db: sqlite3.Connection, row: LedgerRow) -> bytes:
     return _json(record)
 
 
-def _restore_all(db: sqlite3.Connection, said: Said) -> None:
+def _restore_all(db: sqlite3.Connection, said: KeptRecords) -> None:
     """Put what was kept of ledgers that these sums do not know into them."""
     known = {row.uid for row in tables.ledgers(db, KEPT_ROWS)}
     for number, record in said.kept.items():
@@ -477,7 +481,7 @@ def _restore_all(db: sqlite3.Connection, said: Said) -> None:
 
 def _restore(db: sqlite3.Connection, record: dict[str, Any]) -> None:
     place, *rest = record["row"]
-    fold = Fold()
+    fold = Adder()
     fold.cells = {(bucket, tuple(dim)): values for bucket, dim, values in record["cells"]}
     fold.units = {(bucket, tuple(dim), unit): amount for bucket, dim, unit, amount in record["units"]}
     fold.reserved = {name: tuple(sums) for name, sums in record["reserved"].items()}

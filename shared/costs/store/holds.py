@@ -25,8 +25,8 @@ from ..budgets.port import (
     Allotment,
     Decide,
     Decision,
-    Held,
-    Logged,
+    HoldSpend,
+    HoldStatus,
     Reservation,
     Stray,
     as_it_stands,
@@ -216,11 +216,11 @@ class LocalHolds:
 
     # --- looking
 
-    def holds(self) -> list[Held]:
+    def holds(self) -> list[HoldStatus]:
         """Return every hold as it stands now, oldest first, without changing anything."""
         return [held for held in self._standing(self._all_rows()) if not held.is_over]
 
-    def find(self, reservation: str) -> Held | None:
+    def find(self, reservation: str) -> HoldStatus | None:
         """Return one hold as it stands now; ``None`` where it has ended or never was."""
         rows = [one for one in self._all_rows("WHERE id = ?", reservation) if one.id == reservation]
         return next(iter(self._standing(rows)), None)
@@ -238,14 +238,14 @@ class LocalHolds:
         """Close what is open in this process; the next use opens it again."""
         self.ledgers.state.close()
 
-    def _standing(self, rows: Sequence[Reservation]) -> list[Held]:
+    def _standing(self, rows: Sequence[Reservation]) -> list[HoldStatus]:
         logged = self.ledgers.logged([one.id for one in rows]) if rows else {}
         dead = self.presence.dead({one.holder for one in rows if one.state == "live"})
         now = self.clock()
-        found = [as_it_stands(Held(one, Logged(*logged.get(one.id, ()))), now, dead) for one in rows]
+        found = [as_it_stands(HoldStatus(one, HoldSpend(*logged.get(one.id, ()))), now, dead) for one in rows]
         return less_what_is_used(found, self.ledgers.spends)
 
-    def mended(self, db: sqlite3.Connection, since: datetime, ledger: Path | None) -> list[Held]:
+    def mended(self, db: sqlite3.Connection, since: datetime, ledger: Path | None) -> list[HoldStatus]:
         """Return what counts, and write down what has become of it: so a clock set back changes nothing.
 
         Orphans from before ``since`` are left alone, unless they are of ``ledger``: they count against
@@ -330,7 +330,7 @@ class LocalTurn:
         """Return the part of a limit that may be used from here: all of it."""
         return None
 
-    def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
+    def holds(self, since: datetime, ledger: Path | None) -> list[HoldStatus]:
         """Return what counts."""
         return self._holds.mended(self.db, since, ledger)
 

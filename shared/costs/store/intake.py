@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from ..errors import UnsafePath
 from ..importing import import_safely
-from ..ledger.counted import Counted, counted, key_of, keys_of, same_call
+from ..ledger.counted import CountedEntry, counted, key_of, keys_of, same_call
 from ..ledger.lines import DamagedLine, split
 from ..patience import remaining
 from ..platform import SecureFile
@@ -29,8 +29,8 @@ from .gone import (
     OUTDATED,
     REPLACED,
     WAITING,
-    Extent,
-    Kept,
+    CountedExtent,
+    KeptJournal,
     fingerprint,
     job_of,
     line_in,
@@ -41,7 +41,7 @@ from .gone import (
     uid,
 )
 from .journal import look_at, opened, size_of
-from .tables import Fold, LedgerRow, Problem
+from .tables import Adder, LedgerRow, Problem
 
 BATCH_LINES: Final = 2000
 """How many lines one transaction takes in: bounds how long others wait, and the memory."""
@@ -56,9 +56,9 @@ UNREADABLE: Final = -1
 class Intake:
     """Takes ledgers in, within write transactions of the sums."""
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: KeptJournal) -> None:
         self._kept = kept
-        self._read = dict[bytes, Extent]()
+        self._read = dict[bytes, CountedExtent]()
         """How far ledgers were read that is not written down yet."""
 
     def finish(self, db: sqlite3.Connection, *, is_whole: bool = True) -> None:
@@ -118,7 +118,7 @@ class Intake:
         self._sound_again(db, row, file)
         head, tail = fingerprint(file, row.offset)
         if row.offset != before:
-            self._read[path] = Extent(row.offset, head, tail)
+            self._read[path] = CountedExtent(row.offset, head, tail)
         tables.put_ledger(
             db, LedgerRow(*row[:6], int(not more), device, inode, size, mtime, row.offset, head, tail)
         )
@@ -136,21 +136,21 @@ class Intake:
 
     def _read_on(self, db: sqlite3.Connection, row: LedgerRow, file: SecureFile) -> tuple[LedgerRow, bool]:
         """Count the next lines; return the row after them, and whether there are more."""
-        end, lines, problems = row.offset, list[Read](), list[Problem]()
+        end, lines, problems = row.offset, list[ReadLine](), list[Problem]()
         for offset, length, line in islice(read_counted(file, row.offset), BATCH_LINES):
             end = offset + length
             if isinstance(line, DamagedLine):
                 problems.append(Problem(offset, length, "damaged", str(line)))
             else:
-                lines.append(Read(offset, length, line))
+                lines.append(ReadLine(offset, length, line))
         counting = self._countable(db, row, lines, problems)
-        tables.put_fold(db, row.id, Fold(each.line for each in counting))
+        tables.put_fold(db, row.id, Adder(each.line for each in counting))
         tables.put_problems(db, row.id, problems)
         return row._replace(offset=end), len(lines) + len(problems) >= BATCH_LINES
 
     def _countable(
-        self, db: sqlite3.Connection, row: LedgerRow, lines: Sequence[Read], problems: list[Problem]
-    ) -> list[Read]:
+        self, db: sqlite3.Connection, row: LedgerRow, lines: Sequence[ReadLine], problems: list[Problem]
+    ) -> list[ReadLine]:
         """Return the lines that count here, and note the others as problems."""
         keys, more = keys_of([each.line.id for each in lines])
         rows = [(key, rest, row.id, each.offset) for key, rest, each in zip(keys, more, lines, strict=True)]
@@ -162,12 +162,12 @@ class Intake:
 
     # --- ledgers that are no longer what they were
 
-    def count_gone(self, db: sqlite3.Connection, path: bytes, lines: Iterable[Read]) -> None:
+    def count_gone(self, db: sqlite3.Connection, path: bytes, lines: Iterable[ReadLine]) -> None:
         """Count lines that a ledger had and has no more."""
         row = LedgerRow(next_number(db), path, job_of(path), uid(), gone=GONE, is_read=1)
         _count_in(db, row, lines)
 
-    def count_waiting(self, db: sqlite3.Connection, path: bytes, lines: Iterable[Read]) -> None:
+    def count_waiting(self, db: sqlite3.Connection, path: bytes, lines: Iterable[ReadLine]) -> None:
         """Count lines that a ledger does not have yet: they leave this row when it has them."""
         known = tables.ledgers(db, "path = ? AND gone = ?", path, WAITING)
         new = LedgerRow(next_number(db), path, job_of(path), uid(), gone=WAITING, is_kept=KEPT, is_read=1)
@@ -177,16 +177,16 @@ class Intake:
         if row is not None and row.offset:
             row = retire(db, row, GONE)
         elif row is not None:
-            self._read[row.path] = Extent()  # nothing of it was counted, so nothing is lost
+            self._read[row.path] = CountedExtent()  # nothing of it was counted, so nothing is lost
         if row is not None:
             db.execute(
                 "UPDATE ledgers SET is_read = 1, size = 0, mtime = 0, inode = 0 WHERE id = ?", (row.id,)
             )
 
 
-def _count_in(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> None:
+def _count_in(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[ReadLine]) -> None:
     tables.put_ledger(db, row)
-    tables.put_fold(db, row.id, Fold(each.line for each in _claimed(db, row, lines)[0]))
+    tables.put_fold(db, row.id, Adder(each.line for each in _claimed(db, row, lines)[0]))
 
 
 def _take_over(db: sqlite3.Connection, copy: LedgerRow) -> None:
@@ -194,26 +194,28 @@ def _take_over(db: sqlite3.Connection, copy: LedgerRow) -> None:
     repeated = "SELECT offset, length FROM problems WHERE ledger = ? AND kind = 'duplicate'"
     with suppress(OSError), opened(copy.path) as file:
         lines = [
-            Read(offset, length, line)
+            ReadLine(offset, length, line)
             for offset, length in db.execute(repeated, (copy.id,)).fetchall()
             if (line := line_in(file, offset)) is not None
         ]
         counting, _ = _claimed(db, copy, lines)
-        tables.put_fold(db, copy.id, Fold(each.line for each in counting))
+        tables.put_fold(db, copy.id, Adder(each.line for each in counting))
         places = [(copy.id, each.offset) for each in counting]
         db.executemany("DELETE FROM problems WHERE ledger = ? AND offset = ?", places)
 
 
-def _claimed(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> tuple[list[Read], list[Read]]:
+def _claimed(
+    db: sqlite3.Connection, row: LedgerRow, lines: Iterable[ReadLine]
+) -> tuple[list[ReadLine], list[ReadLine]]:
     """Let lines count in a ledger that counted nowhere, or in one that is gone; return them, and the rest."""
-    counting, others, leaving = list[Read](), list[Read](), dict[int, Fold | None]()
+    counting, others, leaving = list[ReadLine](), list[ReadLine](), dict[int, Adder | None]()
     for each in lines:
         owner, _ = tables.find_seen(db, each.line.id) or (None, 0)
         if owner is None:
             tables.put_seen(db, [(*key_of(each.line.id), row.id, each.offset)])
         else:
             if owner not in leaving:
-                leaving[owner] = Fold() if owner != row.id and _is_gone(db, owner) else None
+                leaving[owner] = Adder() if owner != row.id and _is_gone(db, owner) else None
             fold = leaving[owner]
             if fold is None:
                 others.append(each)
@@ -236,19 +238,19 @@ def _is_gone(db: sqlite3.Connection, ledger: int) -> bool:
     return owner.gone is not None
 
 
-class Read(NamedTuple):
+class ReadLine(NamedTuple):
     """A line that was read, and where it stands."""
 
     offset: int
     length: int
-    line: Counted
+    line: CountedEntry
 
 
 _read: Final = [0]
 """How many bytes this process has read so far."""
 
 
-def read_counted(file: SecureFile, start: int) -> Iterator[tuple[int, int, Counted | DamagedLine]]:
+def read_counted(file: SecureFile, start: int) -> Iterator[tuple[int, int, CountedEntry | DamagedLine]]:
     """Return the complete lines from ``start`` on, as what they count as."""
     _read[0] += size_of(file) - start
     if _read[0] > FAST_BYTES:
@@ -279,7 +281,7 @@ def unreadable(fault: OSError) -> Problem:
     return Problem(UNREADABLE, 0, "unreadable", f"cannot be read: {fault.strerror or fault}")
 
 
-def _repeated(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[Read]) -> Iterator[Problem]:
+def _repeated(db: sqlite3.Connection, row: LedgerRow, lines: Iterable[ReadLine]) -> Iterator[Problem]:
     """Say of lines whose ids were seen before where that was, and whether they say the same."""
     with ExitStack() as stack:
         files = dict[int, tuple[bytes, SecureFile | None]]()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _SEAL = 9  # eight hexadecimal digits and a blank
 
 
-class Position(NamedTuple):
+class JournalPosition(NamedTuple):
     """How far a journal was read: a look at the file then, and the byte after the last record.
 
     ``seal`` is the CRC-32 of all before it, which tells whether what was read is still there.
@@ -51,7 +51,7 @@ Look = tuple[int, int, int, int]
 NO_FILE: Final[Look] = (0, 0, 0, 0)
 
 
-class News(NamedTuple):
+class JournalNews(NamedTuple):
     """What a journal says after a position; all of it where what was read before ``is_lost``.
 
     ``damaged`` is how many records were skipped because their checksum does not match.
@@ -60,7 +60,7 @@ class News(NamedTuple):
     records: list[bytes]
     damaged: int
     is_lost: bool
-    position: Position
+    position: JournalPosition
 
 
 class Journal:
@@ -122,23 +122,23 @@ class Journal:
         if file.write(text) != len(text):
             raise OSError(28, f"only a part of a record could be written to {self.path}")
 
-    def is_changed(self, position: Position) -> bool:
+    def is_changed(self, position: JournalPosition) -> bool:
         """Tell whether the file is not as it was at a position: one look, nothing is read."""
         return self.look() != position[:4]
 
-    def after(self, position: Position, text: bytes) -> Position | None:
+    def after(self, position: JournalPosition, text: bytes) -> JournalPosition | None:
         """Return the position after what was appended at one; ``None`` where others appended too."""
         look = self.look()
         end = position.read_to + len(text)
         if position.size != position.read_to or look[2] != end:
             return None
-        return Position(*look, end, crc32(text, position.seal))
+        return JournalPosition(*look, end, crc32(text, position.seal))
 
     def look(self) -> Look:
         """Return what the file is like now."""
         return look_at(self._text)
 
-    def news(self, position: Position = Position(), *, trusting: bool = False) -> News:  # noqa: B008  # a constant
+    def news(self, position: JournalPosition = JournalPosition(), *, trusting: bool = False) -> JournalNews:  # noqa: B008  # a constant
         """Return what it says after a position; with ``trusting`` what was before is not read once more.
 
         Raises:
@@ -155,7 +155,7 @@ class Journal:
         is_lost = not start and (crc32(text[:before]) != position.seal or len(text) < before)
         records, damaged = records_in(text if is_lost else text[before:])
         seal = crc32(text, position.seal if start else 0)
-        return News(records, damaged, is_lost, Position(*file, start + len(text), seal))
+        return JournalNews(records, damaged, is_lost, JournalPosition(*file, start + len(text), seal))
 
 
 def look_at(path: str | bytes | int) -> Look:
@@ -215,7 +215,7 @@ HEAD_BYTES: Final = 9
 """A newline and the checksum of the first record."""
 
 LINES: Final = ".lines"
-"""How the name of the file ends in which a process keeps its last lines (:class:`Feed`)."""
+"""How the name of the file ends in which a process keeps its last lines (:class:`WriterLines`)."""
 _LINES: Final = LINES.encode()
 
 TICK_NS: Final = 2_000_000_000
@@ -225,7 +225,7 @@ MOST_BYTES: Final = 4 << 20
 """No more is kept: so much comes together only where the sums cannot be brought up for long."""
 
 
-class Fed(NamedTuple):
+class FedLine(NamedTuple):
     """A line, and where in which ledger it was appended."""
 
     path: bytes
@@ -234,7 +234,7 @@ class Fed(NamedTuple):
     line: bytes
 
 
-class Feed:
+class WriterLines:
     """The lines of this process that no sums have yet, a second time: what was logged outlives its ledger.
 
     A line is in its ledger alone until somebody takes it into the sums, which may be a second later. So each
@@ -290,7 +290,7 @@ class Feed:
         self._size, self.lines = 0, {}
 
 
-class Feeds:
+class WriterLinesReader:
     """What processes keep beside their ledgers: each look goes on from where the last one came to."""
 
     def __init__(self, folder: Path) -> None:
@@ -301,12 +301,12 @@ class Feeds:
         self._read: dict[bytes, tuple[Look, bytes, int]] = {}
         """What each file was like, how it began (which tells that it was emptied), how far it was read."""
 
-    def news(self) -> list[Fed]:
+    def news(self) -> list[FedLine]:
         """Return the lines that are kept and were not given yet.
 
         A file that cannot be read now is passed over: the next look tries again.
         """
-        lines = list[Fed]()
+        lines = list[FedLine]()
         with suppress(OSError):
             self._list()
             for path in self._paths:
@@ -337,7 +337,7 @@ class Feeds:
         return []
 
 
-def _fed(record: bytes) -> Fed:
+def _fed(record: bytes) -> FedLine:
     place, entry_id, line = record.split(b"\0", 2)
     offset, _, path = place.partition(b" ")
-    return Fed(path, int(offset), entry_id.decode(errors="surrogatepass"), line)
+    return FedLine(path, int(offset), entry_id.decode(errors="surrogatepass"), line)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import CostError
 from ..storage import CostStorage
-from .queries import Gone, Readable
+from .queries import GoneLedger, ReadableLedger
 from .tables import Mark
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Held = tuple["KnownArchive", "HeldLedger"]
 
 
-class Packed:
+class PackedLedgers:
     """Finds what archives hold of ledgers that are gone, and reads it back."""
 
     def __init__(self, storage: CostStorage) -> None:
@@ -46,14 +46,14 @@ class Packed:
             self._known = KnownArchives(self._storage)
         return self._known.find(str(path), mark)
 
-    def without(self, gone: Sequence[Gone]) -> list[Gone]:
+    def without(self, gone: Sequence[GoneLedger]) -> list[GoneLedger]:
         """Return those ledgers that no archive holds."""
         try:
             return [each for each in gone if self.holds(each.path, each.mark) is None]
         except CostError:
             return list(gone)  # nobody knows where their entries are
 
-    def read_back(self, ledgers: Sequence[Readable]) -> Iterator[tuple[Readable, Content | None]]:
+    def read_back(self, ledgers: Sequence[ReadableLedger]) -> Iterator[tuple[ReadableLedger, Content | None]]:
         """Return each ledger with its content where it is gone and an archive holds it, else ``None``.
 
         Those of one archive are read together, some megabytes at a time.
@@ -69,7 +69,7 @@ class Packed:
                 streams[id(archive)] = _stream(archive, found)
             yield ledger, next(streams[id(archive)])[1]
 
-    def _held(self, ledger: Readable) -> Held | CostError | None:
+    def _held(self, ledger: ReadableLedger) -> Held | CostError | None:
         if ledger.gone is None:
             return None
         try:

@@ -1,8 +1,8 @@
 r"""Which processes are alive, and what each of them holds: one locked file a process and storage.
 
 The file lies in ``writers/`` of the cost storage and is named ``<pid>-<random>``. Its process keeps
-it locked, as it does the file of its last lines (:class:`.journal.Feed`), and the kernel unlocks both when
-the process ends in whatever way: so a name whose files are unlocked or missing belongs to a process that is
+it locked, as it does the file of its last lines (:class:`.journal.WriterLines`), and the kernel unlocks both
+when the process ends in whatever way: a name whose files are unlocked or missing belongs to a process that is
 gone.
 
 The file is also a journal of what its process holds: ``H <key> <record>`` when something begins to be
@@ -47,7 +47,7 @@ _DRAFT: Final = ".new-"
 """How a file's name begins until it is locked: nobody sees a file of a living process unlocked."""
 
 
-class Journal(NamedTuple):
+class HoldJournal(NamedTuple):
     """What one process's file says. Records are bytes without a newline.
 
     ``open`` is what it holds, by key, oldest first; ``ended`` are keys that it ended and others began.
@@ -181,7 +181,7 @@ class Presence:
             if self._file.tell() > max(COMPACT_BYTES, 4 * self._needed()):
                 self._write_all()
 
-    def read(self, name: str) -> Journal:
+    def read(self, name: str) -> HoldJournal:
         """Return what the file of a process says; an empty journal where there is no file.
 
         Raises:
@@ -192,10 +192,10 @@ class Presence:
             with platform.open_file(self.folder / name) as file:
                 data = file.readall()
         except FileNotFoundError:
-            return Journal({})
+            return HoldJournal({})
         return parsed(data)
 
-    def read_all(self) -> dict[str, Journal]:
+    def read_all(self) -> dict[str, HoldJournal]:
         """Return the journals of all processes that have a file, by name."""
         return {name: self.read(name) for name in self.names()}
 
@@ -228,7 +228,7 @@ class Presence:
         journals, kept = self.read_all(), set(held())
         for name in gone:
             elsewhere = {key for other, journal in journals.items() if other != name for key in journal.open}
-            journal = journals.get(name, Journal({}))
+            journal = journals.get(name, HoldJournal({}))
             if kept.isdisjoint(journal.open) and elsewhere.isdisjoint(journal.ended):
                 self._unlink(name)
 
@@ -263,7 +263,7 @@ def _over(key: str) -> bytes:
     return b"E %b\n" % key.encode()
 
 
-def parsed(data: bytes) -> Journal:
+def parsed(data: bytes) -> HoldJournal:
     r"""Return what a journal's bytes say.
 
     >>> parsed(b'H a {"x": 1}\nE b\nH c {}\nE c\nH torn').open
@@ -279,7 +279,7 @@ def parsed(data: bytes) -> Journal:
             begun[text] = record
         elif kind == b"E" and key and not record and begun.pop(text, None) is None:
             ended.add(text)
-    return Journal(begun, frozenset(ended))
+    return HoldJournal(begun, frozenset(ended))
 
 
 # --- one a process and folder

@@ -1,8 +1,8 @@
 """What the sums can be asked. Only reads; for whole UTC days from ``days``, else from ``cells`` by bucket.
 
->>> span = Span(95, 3 * DAY_BUCKETS)
+>>> span = BucketSpan(95, 3 * DAY_BUCKETS)
 >>> span.days(), span.edges()
-((1, 3), [Span(start=95, end=96)])
+((1, 3), [BucketSpan(start=95, end=96)])
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Sql(NamedTuple):
     values: tuple[object, ...] = ()
 
 
-class Span(NamedTuple):
+class BucketSpan(NamedTuple):
     """Buckets from ``start`` to before ``end``; ``None`` where it has no edge."""
 
     start: int | None
@@ -66,7 +66,7 @@ class Span(NamedTuple):
 
     @classmethod
     @lru_cache(maxsize=256)
-    def of(cls, start: datetime | None, end: datetime | None) -> Span:
+    def of(cls, start: datetime | None, end: datetime | None) -> BucketSpan:
         """Return the span between two instants, which should be edges of buckets."""
         return cls(_bucket(start), _bucket(end))
 
@@ -80,16 +80,16 @@ class Span(NamedTuple):
         after = None if self.end is None else self.end // DAY_BUCKETS
         return first, after
 
-    def edges(self) -> list[Span]:
+    def edges(self) -> list[BucketSpan]:
         """Return the pieces of the span that are not a whole day."""
         first, after = self.days()
         if first is not None and after is not None and first >= after:
             return [self]
         edges = []
         if self.start is not None and first is not None and self.start < first * DAY_BUCKETS:
-            edges.append(Span(self.start, first * DAY_BUCKETS))
+            edges.append(BucketSpan(self.start, first * DAY_BUCKETS))
         if self.end is not None and after is not None and after * DAY_BUCKETS < self.end:
-            edges.append(Span(after * DAY_BUCKETS, self.end))
+            edges.append(BucketSpan(after * DAY_BUCKETS, self.end))
         return edges
 
     def on(self, column: str) -> Sql:
@@ -141,7 +141,7 @@ def spent(db: sqlite3.Connection, query: Query) -> int:
     Of a bucket in which the query begins, all counts.
     """
     if only_of_user(query):
-        where = _of_spend(Span.of(query.start, query.end), query.user_id)
+        where = _of_spend(BucketSpan.of(query.start, query.end), query.user_id)
         text, values = f"SELECT coalesce(sum(cost), 0) FROM spend WHERE {where.text}", where.values
     else:
         source = _source(query, fine=False, names=_COUNTS)
@@ -152,14 +152,14 @@ def spent(db: sqlite3.Connection, query: Query) -> int:
     return int(db.execute(text, values).fetchone()[0])
 
 
-def spend_by_bucket(db: sqlite3.Connection, span: Span, user_id: str | None) -> dict[int, Nanos]:
+def spend_by_bucket(db: sqlite3.Connection, span: BucketSpan, user_id: str | None) -> dict[int, Nanos]:
     """Return what was spent in each bucket (its start in seconds) that has any cost."""
     where = _of_spend(span, user_id)
     text = f"SELECT bucket, sum(cost) FROM spend WHERE {where.text} GROUP BY 1 HAVING sum(cost) != 0"
     return {bucket * BUCKET_SECONDS: Nanos(cost) for bucket, cost in db.execute(text, where.values)}
 
 
-def _of_spend(span: Span, user_id: str | None) -> Sql:
+def _of_spend(span: BucketSpan, user_id: str | None) -> Sql:
     """Return the condition of one user's spend in a span, or of everyone's."""
     everyone = Sql("user_id IN (SELECT DISTINCT user_id FROM dims)")
     who = everyone if user_id is None else Sql("user_id = ?", (user_id,))
@@ -181,7 +181,7 @@ def groups(db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> lis
     if cheap:
         for each in found:
             user = str(each.key[0] or "") if by else query.user_id
-            active = _active(Span.of(query.start, query.end), user)
+            active = _active(BucketSpan.of(query.start, query.end), user)
             text = f"SELECT count(DISTINCT path) FROM ledgers WHERE id IN ({active.text})"
             each.totals.jobs = int(db.execute(text, active.values).fetchone()[0])
     return found
@@ -278,7 +278,7 @@ def _source(query: Query, *, fine: bool, names: str = _NAMES) -> Sql:
     """Return the rows to sum: by day where that is fine enough, else by bucket and ledger."""
     if fine or query.job_id is not None or query.ledger is not None:
         return _cells(query, f"bucket, ledger, dim, {names}")
-    span = Span.of(query.start, query.end)
+    span = BucketSpan.of(query.start, query.end)
     days = span.whole_days()
     pieces = [Sql(f"SELECT dim, {names} FROM days WHERE {days.text}", days.values)] if days else []
     for edge in span.edges():
@@ -293,7 +293,7 @@ def _source(query: Query, *, fine: bool, names: str = _NAMES) -> Sql:
 
 def _cells(query: Query, columns: str, table: str = "cells", ledgers: Sequence[int] = ()) -> Sql:
     """Return rows in the time of a query, of the ledgers that it means or of those with some numbers."""
-    where = Span.of(query.start, query.end).on("bucket")
+    where = BucketSpan.of(query.start, query.end).on("bucket")
     chosen = Sql(", ".join("?" * len(ledgers)), tuple(ledgers)) if ledgers else ledgers_of(query)
     if chosen is None:
         return Sql(f"SELECT {columns} FROM {table} WHERE {where.text}", where.values)
@@ -351,7 +351,7 @@ def _totals(values: Sequence[object]) -> Totals:
 # --- jobs, ledgers, problems
 
 
-def _active(span: Span, user_id: str | None) -> Sql:
+def _active(span: BucketSpan, user_id: str | None) -> Sql:
     """Return the numbers of the ledgers that have entries in a span: by day, at its edges by bucket."""
     who = Sql("") if user_id is None else Sql(" AND user_id = ?", (user_id,))
     pieces, days = list[Sql](), span.whole_days()
@@ -366,7 +366,7 @@ def _active(span: Span, user_id: str | None) -> Sql:
     return _union(pieces, " UNION ")
 
 
-class Readable(NamedTuple):
+class ReadableLedger(NamedTuple):
     """A ledger whose lines are asked for. ``number`` is that of its row.
 
     ``read_to`` is how far the sums have read it, ``None`` where they have not yet; ``uncounted`` are the
@@ -382,7 +382,7 @@ class Readable(NamedTuple):
     mark: Mark
 
 
-def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
+def jobs(db: sqlite3.Connection, query: Query) -> list[ReadableLedger]:
     """Return each ledger with entries that match.
 
     Where the query asks for nothing but a job or a ledger, those without entries are named too.
@@ -390,7 +390,7 @@ def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
     if query == Query(job_id=query.job_id, ledger=query.ledger):
         chosen = ledgers_of(query) or Sql("SELECT id FROM ledgers")
     elif only_of_user(query):
-        chosen = _active(Span.of(query.start, query.end), query.user_id)
+        chosen = _active(BucketSpan.of(query.start, query.end), query.user_id)
     else:
         chosen = with_entries(query)
     there = "(inode != 0 OR is_read = 0 OR gone IS NOT NULL)"
@@ -400,7 +400,7 @@ def jobs(db: sqlite3.Connection, query: Query) -> list[Readable]:
     for ledger, offset in db.execute("SELECT ledger, offset FROM problems"):
         uncounted.setdefault(ledger, set()).add(offset)
     return [
-        Readable(
+        ReadableLedger(
             JobRef(row.job_id, row.file),
             row.offset if row.is_read else None,
             frozenset(uncounted.get(row.id, ())),
@@ -491,7 +491,7 @@ def problems(db: sqlite3.Connection) -> list[LedgerProblem]:
     ]
 
 
-class Gone(NamedTuple):
+class GoneLedger(NamedTuple):
     """A ledger that is not what it was, or not there: what was counted of it still counts."""
 
     path: Path
@@ -501,14 +501,14 @@ class Gone(NamedTuple):
     mark: Mark
 
 
-def gone(db: sqlite3.Connection) -> list[Gone]:
+def gone(db: sqlite3.Connection) -> list[GoneLedger]:
     """Return what still counts of ledgers that are gone, by path."""
     rows = db.execute(
         """SELECT path, gone, coalesce(sum(calls), 0), coalesce(sum(cost), 0), offset, head, tail FROM ledgers
         LEFT JOIN cells ON ledger = id WHERE gone IS NOT NULL GROUP BY id ORDER BY path, id"""
     )
     return [
-        Gone(Path(os.fsdecode(path)), why, calls, Nanos(cost), (size, head, tail))
+        GoneLedger(Path(os.fsdecode(path)), why, calls, Nanos(cost), (size, head, tail))
         for path, why, calls, cost, size, head, tail in rows
     ]
 

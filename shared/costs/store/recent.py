@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from ..ledger.counted import DIM_COLUMNS, Counted, Dim, dim_of, key_of, microseconds
+from ..ledger.counted import DIM_COLUMNS, CountedEntry, Dim, dim_of, key_of, microseconds
 from ..ledger.lines import DamagedLine, line_at
 from ..money import Nanos
 from ..platform import SecureFile
@@ -21,7 +21,7 @@ from . import queries, tables
 from .gone import job_of, recognised
 from .intake import read_counted
 from .journal import NO_FILE, Look, look_at, opened
-from .tables import BUCKET_MICROSECONDS, SUM_COLUMNS, Fold, LedgerRow, Reserved
+from .tables import BUCKET_MICROSECONDS, SUM_COLUMNS, Adder, LedgerRow, Reserved
 
 MAX_BYTES: Final = 512 << 10
 """A ledger with more that is new is taken into the sums at once."""
@@ -36,11 +36,11 @@ class RecentLine(NamedTuple):
 
     path: bytes
     offset: int
-    line: Counted
+    line: CountedEntry
     dim: Dim
 
 
-class Tail:
+class LedgerTail:
     """The end of one ledger, from where the sums have it."""
 
     __slots__ = ("is_stale", "lines", "look", "path", "read_to", "row")
@@ -54,7 +54,7 @@ class Tail:
         self.is_stale = False
 
 
-def _goes_on(tail: Tail, file: SecureFile) -> bool:
+def _goes_on(tail: LedgerTail, file: SecureFile) -> bool:
     """Tell whether a file still is what was read: an inode is given again when a ledger was deleted."""
     if not tail.lines:
         return tail.row is None or recognised(tail.row, file)
@@ -66,23 +66,23 @@ class Recent:
     """The ends of all ledgers that may be written to, and answers that have them in."""
 
     def __init__(self, rows: Iterable[LedgerRow] = ()) -> None:
-        self.tails = {row.path: Tail(row.path, row) for row in rows}
+        self.tails = {row.path: LedgerTail(row.path, row) for row in rows}
         self.is_stale = False
         """Whether a ledger has to be taken into the sums before anything can be said."""
         self.lines: list[RecentLine] = []
         """What is not in the sums yet."""
         self._keys: dict[tuple[int, int], RecentLine] = {}
-        self._spent: dict[Query, _Sum] = {}
+        self._spent: dict[Query, _RunningSum] = {}
         self._groups: dict[tuple[tuple[Dimension, ...], Query], _Groups] = {}
 
     def know(self, path: bytes) -> None:
         """Look at a ledger that the sums do not know yet."""
         if path not in self.tails:
-            self.tails[path] = Tail(path, None)
+            self.tails[path] = LedgerTail(path, None)
 
     # --- reading
 
-    def appended(self, path: bytes, offset: int, length: int, line: Counted) -> bool:
+    def appended(self, path: bytes, offset: int, length: int, line: CountedEntry) -> bool:
         """Add a line that this process has just appended, with an id that nobody else has.
 
         Return whether it is here now: else the next look reads it. That reads also what others appended
@@ -116,7 +116,7 @@ class Recent:
                 self.tails[each.path].lines[each.offset] = each
                 self._put(each)
 
-    def _new_lines(self, tail: Tail) -> list[RecentLine]:
+    def _new_lines(self, tail: LedgerTail) -> list[RecentLine]:
         look = look_at(tail.path)
         if look == NO_FILE:
             self._mark(tail, tail.is_stale or tail.read_to > 0)
@@ -129,7 +129,7 @@ class Recent:
             return []
         return self._read(tail, look)
 
-    def _read(self, tail: Tail, look: Look) -> list[RecentLine]:
+    def _read(self, tail: LedgerTail, look: Look) -> list[RecentLine]:
         lines = []
         try:
             with opened(tail.path) as file:
@@ -146,7 +146,7 @@ class Recent:
         tail.look = look
         return lines
 
-    def _mark(self, tail: Tail, is_stale: bool) -> None:
+    def _mark(self, tail: LedgerTail, is_stale: bool) -> None:
         tail.is_stale = is_stale
         self.is_stale = self.is_stale or is_stale
 
@@ -170,7 +170,7 @@ class Recent:
         if known is None:
             if len(self._spent) >= MOST_KEPT:
                 self._spent.clear()  # windows that move ask for another sum each second
-            known = self._spent[query] = _Sum(query, in_sums(query))
+            known = self._spent[query] = _RunningSum(query, in_sums(query))
         return known.brought_up(self.lines)
 
     def at_hand(self, queries: Sequence[Query]) -> list[int] | None:
@@ -193,7 +193,7 @@ class Recent:
     def reserved(self, reservations: Sequence[str]) -> dict[str, Reserved]:
         """Return what these lines are under each reservation."""
         wanted = set(reservations)
-        return Fold(each.line for each in self.lines if each.line.reservation in wanted).reserved
+        return Adder(each.line for each in self.lines if each.line.reservation in wanted).reserved
 
 
 class Matcher:
@@ -210,7 +210,7 @@ class Matcher:
             if (wanted := query.values_of(name)) is not None
         ]
 
-    def __call__(self, line: Counted, dim: Dim, path: bytes | None = None) -> bool:
+    def __call__(self, line: CountedEntry, dim: Dim, path: bytes | None = None) -> bool:
         """Tell whether a query means a line, in the ledger at ``path`` or, where that is left out, in any."""
         if path is not None:
             if self._ledger is not None and path != self._ledger:
@@ -229,7 +229,7 @@ class Matcher:
         return True
 
 
-class _Sum:
+class _RunningSum:
     """A sum that grows by the lines that come."""
 
     def __init__(self, query: Query, amount: int) -> None:
@@ -253,7 +253,7 @@ class _Groups:
     def brought_up(self, lines: Sequence[RecentLine]) -> list[Group]:
         for each in lines[self._at :]:
             if self._matches(each.line, each.dim, each.path):
-                self._found.setdefault(self._key(each), Totals()).merge(totals_of(Fold([each.line])))
+                self._found.setdefault(self._key(each), Totals()).merge(totals_of(Adder([each.line])))
         self._at = len(lines)
         return queries.largest_first(Group(key, copied(each)) for key, each in self._found.items())
 
@@ -274,7 +274,7 @@ def copied(totals: Totals) -> Totals:
     return copy
 
 
-def totals_of(fold: Fold) -> Totals:
+def totals_of(fold: Adder) -> Totals:
     """Return everything that was added up, as one sum."""
     totals = Totals()
     for (_, dim), values in fold.cells.items():

@@ -1,8 +1,8 @@
 """``state.db``: what no ledger tells, and is durable at every commit.
 
 Holds (:mod:`.holds`), and here the local side of two more ports of :mod:`..budgets.port`: ``Notices``, which
-are alerts told once and the queue of notices, and ``Requests``, how often each was sent lately. Whoever keeps
-something here describes its tables as a :class:`Tables` and asks :meth:`StateDb.use` for them once.
+are alerts told once and the queue of notices, and ``RequestCounter``, how often each was sent lately. Whoever
+keeps something here describes its tables as a :class:`Tables` and asks :meth:`StateDb.use` for them once.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
@@ -26,7 +26,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..budgets.port import Alarm, Delivery, Notice, Queued
+from ..budgets.port import Alarm, Delivery, Notice, QueuedNotice
 from ..ledger.counted import MICROSECOND, microseconds
 from .database import WAIT_S, Database, DatabaseNewer, Files, Stamp, T, files_of, in_transaction, stamp_of
 
@@ -226,7 +226,7 @@ class LocalNotices:
         """Queue the notices that are no repetition within a day; return how many were."""
         return self._state.write(lambda db: sum(_queue(db, notice) for notice in notices))
 
-    def waiting(self) -> list[Queued]:
+    def waiting(self) -> list[QueuedNotice]:
         """Return the notices that are not done, oldest first."""
         query = f"SELECT id, {', '.join(_FIELDS)} FROM notices WHERE done = 0 ORDER BY id"
         rows = self._state.read(lambda db: db.execute(query).fetchall())
@@ -291,10 +291,10 @@ def _queue(db: sqlite3.Connection, notice: Notice) -> int:
     return 1
 
 
-def _queued(row: Sequence[object]) -> Queued:
+def _queued(row: Sequence[object]) -> QueuedNotice:
     values = dict(zip(_FIELDS, row[1:], strict=True))
     made_at = _at(str(values.pop("made_at")))
-    return Queued(int(str(row[0])), Notice(**values, made_at=made_at))  # type: ignore[arg-type]  # a row of ours
+    return QueuedNotice(int(str(row[0])), Notice(**values, made_at=made_at))  # type: ignore[arg-type]  # a row of ours
 
 
 def _at(text: str) -> datetime:

@@ -36,21 +36,21 @@ from ..errors import CostError, StorageUnavailable, UnsafePath
 from ..importing import import_safely
 from ..ledger import spool
 from ..ledger.counted import counted, key_of
-from ..ledger.lines import Appended, DamagedLine, LedgerProblem, Location, pieces, split
+from ..ledger.lines import AppendedLine, DamagedLine, LedgerProblem, Location, pieces, split
 from ..money import Nanos
 from ..patience import at_most, remaining
 from ..platform import Wait
 from ..rollup import Dimension, Group, JobOrder, JobPage, JobRef, Query
 from ..storage import LEDGER_NAME, CostStorage
 from . import queries, tables
-from .catchup import CatchUp, Known
+from .catchup import CatchUp, NotedLedgers
 from .database import WAIT_S, Database, DatabaseBusy, DatabaseDamaged, SealedDatabase
-from .gone import GONE, WAITING, Kept, NotKept, recognised, retire
-from .intake import Read, read_counted
-from .journal import Feed, Feeds, opened
-from .packed import Packed, lines_of
+from .gone import GONE, WAITING, KeptJournal, NotKept, recognised, retire
+from .intake import ReadLine, read_counted
+from .journal import WriterLines, WriterLinesReader, opened
+from .packed import PackedLedgers, lines_of
 from .presence import presence_in
-from .queries import Gone, Readable, Span
+from .queries import BucketSpan, GoneLedger, ReadableLedger
 from .recent import Recent
 from .tables import LedgerRow, Mark, Reserved
 from .windows import Windows
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
     from ..archive.restoring import Content
     from ..model import Entry
-    from .build import Progress, Rebuilt
+    from .build import Progress, RebuildResult
     from .state import StateDb
 
 T = TypeVar("T")
@@ -106,16 +106,16 @@ class Store:
         self.presence = presence_in(storage.writers_dir)
         self._file = SealedDatabase(storage.sums_path, tables.SCHEMA, tables.FORMAT)
         self._memory: Database | None = None
-        self._known = Known(storage, self.presence)
+        self._known = NotedLedgers(storage, self.presence)
         self._recent = Recent()
-        self._feed = Feed(self.presence)
-        self._feeds = Feeds(storage.writers_dir)
+        self._feed = WriterLines(self.presence)
+        self._feeds = WriterLinesReader(storage.writers_dir)
         self._expected = list[str]()
         """The ids of lines that processes keep beside their ledgers and that were not found yet."""
         self._unreadable = set[str]()
         """Those that are in no sum after all ledgers were read: of lines of a newer version, maybe."""
         self._windows = Windows()
-        self._packed = Packed(storage)
+        self._packed = PackedLedgers(storage)
         self._version: int | None = None
         self._look_again_at = self._turn_at = self._retry_at = self._take_in_at = 0.0
         self._why: str | None = None
@@ -124,7 +124,7 @@ class Store:
         self._state: StateDb | None = None
         self._ends_in = 0
         self._lock = threading.RLock()
-        self._looked = _Looked()
+        self._looked = _ThreadLooks()
 
     @classmethod
     def of(cls, storage: CostStorage) -> Store:
@@ -172,7 +172,7 @@ class Store:
         self,
         ledger: Path,
         entry: Entry,
-        place: Appended,
+        place: AppendedLine,
         line: bytes,
         asked: Sequence[Query] = (),
     ) -> list[int] | None:
@@ -229,7 +229,7 @@ class Store:
         from ..ledger.line import decode
 
         catch_up = CatchUp(self._known)
-        read = os.fsencode(ledger), Read(0, len(line), counted(decode(line)))
+        read = os.fsencode(ledger), ReadLine(0, len(line), counted(decode(line)))
         self._use(partial(self._bring_up, rescue=True))  # the ledger may have gone with lines beside the sums
         self._use(lambda sums: catch_up.count_waiting(sums, [read]))
 
@@ -308,7 +308,7 @@ class Store:
         while self._memory is None and stale < _TRIES:
             try:
                 answered = self._with_recent(question, fresh=fresh, whole=whole)
-            except _Stale as fault:
+            except _SumsStale as fault:
                 stale += 1
                 self._use(partial(self._bring_up, rescue=True))
                 if stale == _TRIES and self._behind is None:
@@ -365,7 +365,7 @@ class Store:
                 if each not in self._unreadable and not self._recent.has(db, each)
             ]
             if self._expected:
-                raise _Stale(self._expected)
+                raise _SumsStale(self._expected)
             return question(db, self._recent)
 
         try:
@@ -382,7 +382,7 @@ class Store:
     def _bring_recent_up(self, db: sqlite3.Connection, *, fresh: bool) -> None:
         version, is_begun = db.execute("SELECT version, is_begun FROM meta").fetchone()
         if not is_begun:
-            raise _Stale
+            raise _SumsStale
         if self._version != version:
             self._recent = Recent(tables.ledgers(db, f"gone IS NULL AND {tables.MAY_CHANGE}"))
             self._known.read_to = tables.position(db, "notes")
@@ -395,13 +395,13 @@ class Store:
             now = time.monotonic()
             self._look_again_at = now + max(LOOK_SHARE * (now - began), LOOK_S)
         if self._recent.is_stale:
-            raise _Stale
+            raise _SumsStale
 
     def _forget(self) -> None:
         """Begin anew with what was appended."""
         with self._lock:
             self._recent, self._version, self._look_again_at = Recent(), None, 0.0
-            self._feeds, self._expected = Feeds(self.storage.writers_dir), []
+            self._feeds, self._expected = WriterLinesReader(self.storage.writers_dir), []
 
     # --- what views ask
 
@@ -421,7 +421,7 @@ class Store:
 
         Keys are starts in seconds since 1970. The days of a month are best had from here.
         """
-        return self._ask(lambda db: queries.spend_by_bucket(db, Span.of(start, end), user_id))
+        return self._ask(lambda db: queries.spend_by_bucket(db, BucketSpan.of(start, end), user_id))
 
     def groups(self, by: Sequence[Dimension], query: Query, *, at_once: bool = False) -> list[Group]:
         """Return the sums of the entries that match, by the dimensions asked for; largest cost first.
@@ -456,7 +456,7 @@ class Store:
         """Return the jobs with entries that match, by id and path; every known one for an empty query."""
         return list(dict.fromkeys(each.job for each in self._ask(lambda db: queries.jobs(db, query))))
 
-    def readable(self, query: Query) -> list[Readable]:
+    def readable(self, query: Query) -> list[ReadableLedger]:
         """Return each ledger with entries that match, in a fixed order, and which of its lines count."""
         return self._ask(lambda db: queries.jobs(db, query))
 
@@ -464,7 +464,7 @@ class Store:
         """Return lines that do not count and should, and ledgers that cannot be read."""
         return self._ask(queries.problems)
 
-    def gone(self) -> list[Gone]:
+    def gone(self) -> list[GoneLedger]:
         """Return the ledgers that are not what they were, or not there; what was counted of them counts.
 
         Those that an archive of this storage holds whole are not among them, nor are lines that wait.
@@ -597,13 +597,13 @@ class Store:
         for _, lines in self._read(self.readable(query), missed or _warn, text):
             yield from lines
 
-    def lines_of_ledger(self, ledger: Readable, missed: Missed) -> Iterator[bytes]:
+    def lines_of_ledger(self, ledger: ReadableLedger, missed: Missed) -> Iterator[bytes]:
         """Return every line of one ledger that counts, be it packed away."""
         return (line for _, lines in self._read([ledger], missed) for line in lines)
 
     def _read(
-        self, ledgers: Sequence[Readable], missed: Missed, text: bytes = b""
-    ) -> Iterator[tuple[Readable, Iterator[bytes]]]:
+        self, ledgers: Sequence[ReadableLedger], missed: Missed, text: bytes = b""
+    ) -> Iterator[tuple[ReadableLedger, Iterator[bytes]]]:
         for ledger, content in self._packed.read_back(ledgers):
             if content is None and ledger.gone == WAITING:
                 yield ledger, (raw for raw in self._waiting_in(ledger, missed) if text in raw)
@@ -619,7 +619,7 @@ class Store:
                 )
                 yield ledger, (raw for raw in lines_of(content, counted.__contains__) if text in raw)
 
-    def _waiting_in(self, ledger: Readable, missed: Missed) -> Iterator[bytes]:
+    def _waiting_in(self, ledger: ReadableLedger, missed: Missed) -> Iterator[bytes]:
         """Return the lines that a ledger does not have yet; ``missed`` is told of those not in the spool."""
         from ..ledger.line import decode
 
@@ -709,7 +709,7 @@ class Store:
 
         return self._use(lambda sums: sums.write(change))
 
-    def rebuild(self, progress: Progress | None = None) -> Rebuilt:
+    def rebuild(self, progress: Progress | None = None) -> RebuildResult:
         """Add all ledgers up anew, beside the present sums, then put the new ones in their place.
 
         Raises:
@@ -835,7 +835,7 @@ class Store:
             self._forget()
             if (left := self._file.left_behind()) is not None:
                 with closing(left):
-                    Kept(self.storage).save(left)
+                    KeptJournal(self.storage).save(left)
             self._file.replace(None)
             result = action(self._file)
         self._leave_memory()
@@ -859,7 +859,7 @@ def _too_large(fault: Exception) -> StorageUnavailable:
     return StorageUnavailable(f"the sums are too large, above 9 billion USD: {fault}")
 
 
-class _Stale(Exception):
+class _SumsStale(Exception):
     """The ends of the ledgers do not say it all: the sums have to be brought up.
 
     ``missing`` are the ids of lines that were not found.
@@ -918,7 +918,7 @@ def _locations(db: sqlite3.Connection, entry_ids: Sequence[str]) -> dict[str, Lo
     return {each: Location(path, offset) for each, path, offset in places if path is not None}
 
 
-class _Looked(threading.local):
+class _ThreadLooks(threading.local):
     """Whether a thread shares its looks, and what the last one was at: the sums, and how they stood."""
 
     within = False
@@ -955,7 +955,7 @@ def _log() -> Logger:
     return logging.getLogger("shared.cost_tracker")
 
 
-def _lines_in(ledger: Readable, missed: Missed, text: bytes = b"") -> Iterator[bytes]:
+def _lines_in(ledger: ReadableLedger, missed: Missed, text: bytes = b"") -> Iterator[bytes]:
     """Return every line of a ledger that counts and has ``text`` in it; ``missed`` is told of a fault."""
     try:
         if ledger.gone is not None:

@@ -31,10 +31,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ..ledger.counted import DIM_COLUMNS, Counted, Dim, dim_of, key_of, keys_of
+from ..ledger.counted import DIM_COLUMNS, CountedEntry, Dim, dim_of, key_of, keys_of
 from ..rollup import BUCKET_SECONDS
 from ..units import FRACTIONAL_FIELDS, USAGE_FIELDS
-from .journal import Look, Position
+from .journal import JournalPosition, Look
 
 FORMAT: Final = 3
 """Version of these tables. Sums of another version are read anew from the ledgers."""
@@ -126,17 +126,17 @@ _UNITS_AT: Final = tuple((at, name) for at, name in enumerate(USAGE_FIELDS) if n
 _REST: Final = slice(2, None)
 
 
-class Fold:
+class Adder:
     """Adds lines up: the one adder of the project, for one line or for millions."""
 
-    def __init__(self, lines: Iterable[Counted] = ()) -> None:
+    def __init__(self, lines: Iterable[CountedEntry] = ()) -> None:
         self.cells: dict[Place, Sums] = {}
         self.units: dict[tuple[int, Dim, str], int] = {}
         self.reserved: dict[str, Reserved] = {}
         for line in lines:
             self.add(line)
 
-    def add(self, line: Counted) -> None:
+    def add(self, line: CountedEntry) -> None:
         """Count one line."""
         dim = dim_of(line)
         bucket = line.at // BUCKET_MICROSECONDS
@@ -158,7 +158,7 @@ class Fold:
         if line.reservation:
             self._add_reserved(line, self.reserved.get(line.reservation, (0, 0, 0)))
 
-    def _add_reserved(self, line: Counted, before: Reserved) -> None:
+    def _add_reserved(self, line: CountedEntry, before: Reserved) -> None:
         """Count a line under its reservation: a call that is taken back was reported all the same.
 
         So it gives nothing back to the hold, and one without a price keeps nothing of it any more.
@@ -168,9 +168,9 @@ class Fold:
             calls, cost = calls + line.sign, cost + line.cost
         self.reserved[line.reservation or ""] = (calls, cost, unpriced + line.unpriced + line.partial)
 
-    def negated(self) -> Fold:
+    def negated(self) -> Adder:
         """Return what takes out what this adds."""
-        out = Fold()
+        out = Adder()
         out.cells = {place: [-value for value in values] for place, values in self.cells.items()}
         out.units = {place: -amount for place, amount in self.units.items()}
         out.reserved = {name: (-n, -cost, -unpriced) for name, (n, cost, unpriced) in self.reserved.items()}
@@ -270,12 +270,12 @@ def is_begun(db: sqlite3.Connection) -> bool:
     return bool(db.execute("SELECT is_begun FROM meta").fetchone()[0])
 
 
-def position(db: sqlite3.Connection, journal: str) -> Position:
+def position(db: sqlite3.Connection, journal: str) -> JournalPosition:
     """Return how far a journal was read: ``notes`` or ``kept``."""
-    return Position(*json.loads(db.execute(f"SELECT {journal} FROM meta").fetchone()[0]))
+    return JournalPosition(*json.loads(db.execute(f"SELECT {journal} FROM meta").fetchone()[0]))
 
 
-def set_position(db: sqlite3.Connection, journal: str, position: Position) -> None:
+def set_position(db: sqlite3.Connection, journal: str, position: JournalPosition) -> None:
     """Write down how far a journal was read."""
     db.execute(f"UPDATE meta SET {journal} = ?", (json.dumps(position),))
 
@@ -306,7 +306,7 @@ def dim_number(db: sqlite3.Connection, dim: Dim) -> int:
     return int(row[0]) if row else int(db.execute(_PUT_DIM, dim).lastrowid or 0)
 
 
-def put_fold(db: sqlite3.Connection, ledger: int, fold: Fold) -> None:
+def put_fold(db: sqlite3.Connection, ledger: int, fold: Adder) -> None:
     """Add what a ledger has to all sums."""
     numbers = {dim: dim_number(db, dim) for dim in {dim for _, dim in fold.cells}}
     cells = [(bucket, numbers[dim], dim[0], values) for (bucket, dim), values in fold.cells.items()]
@@ -347,9 +347,9 @@ def clear_zeros(db: sqlite3.Connection, ledger: int) -> None:
     db.execute(f"{PUT_ACTIVITY} WHERE ledger = ?", (ledger,))
 
 
-def fold_of(db: sqlite3.Connection, ledger: int) -> Fold:
+def fold_of(db: sqlite3.Connection, ledger: int) -> Adder:
     """Return what one ledger has in the sums, as it could be added again."""
-    fold = Fold()
+    fold = Adder()
     dims = ", ".join(f"d.{name}" for name in DIM_COLUMNS)
     sums = ", ".join(f"c.{name}" for name in SUM_COLUMNS)
     for bucket, *rest in db.execute(

@@ -20,16 +20,16 @@ from ..storage import CostStorage
 from .database import DatabaseBusy, code_of
 from .gone import GONE, fingerprint, job_of, next_number, put_back, uid
 from .queries import REPEATED
-from .tables import SUM_COLUMNS, Fold, LedgerRow
+from .tables import SUM_COLUMNS, Adder, LedgerRow
 
 if TYPE_CHECKING:
-    from .catchup import Known
+    from .catchup import NotedLedgers
 
 _OLD_SUMS: Final = (*(name for name in SUM_COLUMNS if name != "partial_calls"), *REPEATED)
 _OLD_DIMS: Final = DIM_COLUMNS[:-1]
 
 
-def bring_over(storage: CostStorage, db: sqlite3.Connection, known: Known) -> None:
+def bring_over(storage: CostStorage, db: sqlite3.Connection, known: NotedLedgers) -> None:
     """Note the ledgers that ``state.db`` lists, and put the sums of those that are gone into new sums.
 
     What was brought over before, and counts, is left as it is.
@@ -64,7 +64,7 @@ def _is_there(path: bytes, offset: int, head_length: int, head: int, tail: int) 
 
 def _keep(index: Path, number: int, path: bytes, db: sqlite3.Connection) -> None:
     """Put what the index has of one ledger into the sums, as of one that is gone."""
-    fold = Fold()
+    fold = Adder()
     names = ", ".join([*(f"d.{name}" for name in _OLD_DIMS), *(f"s.{name}" for name in _OLD_SUMS)])
     query = f"SELECT s.bucket, {names} FROM %s s JOIN dims d ON d.id = s.dim WHERE s.ledger = ?"
     for table in ("sums", "staged"):
@@ -77,7 +77,7 @@ def _keep(index: Path, number: int, path: bytes, db: sqlite3.Connection) -> None
     put_back(db, row, fold, [(key, more, offset) for key, more, offset in ids])
 
 
-def _add(fold: Fold, bucket: int, dim: tuple[str, ...], sums: dict[str, int]) -> None:
+def _add(fold: Adder, bucket: int, dim: tuple[str, ...], sums: dict[str, int]) -> None:
     """Split what an earlier version kept in one row: first calls, and those of later attempts."""
     again = {"calls": sums["retried_calls"], "cost": sums["retried_cost"]}
     first = {name: sums.get(name, 0) - again.get(name, 0) for name in SUM_COLUMNS}

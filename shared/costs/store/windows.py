@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Final
 
 from ..importing import import_safely
-from ..ledger.counted import EPOCH, Counted, dim_of, microseconds
+from ..ledger.counted import EPOCH, CountedEntry, dim_of, microseconds
 from ..ledger.lines import DamagedLine, line_at
 from ..platform import SecureFile
 from ..rollup import Query
@@ -34,7 +34,7 @@ class Windows:
     """Answers :func:`.queries.spent` for queries that may begin at any instant. Thread-safe."""
 
     def __init__(self) -> None:
-        self._ledgers: dict[int, _Places] = {}
+        self._ledgers: dict[int, _BucketOffsets] = {}
         self._lock = threading.Lock()
 
     def spent(self, db: sqlite3.Connection, query: Query) -> int:
@@ -57,7 +57,7 @@ class Windows:
                     before += line.measured(query.measure)
         return before
 
-    def _lines(self, db: sqlite3.Connection, row: LedgerRow, bucket: int) -> list[Counted]:
+    def _lines(self, db: sqlite3.Connection, row: LedgerRow, bucket: int) -> list[CountedEntry]:
         """Return the lines of a ledger that count in a bucket; none where it cannot be read."""
         try:
             with opened(row.path) as file:
@@ -65,7 +65,7 @@ class Windows:
                     return []
                 places = self._ledgers.get(row.uid)
                 if places is None or bucket < places.since or places.read_to > row.offset:
-                    places = self._ledgers[row.uid] = _Places(bucket)
+                    places = self._ledgers[row.uid] = _BucketOffsets(bucket)
                 places.read_on(file, row.offset)
                 skipped = queries.uncounted(db, row.id)
                 return [line for offset, line in places.lines(file, bucket) if offset not in skipped]
@@ -73,14 +73,14 @@ class Windows:
             return []
 
 
-class _Places:
+class _BucketOffsets:
     """Where the lines of each bucket from ``since`` on stand in one ledger, as far as it was read."""
 
     def __init__(self, since: int) -> None:
         self.since = since
         self.read_to = 0
         self._offsets: dict[int, array[int]] = {}
-        self._last: tuple[int, int, list[tuple[int, Counted]]] = (-1, 0, [])
+        self._last: tuple[int, int, list[tuple[int, CountedEntry]]] = (-1, 0, [])
 
     def read_on(self, file: SecureFile, end: int) -> None:
         """Read as far as the sums have."""
@@ -91,7 +91,7 @@ class _Places:
             if not isinstance(line, DamagedLine) and (bucket := line.at // BUCKET_MICROSECONDS) >= self.since:
                 self._offsets.setdefault(bucket, array("q")).append(offset)
 
-    def lines(self, file: SecureFile, bucket: int) -> list[tuple[int, Counted]]:
+    def lines(self, file: SecureFile, bucket: int) -> list[tuple[int, CountedEntry]]:
         """Return the lines of a bucket and where they stand; a process asks for the same one for long."""
         offsets = self._offsets.get(bucket, array("q"))
         if self._last[:2] != (bucket, len(offsets)):
@@ -99,7 +99,7 @@ class _Places:
         return self._last[2]
 
 
-def _read(file: SecureFile, offsets: array[int]) -> Iterator[tuple[int, Counted]]:
+def _read(file: SecureFile, offsets: array[int]) -> Iterator[tuple[int, CountedEntry]]:
     import_safely("shared.costs.ledger.batch")
     from ..ledger.batch import counted_line  # its decoder takes long to import
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..analysis.estimates import StageEstimate, estimate_stages, stage_histories
-from ..budgets.gate import Request
+from ..budgets.gate import GateRequest
 from ..budgets.scopes import ANY
 from ..model import Usage
 from ..money import Nanos, divide, to_usd
@@ -99,7 +99,7 @@ def admit(session: Session, amount: Nanos, parts: Parts = ()) -> Admission:
         BudgetExceeded: a limit that blocks has no room for it.
         BudgetGateUnavailable: that cannot be told.
     """
-    request = Request(
+    request = GateRequest(
         user_id=session.job.user_id,
         service=ANY,
         model=ANY,

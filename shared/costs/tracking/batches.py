@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from filelock import FileLock
 
-from ..budgets.gate import Request
+from ..budgets.gate import GateRequest
 from ..capture.batch_files import (
     BATCH_TIER,
     BatchEnd,
@@ -38,7 +38,7 @@ from ..storage import CostStorage
 from ..workspace import Workspace
 from .call import ResponseDetails
 from .context import fitting, job_context
-from .responses import Told, as_call
+from .responses import CallerDetails, as_call
 from .session import Session
 
 EXPIRES_AFTER: Final = timedelta(days=2)
@@ -46,7 +46,7 @@ EXPIRES_AFTER: Final = timedelta(days=2)
 
 
 @dataclass(slots=True)
-class Batch:
+class SubmittedBatch:
     """A batch that was submitted. ``waiting`` are the requests without a result so far.
 
     ``taken`` are the lines of results that were read for it, as what tells each from others.
@@ -78,16 +78,16 @@ class Batch:
         return not self.waiting or (self.over and self.results >= (self.ended_with or 0))
 
 
-class Submitted(NamedTuple):
+class BatchHold(NamedTuple):
     """What was held for a batch. ``unpriced`` says why no amount is known."""
 
-    batch: Batch
+    batch: SubmittedBatch
     estimate: Nanos | None
     unpriced: str = ""
 
 
 @dataclass(slots=True)
-class Collected:
+class CollectResult:
     """What collecting files did: calls ``recorded``, ``known`` from before, requests that cost nothing.
 
     ``unplaced`` are batches that are over, where more than one that was submitted may be meant.
@@ -110,7 +110,7 @@ class Batches:
     def __init__(self, storage: CostStorage) -> None:
         self._folder = storage.root / "batches"
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: SubmittedBatch) -> None:
         """Keep a batch that was submitted."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._write(batch)
@@ -120,21 +120,21 @@ class Batches:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return FileLock(self._folder / "lock")
 
-    def all(self) -> list[Batch]:
+    def all(self) -> list[SubmittedBatch]:
         """Return the batches that were submitted, the oldest first."""
-        found: list[Batch] = []
+        found: list[SubmittedBatch] = []
         for path in sorted(self._folder.glob("*.json")):
             plain = json.loads(path.read_text(encoding="utf-8"))
             sets = {name: set(plain.get(name, ())) for name in _SETS}
-            found.append(Batch(**{**plain, **sets}))
+            found.append(SubmittedBatch(**{**plain, **sets}))
         return found
 
-    def save(self, batch: Batch) -> None:
+    def save(self, batch: SubmittedBatch) -> None:
         """Keep what a batch still waits for."""
         self._write(batch)
 
-    def _write(self, batch: Batch) -> None:
-        plain = {name: getattr(batch, name) for name in Batch.__slots__}
+    def _write(self, batch: SubmittedBatch) -> None:
+        plain = {name: getattr(batch, name) for name in SubmittedBatch.__slots__}
         plain |= {name: sorted(plain[name]) for name in _SETS}
         with replacing(self._folder / f"{batch.id}.json") as draft:
             draft.write_text(json.dumps(plain), encoding="utf-8")
@@ -151,7 +151,7 @@ def submit(
     stage: str | None,
     max_output: int | None = None,
     batch_id: str | None = None,
-) -> Submitted:
+) -> BatchHold:
     """Hold what a batch can cost at most, and keep which results it waits for.
 
     Raises:
@@ -166,7 +166,7 @@ def submit(
     models = {(request.service, request.model) for request in requests}
     service, model = models.pop() if len(models) == 1 else ("any", "any")
     hold = session.hold(
-        Request(
+        GateRequest(
             user_id=session.job.user_id,
             service=service,
             model=model,
@@ -181,7 +181,7 @@ def submit(
             expires_after=EXPIRES_AFTER,
         )
     )
-    batch = Batch(
+    batch = SubmittedBatch(
         id=new_id(),
         reservation=hold.id,
         service=requests[0].service,
@@ -198,7 +198,7 @@ def submit(
     with batches.lock():
         batches.add(batch)
     hold.close()  # it goes on as submitted
-    return Submitted(batch, estimate, why)
+    return BatchHold(batch, estimate, why)
 
 
 def _most(
@@ -233,18 +233,18 @@ def _most_tokens(requests: Iterable[BatchRequest], max_output: int | None) -> in
 
 def collect(
     workspace: Workspace, texts: Iterable[str], *, job_dir: Path | None, user: str | None
-) -> Collected:
+) -> CollectResult:
     """Record the results in files of batches, each once, and end the holds of batches that are over.
 
     Raises:
         WrongUsage: a file holds something that is neither a result nor a batch; the text says what.
 
     """
-    collected, batches = Collected(), Batches(workspace.storage)
+    collected, batches = CollectResult(), Batches(workspace.storage)
     with batches.lock():
         known = batches.all()
-        sessions = _Sessions(workspace, job_dir, user)
-        touched: list[Batch] = []
+        sessions = _JobSessions(workspace, job_dir, user)
+        touched: list[SubmittedBatch] = []
         ends: list[BatchEnd] = []
         for text in texts:
             for line in _lines(text):
@@ -276,7 +276,7 @@ def _lines(text: str) -> Iterator[Fields]:
         raise WrongUsage(f"this is no file of a batch: {fault}") from None
 
 
-class _Sessions:
+class _JobSessions:
     """The sessions of the jobs that results belong to."""
 
     def __init__(self, workspace: Workspace, job_dir: Path | None, user: str | None) -> None:
@@ -284,7 +284,7 @@ class _Sessions:
         self._given = (str(job_dir) if job_dir else None, user)
         self._open: dict[tuple[str | None, str | None], Session] = {}
 
-    def of(self, batch: Batch | None) -> Session:
+    def of(self, batch: SubmittedBatch | None) -> Session:
         """Return the session of a batch's job, else of the one that was given."""
         job_dir, user = (batch.job_dir, batch.user_id) if batch else self._given
         if (job_dir, user) not in self._open:
@@ -298,7 +298,9 @@ class _Sessions:
             session.recording.close()
 
 
-def _take(line: Fields, known: Sequence[Batch], sessions: _Sessions, collected: Collected) -> Batch | None:
+def _take(
+    line: Fields, known: Sequence[SubmittedBatch], sessions: _JobSessions, collected: CollectResult
+) -> SubmittedBatch | None:
     """Record one result; return the batch that it belongs to.
 
     Ids of requests are used again: of several batches with this one, that is meant for which the line was
@@ -330,7 +332,7 @@ def _digest(line: Fields) -> str:
 
 
 def _record(
-    result: BatchResult, batch: Batch | None, digest: str, session: Session, collected: Collected
+    result: BatchResult, batch: SubmittedBatch | None, digest: str, session: Session, collected: CollectResult
 ) -> None:
     """Record the calls of a result, each once."""
     collected.unbilled += not result.calls
@@ -342,7 +344,7 @@ def _record(
             "request_id": known,
             "reservation": batch.reservation if batch else None,
         }
-        call = as_call(captured, Told(stage=batch.stage if batch else None, details=details))
+        call = as_call(captured, CallerDetails(stage=batch.stage if batch else None, details=details))
         outcome = session.recording.record(call)
         if not outcome.new:
             collected.known += 1
@@ -353,7 +355,9 @@ def _record(
         collected.partial += outcome.entry.partial_delta
 
 
-def _batch_of(end: BatchEnd, known: Sequence[Batch], touched: Sequence[Batch]) -> Batch | None:
+def _batch_of(
+    end: BatchEnd, known: Sequence[SubmittedBatch], touched: Sequence[SubmittedBatch]
+) -> SubmittedBatch | None:
     """Return the batch that an object speaks of: by its id, else the only one it can be."""
     named = [batch for batch in known if batch.batch_id == end.batch_id]
     open_ones = [batch for batch in known if batch.batch_id is None and not batch.is_complete]

@@ -19,7 +19,7 @@ from ..units import USAGE_FIELDS
 from .call import Call
 
 
-class Settled(NamedTuple):
+class SettledCost(NamedTuple):
     """What an entry says about its cost. ``why`` tells what is missing, where something is."""
 
     charge: Charge | None
@@ -33,21 +33,21 @@ UNKNOWN_USAGE: Final[Units] = {"requests": 1}
 """The units of a call of which nobody states what it used."""
 
 
-def settle(call: Call, verdict: Charge | Unpriced) -> Settled:
+def settle(call: Call, verdict: Charge | Unpriced) -> SettledCost:
     """Return what a call costs; ``verdict`` is what our prices say of its usage."""
     if call.stated_by == "cache":
-        return Settled(_stated(call, ZERO, "cache"))
+        return SettledCost(_stated(call, ZERO, "cache"))
     if call.actual_cost is not None and _is_bill(call) and _is_believed(call, verdict):
         ours = verdict.total if isinstance(verdict, Charge) and call.usage_known else None
-        return Settled(_stated(call, call.actual_cost, "bill"), catalogue_cost=ours)
+        return SettledCost(_stated(call, call.actual_cost, "bill"), catalogue_cost=ours)
     if not call.usage_known:
         return _unstated(call, verdict)
     if isinstance(verdict, Charge) and not (call.actual_cost and call.usage.is_zero):
         if not verdict.missing and not call.unpriced_units:
-            return Settled(verdict)
+            return SettledCost(verdict)
         units = {**verdict.missing, **call.unpriced_units}
         why = f"{verdict.priced_by.model} has no price for {', '.join(units)}"
-        return Settled(verdict._replace(missing=NO_UNITS), units, why=why)
+        return SettledCost(verdict._replace(missing=NO_UNITS), units, why=why)
     reason = verdict.reason if isinstance(verdict, Unpriced) else UNSTATED
     return _by_estimate(call, call.unpriced_units, reason)
 
@@ -56,7 +56,7 @@ def _is_bill(call: Call) -> bool:
     return call.stated_by == "bill" or (call.stated_by == "server" and states_bills(call.service))
 
 
-def _unstated(call: Call, verdict: Charge | Unpriced) -> Settled:
+def _unstated(call: Call, verdict: Charge | Unpriced) -> SettledCost:
     """Return what is known of a call of which nobody states all that it used, such as of a cut stream.
 
     Hosted tools that ran are billed for certain.
@@ -68,7 +68,7 @@ def _unstated(call: Call, verdict: Charge | Unpriced) -> Settled:
     if not certain:
         return _by_estimate(call, units, UNSTATED)
     why = f"{UNSTATED} besides {', '.join(certain)}"
-    return Settled(verdict._replace(missing=NO_UNITS), {**verdict.missing, **units}, why=why)
+    return SettledCost(verdict._replace(missing=NO_UNITS), {**verdict.missing, **units}, why=why)
 
 
 _DOUBTFUL: Final = frozenset(
@@ -88,12 +88,14 @@ def _is_believed(call: Call, verdict: Charge | Unpriced) -> bool:
     return is_free != call.usage.is_zero
 
 
-def _by_estimate(call: Call, units: Units, why: str) -> Settled:
+def _by_estimate(call: Call, units: Units, why: str) -> SettledCost:
     """Return what a library or the caller states, where we have no price of our own."""
     if call.actual_cost is None or (call.actual_cost == 0 and not (call.usage.is_zero and call.usage_known)):
-        return Settled(None, units, why=why)
+        return SettledCost(None, units, why=why)
     is_estimate = call.stated_by != "bill"
-    return Settled(_stated(call, call.actual_cost, "estimate" if is_estimate else "1"), estimated=is_estimate)
+    return SettledCost(
+        _stated(call, call.actual_cost, "estimate" if is_estimate else "1"), estimated=is_estimate
+    )
 
 
 def _stated(call: Call, cost: Nanos, by: str) -> Charge:

@@ -13,7 +13,7 @@ from ..pricing.names import infer_service
 from .reserving import Reserving, call_request
 
 if TYPE_CHECKING:
-    from ..budgets.gate import Request
+    from ..budgets.gate import GateRequest
     from ..budgets.hold import Hold
     from .reserving import Intent
     from .session import Session
@@ -38,7 +38,7 @@ class Candidate(NamedTuple):
     """A model that may be chosen: its name as given, and what the gate is asked for it."""
 
     name: str
-    request: Request
+    request: GateRequest
 
 
 def candidates(session: Session, intents: Sequence[tuple[str, Intent]]) -> list[Candidate]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from ..corrections import Corrected
+from ..corrections import CorrectedCall
 from ..errors import UnknownEntry
 from ..ledger.counted import id_for_request
 from ..model import Entry
 from ..store.store import Store
 
 
-def corrected_entry(entry_id: str, index: Store, ledger: Path) -> Corrected:
+def corrected_entry(entry_id: str, index: Store, ledger: Path) -> CorrectedCall:
     """Return what an entry of ``ledger`` counts for after every correction.
 
     Raises:
@@ -29,10 +29,10 @@ def corrected_entry(entry_id: str, index: Store, ledger: Path) -> Corrected:
     original = next((e for e in found if e.id == entry_id), None)
     if original is None or original.kind != "usage":
         raise UnknownEntry(f"no call has the id {entry_id!r} in {ledger}; show-job --json lists ids")
-    return Corrected.of(original, (e for e in found if e.corrects == entry_id))
+    return CorrectedCall.of(original, (e for e in found if e.corrects == entry_id))
 
 
-def reversal(corrected: Corrected, why: str, at: datetime) -> Entry:
+def reversal(corrected: CorrectedCall, why: str, at: datetime) -> Entry:
     """Return the entry that takes a call back, in the period where the call counted.
 
     Its id follows from the call's, so that taking back twice counts once.

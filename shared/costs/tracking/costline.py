@@ -25,7 +25,7 @@ class StageSums:
         return self.calls > 0 and self.local == self.calls and not self.cost
 
 
-class Standing(NamedTuple):
+class StageStanding(NamedTuple):
     """Where the job and the user's month stand after a stage. ``limit`` is ``None`` for no limit."""
 
     job: Nanos
@@ -33,18 +33,18 @@ class Standing(NamedTuple):
     limit: Nanos | None
 
 
-def cost_line(sums: StageSums, standing: Standing) -> str:
+def cost_line(sums: StageSums, standing: StageStanding) -> str:
     """Return a stage's cost line.
 
     >>> from shared.costs.money import from_usd
-    >>> cost_line(StageSums(calls=1, local=1), Standing(ZERO, ZERO, None))
+    >>> cost_line(StageSums(calls=1, local=1), StageStanding(ZERO, ZERO, None))
     '💰 Stage cost: $0.0000 (local processing)'
     >>> cost_line(
     ...     StageSums(calls=1, cost=from_usd("0.0045")),
-    ...     Standing(from_usd("0.0045"), from_usd("40.25"), from_usd(50)),
+    ...     StageStanding(from_usd("0.0045"), from_usd("40.25"), from_usd(50)),
     ... )
     '💰 Stage cost: $0.0045 | job $0.0045 | month $40.25 of $50.00 (80.5%)'
-    >>> cost_line(StageSums(calls=2, partial=1), Standing(ZERO, ZERO, None))
+    >>> cost_line(StageSums(calls=2, partial=1), StageStanding(ZERO, ZERO, None))
     '💰 Stage cost: $0.0000 (1 of 2 calls priced in part) | job $0.0000 | month $0.00'
     """
     start = f"💰 Stage cost: {format_usd(sums.cost, 4)}"
@@ -61,7 +61,7 @@ def _remark(sums: StageSums) -> str:
     return f" ({', '.join(said)})" if said else ""
 
 
-def _month(standing: Standing) -> str:
+def _month(standing: StageStanding) -> str:
     if standing.limit is None:
         return f"month {format_usd(standing.month)}"
     used = percent_text(standing.month, standing.limit)

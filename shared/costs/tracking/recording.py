@@ -23,7 +23,7 @@ from ..platform import host_name
 from ..rollup import Query
 from ..workspace import Workspace
 from .call import Call
-from .charging import Settled, settle
+from .charging import SettledCost, settle
 from .context import JobContext
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _said: set[str] = set()
 """What this process has said of a service's prices: each is said once, whatever the tracker."""
 
 
-class Outcome(NamedTuple):
+class RecordOutcome(NamedTuple):
     """What became of one call. ``entry`` is the one that counts; not ``new`` when it was there before.
 
     ``spends`` answers what was asked about the budgets, where the index had the answers at hand.
@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
     known: bool = True
 
 
-class Written(NamedTuple):
+class WriteResult(NamedTuple):
     """Whether a line is in its ledger, and the answers to what was asked, where they were at hand.
 
     ``known`` is false where the cost storage could not be told of the ledger.
@@ -70,7 +70,7 @@ class Progress:
     is_safe = False
 
 
-class Recording:
+class CallRecorder:
     """Records calls of one job. Never raises for a storage failure: it warns, and keeps the entry."""
 
     def __init__(self, workspace: Workspace, job: JobContext) -> None:
@@ -93,7 +93,7 @@ class Recording:
 
     def record(
         self, call: Call, attempt: int = 1, asked: Sequence[Query] = (), progress: Progress | None = None
-    ) -> Outcome:
+    ) -> RecordOutcome:
         """Price one call and write it durably; return its entry, and what was spent in ``asked`` then.
 
         ``progress`` says afterwards, also after an exception, how far this came.
@@ -107,15 +107,15 @@ class Recording:
         if entry.request_id is not None and (known := self._recorded_before(entry.id)):
             log.debug("request %s is recorded already, as entry %s", call.request_id, known.id)
             progress.is_safe = True
-            return Outcome(known, new=False)
+            return RecordOutcome(known, new=False)
         written = self.write(entry, self._job.ledger, asked, progress)
         is_free = entry.charge is not None and not entry.charge.parts  # a free price has no parts
         local = is_free and bool(self.tried("whether the model is local", lambda: self._is_local(entry)))
-        return Outcome(entry, True, local, written.in_ledger, written.spends, written.known)
+        return RecordOutcome(entry, True, local, written.in_ledger, written.spends, written.known)
 
     def write(
         self, entry: Entry, ledger: Path, asked: Sequence[Query] = (), progress: Progress | None = None
-    ) -> Written:
+    ) -> WriteResult:
         """Append a complete entry to a ledger and bring the index up to it."""
         line, index, known = encode(entry), None, False
         try:
@@ -130,11 +130,11 @@ class Recording:
         if place is None:
             log.warning("cost tracking degraded: entry %s is %s", entry.id, recorded.explained)
             self.tried("the cost storage", lambda: self._workspace.index.waits(ledger, line))
-            return Written(in_ledger=False, known=known)
+            return WriteResult(in_ledger=False, known=known)
         if not known:
             log.warning("%s is not known to the cost storage yet: what it says is in no sum", ledger)
         if sys.is_finalizing():  # the next look counts it; CPython 3.13.0 dies of intervals of time here
-            return Written(in_ledger=True, known=known)
+            return WriteResult(in_ledger=True, known=known)
         spends = None
         try:
             spends = (index or self._workspace.index).appended(ledger, entry, place, line, asked)
@@ -144,7 +144,7 @@ class Recording:
             self._workspace.publish(ledger)
         except FAILURES as fault:
             self._failed("the shared budget", fault)
-        return Written(True, spends, known)
+        return WriteResult(True, spends, known)
 
     def tried(self, what: str, action: Callable[[], T]) -> T | None:
         """Return what an action gives; ``None``, with a warning, where it fails.
@@ -229,7 +229,7 @@ class Recording:
         )
         return texts or _NO_TEXTS._replace(metadata={"left_out": "texts and metadata: redaction failed"})
 
-    def _settled(self, call: Call, at: datetime) -> Settled:
+    def _settled(self, call: Call, at: datetime) -> SettledCost:
         """Return what a call costs, and warn once for each model of which something has no price."""
         if not call.usage_known and self.tried("prices", lambda: self._is_free(call, at)):
             call = replace(call, usage_known=True)  # a free model costs nothing, whatever it used

@@ -6,7 +6,7 @@ import logging
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from ..budgets.guard import Bound, Repetitions, bound_of
+from ..budgets.guard import RepeatLimit, RepetitionGuard, bound_of
 from ..budgets.port import Level
 from ..errors import StorageUnavailable
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("shared.cost_tracker")
 
 
-class Repeats:
+class RepeatCounter:
     """Counts the requests of one job, where a profile has ``guard.same_request``; else it costs nothing.
 
     ``digest`` is what the caller says of an input. Only a hash of it is kept, for ten minutes.
@@ -49,14 +49,14 @@ class Repeats:
             self._repetitions.sent(bound, self._request(service, model, digest), f"{service}/{model}")
 
     @property
-    def _bound(self) -> Bound | None:
+    def _bound(self) -> RepeatLimit | None:
         return bound_of(self._workspace.loaded_profile().profile, self._job.user_id)
 
     @property
-    def _repetitions(self) -> Repetitions:
-        return Repetitions(self._workspace.requests, self._workspace.clock, self._told)
+    def _repetitions(self) -> RepetitionGuard:
+        return RepetitionGuard(self._workspace.requests, self._workspace.clock, self._told)
 
-    def _told(self, bound: Bound, request: str, level: Level, text: str) -> None:
+    def _told(self, bound: RepeatLimit, request: str, level: Level, text: str) -> None:
         from ..notify.alerts import notify_repetition  # only for a loop, which is rare
 
         try:

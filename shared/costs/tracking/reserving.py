@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, NamedTuple, Unpack
 
 from ..budgets.deciding import OVERRIDE_VARIABLE
-from ..budgets.gate import Request
+from ..budgets.gate import GateRequest
 from ..budgets.hold import Hold
 from ..forks import lock_of
 from ..model import Unpriced, Usage
@@ -146,7 +146,7 @@ class Reserving:
     It may be used for one block after another, each with a hold of its own, not for two at once.
     """
 
-    def __init__(self, session: Session, request: Request) -> None:
+    def __init__(self, session: Session, request: GateRequest) -> None:
         self._session = session
         self._request = request
         self._hold: Hold | None = None
@@ -190,7 +190,7 @@ class Reserving:
             raise RuntimeError("this reservation is in use: call tracker.reserve() once for each block")
 
 
-def call_request(session: Session, intent: Intent) -> Request:
+def call_request(session: Session, intent: Intent) -> GateRequest:
     """Return what the gate is asked for one call."""
     catalogue = session.recording.catalogue()
     stage = current_stage(session)
@@ -200,7 +200,7 @@ def call_request(session: Session, intent: Intent) -> Request:
     def cost_as(service: str, model: str) -> Nanos | None:
         return _highest_cost(catalogue, replace(intent, service=service, model=model), now).estimate
 
-    return Request(
+    return GateRequest(
         user_id=session.job.user_id,
         service=intent.service,
         model=intent.model,
@@ -225,9 +225,9 @@ def call_request(session: Session, intent: Intent) -> Request:
     )
 
 
-def block_request(session: Session, stage: StageOptions, amount: Nanos) -> Request:
+def block_request(session: Session, stage: StageOptions, amount: Nanos) -> GateRequest:
     """Return what the gate is asked for all calls of a stage together."""
-    return Request(
+    return GateRequest(
         user_id=session.job.user_id,
         service="any",
         model="any",
@@ -253,7 +253,7 @@ def _within(session: Session) -> str | None:
     return session.workspace.environ.get(WITHIN_VARIABLE) or None
 
 
-class _Highest(NamedTuple):
+class _HighestCost(NamedTuple):
     """The most that a call can cost, in nano-dollars; else ``None``, and why in words.
 
     ``unpriced`` where a price is missing; ``free`` where whatever is used costs nothing, ``local`` where
@@ -267,7 +267,7 @@ class _Highest(NamedTuple):
     local: bool = False
 
 
-def _most_tokens(intent: Intent, known: _Highest) -> int | None:
+def _most_tokens(intent: Intent, known: _HighestCost) -> int | None:
     """Return the most tokens that a call can take; ``None`` where its output has no maximum.
 
     A call whose cost is known without one, such as an embedding, has no output that is counted.
@@ -277,11 +277,11 @@ def _most_tokens(intent: Intent, known: _Highest) -> int | None:
     return intent.usage.tokens_input + (intent.max_tokens_output or 0)
 
 
-def _highest_cost(catalogue: Catalogue | None, intent: Intent, now: datetime) -> _Highest:
+def _highest_cost(catalogue: Catalogue | None, intent: Intent, now: datetime) -> _HighestCost:
     if catalogue is None:
-        return _Highest(None, f"the price of {intent.service}/{intent.model} cannot be read now", True)
+        return _HighestCost(None, f"the price of {intent.service}/{intent.model} cannot be read now", True)
     if catalogue.is_local(intent.service, intent.model):
-        return _Highest(ZERO, free=True, local=True)
+        return _HighestCost(ZERO, free=True, local=True)
     # One token of output shows whether output is charged where no maximum is given.
     output = 1 if intent.max_tokens_output is None else intent.max_tokens_output
     usage = _with_output(intent.usage, output)
@@ -291,13 +291,13 @@ def _highest_cost(catalogue: Catalogue | None, intent: Intent, now: datetime) ->
     if intent.max_tokens_output is None and no_price:
         verdict = catalogue.ceiling(intent.service, intent.model, intent.usage, *asked)
     if isinstance(verdict, Unpriced):
-        return _Highest(None, verdict.reason, unpriced=True)
+        return _HighestCost(None, verdict.reason, unpriced=True)
     if verdict.missing:
         units = ", ".join(verdict.missing)
-        return _Highest(None, f"{verdict.priced_by.model} has no price for {units}", unpriced=True)
+        return _HighestCost(None, f"{verdict.priced_by.model} has no price for {units}", unpriced=True)
     if intent.max_tokens_output is None and output_part(verdict):
-        return _Highest(None, f"no max_tokens_output is given for {intent.service}/{intent.model}")
-    return _Highest(verdict.total, free=catalogue.is_free(intent.service, intent.model, now))
+        return _HighestCost(None, f"no max_tokens_output is given for {intent.service}/{intent.model}")
+    return _HighestCost(verdict.total, free=catalogue.is_free(intent.service, intent.model, now))
 
 
 def _with_output(usage: Usage, tokens_output: int) -> Usage:

@@ -32,7 +32,7 @@ _OF_ONE_CALL: Final = ("request_id", "actual_cost_usd", "reservation", "input_di
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CallerDetails:
     """What the caller says about a response or a stream. It wins over what is read there."""
 
     stage: str | None = None
@@ -41,24 +41,24 @@ class Told:
     model: str | None = None
     details: ResponseDetails = field(default_factory=ResponseDetails)
 
-    def of_the_next(self) -> Told:
+    def of_the_next(self) -> CallerDetails:
         """Return what holds for the second and later calls of the same response too."""
         rest = {key: value for key, value in self.details.items() if key not in _OF_ONE_CALL}
         return replace(self, details=cast("ResponseDetails", rest))
 
 
-def as_call(captured: Captured, told: Told | None = None) -> Call:
+def as_call(captured: Captured, told: CallerDetails | None = None) -> Call:
     """Check a captured call as ``log_usage`` checks its arguments.
 
     Raises:
         TypeError, ValueError: as ``log_usage``.
 
     >>> call = as_call(Captured(service="openai", model="gpt-4o", usage=Usage(tokens_output=5),
-    ...                         incomplete="the stream was closed early"), Told("13_summary"))
+    ...                         incomplete="the stream was closed early"), CallerDetails("13_summary"))
     >>> call.stage, call.usage.tokens_output, call.estimated
     ('13_summary', 5, True)
     """
-    told = told or Told()
+    told = told or CallerDetails()
     said: dict[str, Any] = {key: value for key, value in told.details.items() if value is not None}
     if said.get("batch"):
         said.setdefault("service_tier", None)
@@ -106,7 +106,7 @@ def prepare() -> None:
     all_adapters()
 
 
-def log_response(session: Session, response: object, told: Told) -> float:
+def log_response(session: Session, response: object, told: CallerDetails) -> float:
     """Record the calls in a response and return their USD together."""
     calls: list[Call] = []
     try:
@@ -139,13 +139,13 @@ def record(session: Session, call: Call, stage: Stage | None = None) -> float:
         return session.record(replace(bare, metadata=notes), stage)
 
 
-def unread(response: object, told: Told, fault: BaseException) -> Call:
+def unread(response: object, told: CallerDetails, fault: BaseException) -> Call:
     """Return the call of a response that cannot be read now."""
     names = (told.service, told.model)
     return unread_call(response, told.stage, told.metadata, names, told.details, fault)
 
 
-def log_stream(session: Session, stream: Stream, told: Told) -> Stream:
+def log_stream(session: Session, stream: Stream, told: CallerDetails) -> Stream:
     """Return a stream that records its call when it is over, in the stage that is open now."""
     as_call(_ANY_CALL, told)  # wrong arguments are refused now, not when the stream is over
     block = current_stage(session)

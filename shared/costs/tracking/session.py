@@ -29,18 +29,18 @@ from ..workspace import Workspace
 from .call import Call
 from .context import JobContext, current_stage
 from .context import name as label
-from .costline import Standing, cost_line
-from .recording import Outcome, Progress, Recording, log
+from .costline import StageStanding, cost_line
+from .recording import CallRecorder, Progress, RecordOutcome, log
 from .stage import Stage
 from .stats import PROCESS_STATS, Figures
 from .watch import Alert, BudgetWatch
 
 if TYPE_CHECKING:
-    from ..budgets.gate import Request
+    from ..budgets.gate import GateRequest
     from ..budgets.hold import Hold
     from ..budgets.spending import Questions
     from ..model import Entry
-    from .repeats import Repeats
+    from .repeats import RepeatCounter
 
 
 _TOLD: Final = set[str]()
@@ -61,7 +61,7 @@ class Session:
     def __init__(self, workspace: Workspace, job: JobContext) -> None:
         self.workspace = workspace
         self.job = job
-        self.recording = Recording(workspace, job)
+        self.recording = CallRecorder(workspace, job)
         self.watch = BudgetWatch(workspace, job)
         self.figures = Figures(workspace, job)
         self.open_stages: list[Stage] = []
@@ -126,12 +126,12 @@ class Session:
         return self.watch.questions(scope)
 
     @property
-    def repeats(self) -> Repeats:
+    def repeats(self) -> RepeatCounter:
         """Counts the requests of this job by their inputs."""
         import_safely("shared.costs.tracking.repeats")
-        from .repeats import Repeats  # only calls that say what they send pay for it
+        from .repeats import RepeatCounter  # only calls that say what they send pay for it
 
-        return Repeats(self.workspace, self.job)
+        return RepeatCounter(self.workspace, self.job)
 
     def _count_input(self, call: Call, digest: str) -> None:
         """Count what a call has sent, unless that was done when it was reserved for."""
@@ -141,13 +141,13 @@ class Session:
         else:
             self.repeats.sent(call.service, call.model, digest)
 
-    def _count(self, outcome: Outcome, stage: Stage | None) -> None:
+    def _count(self, outcome: RecordOutcome, stage: Stage | None) -> None:
         if outcome.new:
             PROCESS_STATS.add(outcome.entry)
             if stage is not None:
                 stage.count(outcome)
 
-    def hold(self, request: Request) -> Hold:
+    def hold(self, request: GateRequest) -> Hold:
         """Reserve money for what is about to be spent; see ``CostTracker.reserve``."""
         self.recording.tried("the profile", self._introduce)
         digest = None if request.local else request.input_digest
@@ -172,7 +172,7 @@ class Session:
             log.warning("%s", warning)
         return hold
 
-    def _sending(self, request: Request, digest: str) -> None:
+    def _sending(self, request: GateRequest, digest: str) -> None:
         """Count a request that is about to be sent; where that fails, it is told, and the call goes on."""
         try:
             self.repeats.sending(request.service, request.model, digest, request.override)
@@ -182,12 +182,12 @@ class Session:
             reraise_foreign(fault)
             log.warning("repetitions of a request cannot be counted: %s", fault)
 
-    def _unsent(self, request: Request, digest: str) -> None:
+    def _unsent(self, request: GateRequest, digest: str) -> None:
         self.recording.tried(
             "repetitions", lambda: self.repeats.unsent(request.service, request.model, digest)
         )
 
-    def _report(self, reservation: Hold | str, outcome: Outcome) -> None:
+    def _report(self, reservation: Hold | str, outcome: RecordOutcome) -> None:
         """Tell a reservation, in hand or by its id alone, of a call that was recorded under it."""
         labels, told = _labels_of(outcome.entry), list[str | None]()
         if not isinstance(reservation, str):
@@ -319,10 +319,10 @@ class Session:
         """Return the alerts that no process has told yet for this period; see the watch for ``ended``."""
         return self.watch.new_alerts(stage, ended=ended)
 
-    def standing(self) -> Standing:
+    def standing(self) -> StageStanding:
         """Return where the job and the user's month stand now."""
         budget = self.workspace.loaded_profile().profile.for_user(self.job.user_id).budget
-        return Standing(self.figures.job_cost(), self.figures.month_cost(), budget.monthly_limit)
+        return StageStanding(self.figures.job_cost(), self.figures.month_cost(), budget.monthly_limit)
 
     @property
     def degraded(self) -> int:

@@ -24,7 +24,7 @@ from .costline import StageSums
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
     from .call import CallDetails
-    from .recording import Outcome
+    from .recording import RecordOutcome
     from .reserving import Reserving
     from .session import Session
 
@@ -144,7 +144,7 @@ class Stage:
         """Record a checked call of this stage and return its USD."""
         return self.session.record(call, self)
 
-    def count(self, outcome: Outcome) -> None:
+    def count(self, outcome: RecordOutcome) -> None:
         """Add one recorded call to what the stage's line will say."""
         with self._lock:
             self.sums.calls += 1

@@ -20,7 +20,7 @@ from ..workspace import Workspace
 from .context import JobContext
 
 if TYPE_CHECKING:
-    from ..budgets.port import Held
+    from ..budgets.port import HoldStatus
     from ..profile.types import Profile
 
 log = logging.getLogger("shared.cost_tracker")
@@ -41,7 +41,7 @@ class Alert(NamedTuple):
     text: str
 
 
-class _Held(NamedTuple):
+class _ProfileLimits(NamedTuple):
     """Questions about the limits under one profile."""
 
     profile: Profile
@@ -55,7 +55,7 @@ class BudgetWatch:
         self._workspace = workspace
         self._job = job
         self._told_here: set[tuple[str, str, float]] = set()
-        self._held: dict[CallScope, _Held] = {}
+        self._held: dict[CallScope, _ProfileLimits] = {}
         self._index: LimitIndex | None = None
         self._plans_at = 0.0
         """When plans are looked at next: an instant of ``time.monotonic``."""
@@ -84,7 +84,7 @@ class BudgetWatch:
         denied = refusal(standings(mine, self._holds(), names), lambda _: need, "this call")
         return denied is None, said if denied is None else [str(denied), *said]
 
-    def _holds(self) -> list[Held]:
+    def _holds(self) -> list[HoldStatus]:
         try:
             return self._workspace.gate.holds()
         except StorageUnavailable as fault:
@@ -138,7 +138,7 @@ class BudgetWatch:
             if index is None or index.profile is not profile:
                 index = self._index = LimitIndex(profile, self._workspace.catalogue_name)
             own = Questions(index.of_call(mine, now, self._job_ref))
-            known = self._held[call] = _Held(profile, own)
+            known = self._held[call] = _ProfileLimits(profile, own)
         return known.questions
 
     def spendings(self, user_id: str | None) -> list[Spending]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shared.costs.budgets.gate import Gate, Request
+from shared.costs.budgets.gate import Gate, GateRequest
 from shared.costs.budgets.hold import Hold
 from shared.costs.ledger.counted import new_id
 from shared.costs.ledger.line import encode
@@ -65,8 +65,8 @@ class Bench:
         self.index.note(ledger)
         return JobRef(name, ledger)
 
-    def request(self, usd: str | None = "1", **values: Any) -> Request:
-        base = Request(
+    def request(self, usd: str | None = "1", **values: Any) -> GateRequest:
+        base = GateRequest(
             user_id="u",
             service="openai",
             model="gpt-4o",

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.costs.budgets.deciding import Policy, Standing, counts_against, standings, tightest
+from shared.costs.budgets.deciding import LimitStanding, Policy, counts_against, standings, tightest
 from shared.costs.budgets.endings import Ending
 from shared.costs.budgets.hold import DROPPED, FAILED, NEVER_REPORTED, UNKNOWN, WAITING, Hold, Terms
 from shared.costs.budgets.limits import Limit, Scope, Spending, limits_for
-from shared.costs.budgets.port import Held, Logged, Reservation, as_it_stands
+from shared.costs.budgets.port import HoldSpend, HoldStatus, Reservation, as_it_stands
 from shared.costs.money import Nanos, from_usd
 from shared.costs.profile import Profile
 from shared.costs.profile.reading import parse_profile
@@ -94,7 +94,7 @@ def test_which_limits_a_hold_counts_against(values: dict[str, object], untouched
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.integers(0, 3), st.booleans())
 def test_what_is_logged_is_never_held_as_well(estimate: int, cost: int, calls: int, one_call: bool) -> None:
-    held = Held(reservation(estimate=Nanos(estimate), one_call=one_call), Logged(calls, Nanos(cost)))
+    held = HoldStatus(reservation(estimate=Nanos(estimate), one_call=one_call), HoldSpend(calls, Nanos(cost)))
     assert held.amount + cost == max(estimate, cost)
     assert held.amount - held.excess == estimate - cost
     assert not held.is_over
@@ -102,9 +102,9 @@ def test_what_is_logged_is_never_held_as_well(estimate: int, cost: int, calls: i
 
 def standing(
     amount: int, spent: int, held: int, *, blocking: bool = True, owner: str | None = "u"
-) -> Standing:
+) -> LimitStanding:
     limit = Limit(Scope(owner, "month"), Nanos(amount), None, Query(), blocking=blocking)
-    return Standing(Spending(limit, Nanos(spent)), Nanos(held))
+    return LimitStanding(Spending(limit, Nanos(spent)), Nanos(held))
 
 
 AMOUNTS = st.integers(0, 10**12)
@@ -121,8 +121,8 @@ def test_the_tightest_limit_decides_for_all(figures: list[tuple[int, int, int, b
 def test_orphans_are_told_apart() -> None:
     [limit] = limits_for(read("budget: {monthly_limit_usd: 9}"), "u", NOW)
     holds = [
-        Held(reservation()),
-        Held(reservation(state="orphaned", orphaned="it expired", estimate=from_usd(2))),
+        HoldStatus(reservation()),
+        HoldStatus(reservation(state="orphaned", orphaned="it expired", estimate=from_usd(2))),
     ]
     [found] = standings([Spending(limit, from_usd(1))], holds, as_named)
     assert (found.held, found.orphaned, found.room) == (from_usd(3), from_usd(2), from_usd(5))
@@ -330,6 +330,6 @@ def test_what_becomes_of_a_hold(
     values: dict[str, Any], logged: tuple[int, int], now: datetime, expected: tuple[str, int] | None
 ) -> None:
     one = reservation(**{"estimate": Nanos(10), "expires_at": LATER, "one_call": True, **values})
-    found = as_it_stands(Held(one, Logged(logged[0], Nanos(logged[1]))), now, {"dead"})
+    found = as_it_stands(HoldStatus(one, HoldSpend(logged[0], Nanos(logged[1]))), now, {"dead"})
     assert (None if found.is_over else (found.reservation.state, found.amount)) == expected
     assert as_it_stands(found, now, {"dead"}) == found

@@ -25,8 +25,8 @@ from shared.costs.budgets.hold import UNPRICED as KEPT_UNPRICED
 from shared.costs.budgets.hold import Hold
 from shared.costs.budgets.port import Stray
 from shared.costs.budgets.scopes import ANY, CallScope, Labels
-from shared.costs.budgets.strays import Strays
-from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, Place, ProfileError
+from shared.costs.budgets.strays import StrayedCalls
+from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, FilePosition, ProfileError
 from shared.costs.money import Nanos, format_usd, from_usd
 from shared.costs.profile import Profile
 from shared.costs.store.holds import StrayCache
@@ -471,7 +471,7 @@ def test_a_clock_that_was_wrong_can_be_forgotten(bench: Bench) -> None:
 
 def test_a_local_call_is_never_held_nor_blocked(bench: Bench) -> None:
     bench.spend("50")
-    fault = ProfileError(Place(Path("p.yaml")), "broken", "mend it")
+    fault = ProfileError(FilePosition(Path("p.yaml")), "broken", "mend it")
     with bench.gate.reserve(bench.request("0", free=True), profile(), fault) as hold:
         assert hold.recorded(Nanos(0)) is None
     hold.void()
@@ -479,7 +479,7 @@ def test_a_local_call_is_never_held_nor_blocked(bench: Bench) -> None:
 
 
 def test_a_profile_that_cannot_be_read_refuses(bench: Bench) -> None:
-    fault = ProfileError(Place(Path("p.yaml"), 3), "unknown key", "mend it")
+    fault = ProfileError(FilePosition(Path("p.yaml"), 3), "unknown key", "mend it")
     with pytest.raises(BudgetGateUnavailable, match=r"p\.yaml:3: unknown key"):
         bench.gate.reserve(bench.request(), Profile(), fault)
     hold = bench.gate.reserve(bench.request(override="an argument"), Profile(), fault)
@@ -1022,7 +1022,7 @@ def test_a_user_for_each_customer_passes_a_limit_of_everybody_a_few_times(bench:
 
 
 def test_threads_look_at_what_strayed_while_others_learn_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    known, own = Strays(), CallScope("u", stage="asr")
+    known, own = StrayedCalls(), CallScope("u", stage="asr")
     looked, faults = threading.Event(), list[BaseException]()
     for number in range(3):
         known.learn(own, Labels(project=f"p{number}"))
@@ -1031,9 +1031,9 @@ def test_threads_look_at_what_strayed_while_others_learn_of_it(monkeypatch: pyte
         known.learn(own, Labels(project="a"))
         looked.set()
 
-    has = strays_module._Alike.has
+    has = strays_module._StrayGroup.has
 
-    def slow(alike: strays_module._Alike, scope: CallScope) -> bool:
+    def slow(alike: strays_module._StrayGroup, scope: CallScope) -> bool:
         if not threads:
             threads.append(threading.Thread(target=learn))
             threads[0].start()
@@ -1041,7 +1041,7 @@ def test_threads_look_at_what_strayed_while_others_learn_of_it(monkeypatch: pyte
         return has(alike, scope)
 
     threads = list[threading.Thread]()
-    monkeypatch.setattr(strays_module._Alike, "has", slow)
+    monkeypatch.setattr(strays_module._StrayGroup, "has", slow)
     try:
         known.of(own)
     except RuntimeError as fault:
@@ -1067,7 +1067,7 @@ def test_a_tag_by_rule_is_held_for_that_tag(bench: Bench) -> None:
 def test_what_a_process_knows_of_labels_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strays_module, "MOST", 2)
     monkeypatch.setattr(strays_module, "MOST_REMEMBERED", 1)
-    known, own = Strays(), CallScope("u", stage="asr")
+    known, own = StrayedCalls(), CallScope("u", stage="asr")
     for name in "abc":
         known.learn(own, Labels(project=name))
     for scope in (own, own._replace(stage="mt"), own):

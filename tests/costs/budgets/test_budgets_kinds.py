@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.budgets.limits import Limit, LimitIndex, Spending, crossing, limits_for
-from shared.costs.budgets.port import Held, Logged
+from shared.costs.budgets.port import HoldSpend, HoldStatus
 from shared.costs.budgets.scopes import ANY, WHATEVER, CallScope
 from shared.costs.budgets.spending import read_spendings
 from shared.costs.budgets.wording import message
@@ -136,7 +136,7 @@ def test_a_hold_carries_calls_and_tokens_until_they_are_logged(bench: Bench) -> 
     assert (held.left("cost"), held.left("calls"), held.left("tokens")) == (from_usd(1), 2, 900)
     with pytest.raises(BudgetExceeded, match="tokens"):  # 300 are spent and 900 held
         bench.reserve("0", text, tokens=1)
-    assert not Held(held.reservation, Logged(3, from_usd(1))).left("tokens")
+    assert not HoldStatus(held.reservation, HoldSpend(3, from_usd(1))).left("tokens")
 
 
 def test_a_block_that_does_not_say_how_much_it_takes_is_refused(bench: Bench) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.costs.budgets.gate import Gate, Request
+from shared.costs.budgets.gate import Gate, GateRequest
 from shared.costs.budgets.limits import Crossing, Limit, Scope
 from shared.costs.budgets.port import (
     STRAYED_FOR,
@@ -24,12 +24,12 @@ from shared.costs.budgets.port import (
     Decide,
     Decision,
     Delivery,
-    Held,
     Holds,
-    Logged,
+    HoldSpend,
+    HoldStatus,
     Notice,
     Notices,
-    Queued,
+    QueuedNotice,
     Reservation,
     Stray,
     Turn,
@@ -76,7 +76,7 @@ class MemoryTurn:
         self._holds = holds
         self.latest = holds.latest()
 
-    def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
+    def holds(self, since: datetime, ledger: Path | None) -> list[HoldStatus]:
         return [
             held
             for held in self._holds.holds()
@@ -157,13 +157,13 @@ class MemoryHolds:
         for one in reservations:
             self._shared.rows.pop(one, None)
 
-    def holds(self) -> list[Held]:
+    def holds(self) -> list[HoldStatus]:
         rows = sorted(self._shared.rows.values(), key=lambda one: (one.period_at, one.id))
         dead = {one.holder for one in rows} - self._shared.leases
-        found = [as_it_stands(Held(one, Logged()), self._clock(), dead) for one in rows]
+        found = [as_it_stands(HoldStatus(one, HoldSpend()), self._clock(), dead) for one in rows]
         return [held for held in found if not held.is_over]
 
-    def find(self, reservation: str) -> Held | None:
+    def find(self, reservation: str) -> HoldStatus | None:
         return next((held for held in self.holds() if held.reservation.id == reservation), None)
 
     def latest(self) -> datetime:
@@ -202,9 +202,9 @@ class MemoryNotices:
         self._shared.notices.append(notice)
         return True
 
-    def waiting(self) -> list[Queued]:
+    def waiting(self) -> list[QueuedNotice]:
         numbered = enumerate(self._shared.notices)
-        return [Queued(number, one) for number, one in numbered if number not in self._shared.done]
+        return [QueuedNotice(number, one) for number, one in numbered if number not in self._shared.done]
 
     def deliveries(self, notices: Collection[int]) -> list[Delivery]:
         return [one for one in self._shared.deliveries.values() if one.notice in notices]
@@ -451,7 +451,7 @@ def test_turns_exclude_each_other(place: Place) -> None:
 
 def test_gates_on_it_never_go_over_a_limit(place: Place) -> None:
     gates = [place.gate(place.join()[0]) for _ in range(4)]
-    request = Request(user_id="u", service="openai", model="gpt-4o", estimate=from_usd("0.3"))
+    request = GateRequest(user_id="u", service="openai", model="gpt-4o", estimate=from_usd("0.3"))
 
     def call_until_denied(gate: Gate) -> list[object]:
         kept: list[object] = []
@@ -491,11 +491,13 @@ class SettlingTurn(MemoryTurn):
 
     looks = 0
 
-    def holds(self, since: datetime, ledger: Path | None) -> list[Held]:
+    def holds(self, since: datetime, ledger: Path | None) -> list[HoldStatus]:
         self.looks += 1
         held = super().holds(since, ledger)
         return (
-            held if self.looks == 1 else [one._replace(logged=Logged(1, Nanos(one.amount))) for one in held]
+            held
+            if self.looks == 1
+            else [one._replace(logged=HoldSpend(1, Nanos(one.amount))) for one in held]
         )
 
     def spends(self, asked: Sequence[Query]) -> list[Nanos]:
@@ -505,7 +507,7 @@ class SettlingTurn(MemoryTurn):
 def test_an_entry_that_comes_between_two_looks_denies_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     place = MemoryPlace(Path())
     holds, _ = place.join()
-    request = Request(user_id="1", service="openai", model="gpt-4o", estimate=from_usd(6))
+    request = GateRequest(user_id="1", service="openai", model="gpt-4o", estimate=from_usd(6))
     held = place.gate(holds).reserve(request, BLOCKING)
     monkeypatch.setattr(f"{__name__}.MemoryTurn", SettlingTurn)
     gate = place.gate(holds)

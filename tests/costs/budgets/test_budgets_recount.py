@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.costs.budgets.gate import Request
+from shared.costs.budgets.gate import GateRequest
 from shared.costs.budgets.limits import Limit, Scope, limits_for
 from shared.costs.budgets.spending import read_spendings
 from shared.costs.errors import BudgetExceeded
@@ -278,11 +278,11 @@ def _at(call: Entry, now: datetime) -> Entry:
     return Entry(id="held", timestamp=now, usage=call.usage, charge=call.charge, **values)
 
 
-def _request(call: Entry, job: JobRef) -> Request:
+def _request(call: Entry, job: JobRef) -> GateRequest:
     is_local = call.service == "local"
     labels = {name: getattr(call, name) for name in LABELS}
     tokens = call.usage.tokens_input + call.usage.tokens_output
-    return Request(
+    return GateRequest(
         user_id=call.user_id,
         service=call.service,
         model=call.model,

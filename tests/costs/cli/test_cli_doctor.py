@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
-from shared.costs.budgets.gate import Request
+from shared.costs.budgets.gate import GateRequest
 from shared.costs.ledger.line import encode
 from shared.costs.ledger.spool import put
 from shared.costs.money import Nanos
@@ -69,7 +69,7 @@ def test_doctor_changes_nothing(jobs: Path, cost_home: Path, dashboard: Dashboar
 def test_doctor_finds_a_wrong_clock_and_old_prices(cost_home: Path, jobs: Path, dashboard: Dashboard) -> None:
     ahead, back = datetime(2036, 3, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
     with Workspace(clock=lambda: ahead) as workspace:
-        held = Request(user_id="1", service="openai", model="gpt-4o", estimate=Nanos(1))
+        held = GateRequest(user_id="1", service="openai", model="gpt-4o", estimate=Nanos(1))
         workspace.gate.reserve(held, workspace.profile).void()
     CostTracker(jobs / JOB).log_usage("openai", "gpt-4o", 1000, 200, timestamp=ahead)
     with Workspace(clock=lambda: back) as workspace:

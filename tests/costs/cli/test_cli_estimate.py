@@ -16,10 +16,10 @@ from shared.costs.model import Usage
 from shared.costs.money import from_usd
 from shared.costs.reports.compare_models import ComparisonFacts, comparison_report
 from shared.costs.reports.estimate import (
+    EstimatedWork,
     EstimateFacts,
-    Left,
+    MonthRemainder,
     NotMeasured,
-    Work,
     characters_of,
     estimate_report,
     history_estimate_report,
@@ -29,7 +29,7 @@ from tests.costs.cli.cli_support import ROOT, Dashboard
 from tests.support.golden import check_report
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
-WORK = Work(
+WORK = EstimatedWork(
     PlannedCalls(Usage(tokens_input=1_500, tokens_output=375), AT, 200, "batch"), ["Output is taken for 375."]
 )
 
@@ -171,19 +171,23 @@ def test_what_they_look_like() -> None:
     cost = ModelCost("openai/gpt-4o", from_usd("0.675"), unverified=True)
     lines = ("1,500 input tokens x $1.25 per million = $0.001875", "total $0.003375")
     check_report(
-        "estimate-price", estimate_report(EstimateFacts(WORK, Left("rpatel", from_usd(9)), cost, lines))
+        "estimate-price",
+        estimate_report(EstimateFacts(WORK, MonthRemainder("rpatel", from_usd(9)), cost, lines)),
     )
     none = ModelCost("acme/one", None, "no price for acme/one")
     check_report(
-        "estimate-unpriced", estimate_report(EstimateFacts(WORK, Left("1", None), none, ("no price",)))
+        "estimate-unpriced",
+        estimate_report(EstimateFacts(WORK, MonthRemainder("1", None), none, ("no price",))),
     )
     stages = [
         StageEstimate("06_asr", from_usd("0.54"), from_usd("0.61"), 12, "audio minute", from_usd("0.7")),
         StageEstimate(WHOLE, from_usd("0.60"), from_usd("0.80"), 12, "audio minute", from_usd("0.9")),
     ]
-    audio = Work(PlannedCalls(Usage(audio_seconds=5_400), AT))
-    check_report("estimate-history", history_estimate_report(audio, stages, Left("rpatel", from_usd("0.7"))))
-    check_report("estimate-nothing", history_estimate_report(audio, [], Left("rpatel", None)))
+    audio = EstimatedWork(PlannedCalls(Usage(audio_seconds=5_400), AT))
+    check_report(
+        "estimate-history", history_estimate_report(audio, stages, MonthRemainder("rpatel", from_usd("0.7")))
+    )
+    check_report("estimate-nothing", history_estimate_report(audio, [], MonthRemainder("rpatel", None)))
     several = [ModelCost("local/tiny", from_usd(0)), ModelCost("acme/two", from_usd("0.002")), cost, none]
     check_report("compare-models", comparison_report(ComparisonFacts(WORK, several), 2))
     check_report("compare-models-none", comparison_report(ComparisonFacts(audio, []), 2))
@@ -197,9 +201,9 @@ def test_free_models_of_a_service_do_not_seem_to_do_any_work(dashboard: Dashboar
 
 
 def test_one_stage_is_held_against_the_budget_too() -> None:
-    work = Work(PlannedCalls(Usage(audio_seconds=600), AT))
+    work = EstimatedWork(PlannedCalls(Usage(audio_seconds=600), AT))
     stage = StageEstimate("06_asr", from_usd("0.2"), from_usd("0.3"), 9, "audio minute")
-    report = history_estimate_report(work, [stage], Left("rpatel", from_usd("0.6")))
+    report = history_estimate_report(work, [stage], MonthRemainder("rpatel", from_usd("0.6")))
     assert [note.text for note in report.notes] == [
         "50.0% of the $0.60 that user rpatel has left this month."
     ]

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import CostTracker
-from shared.costs.ledger.verify import LINE_KINDS, Account, LineFinding, LineKind
+from shared.costs.ledger.verify import LINE_KINDS, LedgerBytes, LineFinding, LineKind
 from shared.costs.money import Nanos
 from shared.costs.reports.verify import (
     Disagreement,
-    Lost,
+    LostLedger,
     PriceAudit,
     PriceFinding,
-    Unread,
+    UnreadLedger,
     VerifyFacts,
     verify_report,
 )
@@ -33,10 +33,10 @@ def counts(**by_kind: int) -> Counter[LineKind]:
     return Counter({kind: by_kind[kind] for kind in LINE_KINDS if kind in by_kind})
 
 
-SOUND = Account(
+SOUND = LedgerBytes(
     LEDGER, 4_470, counts(entry=10), counts(entry=4_470), Totals(calls=10, cost=Nanos(67_500_000))
 )
-DAMAGED = Account(
+DAMAGED = LedgerBytes(
     LEDGER,
     5_000,
     counts(entry=1, duplicate=1, damaged=60, torn=1),
@@ -52,16 +52,16 @@ CASES = {
     "sound": VerifyFacts([SOUND], compared=1),
     "damaged": VerifyFacts(
         [DAMAGED],
-        unread=[Unread(OTHER, "[Errno 2] No such file or directory")],
+        unread=[UnreadLedger(OTHER, "[Errno 2] No such file or directory")],
         disagreements=[Disagreement(LEDGER, (2, 1), (Nanos(9), Nanos(0)))],
         compared=1,
         waiting=2,
     ),
-    "unread": VerifyFacts([], unread=[Unread(OTHER, "[Errno 2] No such file or directory")]),
+    "unread": VerifyFacts([], unread=[UnreadLedger(OTHER, "[Errno 2] No such file or directory")]),
     "lost": VerifyFacts(
         [SOUND],
         compared=1,
-        lost=[Lost(OTHER, 4_470), Lost(LEDGER, 0, "2026-11-29T09:30:00+00:00")],
+        lost=[LostLedger(OTHER, 4_470), LostLedger(LEDGER, 0, "2026-11-29T09:30:00+00:00")],
     ),
     "prices": VerifyFacts(
         [SOUND],

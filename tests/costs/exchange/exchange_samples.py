@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from shared.costs.corrections import Corrected
+from shared.costs.corrections import CorrectedCall
 from shared.costs.exchange.ledger_access import RecordedCall
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
@@ -57,7 +57,7 @@ class Kept:
     def recorded_call(self, entry_id: str) -> RecordedCall | None:
         found = self.entries.get(entry_id)
         corrections = [each for each in self.entries.values() if each.corrects == entry_id]
-        return RecordedCall(Path(), Corrected.of(found, corrections)) if found else None
+        return RecordedCall(Path(), CorrectedCall.of(found, corrections)) if found else None
 
     def import_lock(self) -> AbstractContextManager[object]:
         return nullcontext()

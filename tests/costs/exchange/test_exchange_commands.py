@@ -14,7 +14,7 @@ from exchange_samples import entry
 
 from shared.costs.analysis.calls import net_calls
 from shared.costs.apps.cli.program import run
-from shared.costs.corrections import Corrected
+from shared.costs.corrections import CorrectedCall
 from shared.costs.exchange.exports import exports
 from shared.costs.exchange.importing import Importer, ImportSource
 from shared.costs.exchange.imports import import_for
@@ -184,7 +184,7 @@ def test_what_somebody_took_back_stays_taken_back(
     with Store.of(storage) as index:
         [one] = index.entries(Query())
         writer, ledger = BatchWriter(index), next(storage.root.glob("imported/*/*/cost_ledger.jsonl"))
-        writer.write(ledger, reversal(Corrected.of(one, ()), "billed once", one.timestamp))
+        writer.write(ledger, reversal(CorrectedCall.of(one, ()), "billed once", one.timestamp))
         writer.flush()
     assert asked(capsys, *words, "day-first")[1]["recorded_anew"] == 0
     assert [each.kind for each in entries_of(storage)].count("usage") == 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from shared.costs.ledger import batch, entries
 from shared.costs.ledger.batch import counted_line, read_counted
-from shared.costs.ledger.counted import NAMES, Counted, counted, same_call
+from shared.costs.ledger.counted import NAMES, CountedEntry, counted, same_call
 from shared.costs.ledger.entries import entry_of
 from shared.costs.ledger.line import SEAL_LENGTH, decode, encode, seal
 from shared.costs.ledger.lines import MAX_LINE, DamagedLine, line_at, split
@@ -40,12 +40,12 @@ def _read(tmp_path: Path, data: bytes, start: int = 0, end: int | None = None) -
 def _assert_same(line: bytes) -> None:
     fast = counted_line(line)
     try:
-        slow: Counted | str = counted(decode(line))
+        slow: CountedEntry | str = counted(decode(line))
     except DamagedLine as damage:
         slow = str(damage)
     assert (str(fast) if isinstance(fast, DamagedLine) else fast) == slow
     _assert_same_entry(line)
-    if isinstance(fast, Counted):
+    if isinstance(fast, CountedEntry):
         assert [type(value) for value in fast] == [type(value) for value in slow]
         assert len(fast.names) == len(NAMES)
         assert len(fast.usage) == len(USAGE_FIELDS)
@@ -329,7 +329,7 @@ def test_a_line_that_is_too_long_is_damage_of_its_whole_length(
         return
     assert [line[:2] for line in lines] == [(0, len(data)), (len(data), len(rest))]
     assert str(lines[0][2]) == f"longer than {MAX_LINE} bytes"
-    assert isinstance(lines[1][2], Counted)
+    assert isinstance(lines[1][2], CountedEntry)
 
 
 def test_reading_stops_before_a_torn_line_and_at_the_end_asked_for(tmp_path: Path) -> None:

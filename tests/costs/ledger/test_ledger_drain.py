@@ -14,7 +14,7 @@ import pytest
 from shared.costs.ledger import recorder as drain
 from shared.costs.ledger import spool, writer
 from shared.costs.ledger.line import encode
-from shared.costs.ledger.lines import Appended
+from shared.costs.ledger.lines import AppendedLine
 from shared.costs.ledger.reader import read
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.model import Entry
@@ -119,7 +119,7 @@ def test_many_lines_of_one_ledger_take_few_syncs(
     put_many(storage, job(tmp_path, "good"), 200, "now")
     appended, real = list[int](), writer.append
 
-    def append(ledger: Path, data: bytes, timeout_s: float) -> Appended:
+    def append(ledger: Path, data: bytes, timeout_s: float) -> AppendedLine:
         appended.append(data.count(b"\n"))
         return real(ledger, data, timeout_s)
 

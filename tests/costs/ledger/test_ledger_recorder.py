@@ -16,7 +16,7 @@ from shared.costs.errors import UnsafePath
 from shared.costs.ledger import recorder as recorder_module
 from shared.costs.ledger import spool, writer
 from shared.costs.ledger.line import encode
-from shared.costs.ledger.lines import Appended
+from shared.costs.ledger.lines import AppendedLine
 from shared.costs.ledger.reader import read
 from shared.costs.ledger.recorder import Recorder
 from shared.costs.model import Entry
@@ -86,7 +86,7 @@ def test_a_lock_that_was_waited_for_in_vain_is_waited_for_briefly_for_a_while(
     waits, real, now = list[float](), writer.append, [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
-    def append(path: Path, line: bytes, timeout_s: float, kept: writer.Kept | None = None) -> Appended:
+    def append(path: Path, line: bytes, timeout_s: float, kept: writer.Kept | None = None) -> AppendedLine:
         waits.append(timeout_s)
         return real(path, line, 0, kept)
 
@@ -314,7 +314,7 @@ def test_what_another_process_drained_meanwhile_is_no_fault(
     spool.put(storage, ledger, encode(one), one.id)
     names, real = os.listdir(storage.spool_dir), writer.append
 
-    def append(path: Path, data: bytes, timeout_s: float) -> Appended:
+    def append(path: Path, data: bytes, timeout_s: float) -> AppendedLine:
         for name in names:  # another process, at the same moment
             real(path, data, timeout_s)
             (storage.spool_dir / name).unlink()

@@ -11,7 +11,7 @@ import pytest
 from shared.costs import platform
 from shared.costs.errors import UnsafePath
 from shared.costs.ledger.line import decode, encode
-from shared.costs.ledger.lines import TORN, Appended, DamagedLine, LedgerProblem, Location
+from shared.costs.ledger.lines import TORN, AppendedLine, DamagedLine, LedgerProblem, Location
 from shared.costs.ledger.reader import read, read_at
 from shared.costs.ledger.writer import LockTimeout, append
 from shared.costs.model import Entry
@@ -52,8 +52,8 @@ def entries(ledger: Path) -> list[Entry]:
 def test_lines_follow_each_other(ledger: Path) -> None:
     first, second = entry(), entry()
     lines = encode(first), encode(second)
-    assert append(ledger, lines[0], 1) == Appended(0, len(lines[0]))
-    assert append(ledger, lines[1], 1) == Appended(len(lines[0]), len(lines[1]))
+    assert append(ledger, lines[0], 1) == AppendedLine(0, len(lines[0]))
+    assert append(ledger, lines[1], 1) == AppendedLine(len(lines[0]), len(lines[1]))
     assert entries(ledger) == [first, second]
     assert ledger.stat().st_mode & 0o777 == 0o600
     assert ledger.parent.stat().st_mode & 0o777 == 0o700

@@ -7,10 +7,10 @@ import pytest
 from shared.costs.apps.cli.commands.batch import collected_report, submitted_report
 from shared.costs.money import Nanos
 from shared.costs.reports.document import Report
-from shared.costs.tracking.batches import Batch, Collected, Submitted
+from shared.costs.tracking.batches import BatchHold, CollectResult, SubmittedBatch
 from tests.support.golden import check_report
 
-BATCH = Batch(
+BATCH = SubmittedBatch(
     id="0193f6c2000000000000000000aa",
     reservation="0193f6c2000000000000000000bb",
     service="openai",
@@ -22,10 +22,10 @@ BATCH = Batch(
     waiting={"a"},
 )
 REPORTS: dict[str, Report] = {
-    "batch-submitted": submitted_report(Submitted(BATCH, Nanos(4_200_000_000))),
-    "batch-not-priced": submitted_report(Submitted(BATCH, None, "no price for openai/gpt-9 on 2026-11-28")),
+    "batch-submitted": submitted_report(BatchHold(BATCH, Nanos(4_200_000_000))),
+    "batch-not-priced": submitted_report(BatchHold(BATCH, None, "no price for openai/gpt-9 on 2026-11-28")),
     "batch-collected": collected_report(
-        Collected(recorded=1100, known=3, unbilled=96, cost=Nanos(2_017_500_000), unpriced=2, waiting=1)
+        CollectResult(recorded=1100, known=3, unbilled=96, cost=Nanos(2_017_500_000), unpriced=2, waiting=1)
     ),
 }
 

@@ -29,7 +29,7 @@ from shared.costs.periods import parse_month
 from shared.costs.profile import Budget, Profile
 from shared.costs.reports.common import Breakdown, Health, doubts, totals_data
 from shared.costs.reports.document import Ref
-from shared.costs.reports.report import PeriodFacts, Stretch, period_report
+from shared.costs.reports.report import HistoryRow, PeriodFacts, period_report
 from shared.costs.reports.show_budget import BudgetFacts, budget_report
 from shared.costs.reports.show_job import JobFacts, MonthShare, job_report
 from shared.costs.reports.show_monthly import MonthFacts, count_figures, month_report
@@ -196,7 +196,7 @@ def test_report(case: str) -> None:
             Breakdown("by_model", "Model", by_model),
             Breakdown("by_category", "Category", split(fold(entries, ("operation",)), 0)),
         ],
-        stretches=[Stretch(week.name, totals) for week, totals in zip(weeks, sums, strict=True)],
+        stretches=[HistoryRow(week.name, totals) for week, totals in zip(weeks, sums, strict=True)],
         spendings=spending(entries, Budget(), "rpatel"),
     )
     check_report(f"report-{case}", period_report(facts))

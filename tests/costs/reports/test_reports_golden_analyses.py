@@ -32,7 +32,7 @@ from shared.costs.reports.check import check_report as check_view
 from shared.costs.reports.common import Health
 from shared.costs.reports.explain import ExplainFacts, explain_report
 from shared.costs.reports.forecast import ForecastFacts, LimitForecast, forecast_report
-from shared.costs.reports.report import Stretch
+from shared.costs.reports.report import HistoryRow
 from shared.costs.reports.show_optimization import OptimizationFacts, optimization_report
 from shared.costs.reports.trend import TrendFacts, trend_report
 from shared.costs.reports.whatif import WhatIfFacts, whatif_report
@@ -205,7 +205,7 @@ def test_trend(case: str) -> None:
         step="weekly",
         period=NOVEMBER,
         stretches=[
-            Stretch(week.name, totals, is_whole(week, "weekly", NOW))
+            HistoryRow(week.name, totals, is_whole(week, "weekly", NOW))
             for week, totals in zip(weeks, sums, strict=True)
         ],
         totals=total(fold(entries, ())),
@@ -219,7 +219,7 @@ def test_trend(case: str) -> None:
 def test_stretches_below_zero_have_no_share_of_them_and_no_change_to_the_next() -> None:
     days = divide_period(NOVEMBER, "daily")[:4]
     costs = [Totals(calls=1, cost=Nanos(cost)) for cost in (-6, -6, 4, 0)]
-    stretches = [Stretch(day.name, totals) for day, totals in zip(days, costs, strict=True)]
+    stretches = [HistoryRow(day.name, totals) for day, totals in zip(days, costs, strict=True)]
     [table] = trend_report(TrendFacts("daily", NOVEMBER, stretches, Totals(calls=4, cost=Nanos(-8)))).tables
     at = [column.key for column in table.columns].index
     assert [row[at("share")] for row in table.rows] == [None, None, None, 0.0]
@@ -239,7 +239,7 @@ def test_a_trend_of_what_has_no_price_or_is_below_zero_tells_no_most(
     totals: Totals, figures: dict[str, int | None]
 ) -> None:
     day = divide_period(NOVEMBER, "daily")[0]
-    report = trend_report(TrendFacts("daily", NOVEMBER, [Stretch(day.name, totals)], totals))
+    report = trend_report(TrendFacts("daily", NOVEMBER, [HistoryRow(day.name, totals)], totals))
     assert {figure.label: figure.value for figure in report.figures} == figures
 
 

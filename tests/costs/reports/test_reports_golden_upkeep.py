@@ -7,18 +7,20 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from shared.costs.apps.cli.commands.rebuild_index import rebuilt_report
-from shared.costs.budgets.port import Held, HoldState, Logged, Reservation
+from shared.costs.budgets.port import HoldSpend, HoldState, HoldStatus, Reservation
 from shared.costs.money import from_usd
 from shared.costs.reports.doctor import DoctorFacts, Finding, doctor_report
 from shared.costs.reports.reservations import reservations_report
-from shared.costs.store.build import Rebuilt
+from shared.costs.store.build import RebuildResult
 from tests.support.golden import check_report
 
 NOW = datetime(2026, 11, 22, 15, tzinfo=UTC)
 KOLKATA = ZoneInfo("Asia/Kolkata")
 
 
-def held(number: int, orphaned: str | None = None, logged: str = "0", state: HoldState = "live") -> Held:
+def held(
+    number: int, orphaned: str | None = None, logged: str = "0", state: HoldState = "live"
+) -> HoldStatus:
     reservation = Reservation(
         id=f"0193f6c2-{number:04d}",
         period_at=NOW,
@@ -35,7 +37,7 @@ def held(number: int, orphaned: str | None = None, logged: str = "0", state: Hol
         state="orphaned" if orphaned else state,
         orphaned=orphaned,
     )
-    return Held(reservation, Logged(cost=from_usd(logged)))
+    return HoldStatus(reservation, HoldSpend(cost=from_usd(logged)))
 
 
 def test_reservations() -> None:
@@ -46,9 +48,9 @@ def test_reservations() -> None:
 
 
 def test_rebuilt() -> None:
-    check_report("rebuild-index", rebuilt_report(Rebuilt(880, 4_436, 2_426_308, ()), 0))
+    check_report("rebuild-index", rebuilt_report(RebuildResult(880, 4_436, 2_426_308, ()), 0))
     unread = ((Path("/data/out/job-7/cost_ledger.jsonl"), "Permission denied"),)
-    check_report("rebuild-index-unread", rebuilt_report(Rebuilt(880, 4_436, 2_426_308, unread), 12))
+    check_report("rebuild-index-unread", rebuilt_report(RebuildResult(880, 4_436, 2_426_308, unread), 12))
 
 
 def test_doctor() -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.costs.corrections import Corrected
+from shared.costs.corrections import CorrectedCall
 from shared.costs.formats import load
 from shared.costs.model import Charge, Entry, Usage
 from shared.costs.money import from_usd, to_usd
@@ -125,7 +125,7 @@ def test_json_has_the_month_the_difference_and_what_to_do() -> None:
 def credit_alone() -> list[Entry]:
     """A call that was taken back, and $4.25 credited for it."""
     call = entry("3", id="wrong")
-    back = Corrected.of(call, ()).undo("back", "logged twice", call.timestamp)
+    back = CorrectedCall.of(call, ()).undo("back", "logged twice", call.timestamp)
     note = Charge({"stated": from_usd("-4.25")}, PRICED)
     return [call, back, replace(back, id="credit", kind="adjustment", charge=note, usage=Usage())]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.costs.apps.serve.access import FILE, SESSION_S, Access, KeptAccess, access_of
+from shared.costs.apps.serve.access import FILE, SESSION_S, Access, StoredAccess, access_of
 from shared.costs.errors import StorageUnavailable, UnsafePath
 
 ONE = Access("one" * 12, "prefix" * 4)
@@ -34,7 +34,7 @@ def test_a_new_token_ends_all_sessions(tmp_path: Path) -> None:
 
 
 def test_a_new_token_ends_the_sessions_of_servers_that_run(tmp_path: Path) -> None:
-    running = KeptAccess(tmp_path)
+    running = StoredAccess(tmp_path)
     first = running()
     (tmp_path / FILE).unlink()
     assert running() == first

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from shared.costs.apps.serve.access import SESSION_S, Access
-from shared.costs.apps.serve.guard import COOKIE, MAX_TARGET, Guard, Hosts
+from shared.costs.apps.serve.guard import COOKIE, MAX_TARGET, Hosts, RequestGuard
 from shared.costs.errors import WrongUsage
 from tests.costs.serve.serve_support import ACCESS, BASE, ORIGIN, PORT
 
@@ -70,7 +70,7 @@ def test_an_answer_that_the_ending_server_does_not_wait_for_is_refused(begins: b
         await asyncio.Event().wait()
 
     async def ended() -> None:
-        guarded = Guard(slow, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()))
+        guarded = RequestGuard(slow, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()))
         answering = asyncio.create_task(guarded(scope, receive, send))
         await under_way.wait()
         answering.cancel()
@@ -114,7 +114,9 @@ def test_nothing_of_a_stream_is_kept_that_was_sent() -> None:
             del part
         kept.append(sum(each() is not None for each in parts))
 
-    asyncio.run(Guard(stream, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()))(a_request(), receive, send))
+    asyncio.run(
+        RequestGuard(stream, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()))(a_request(), receive, send)
+    )
     assert kept == [0]
 
 
@@ -264,7 +266,7 @@ def test_web_sockets_are_closed(site: object) -> None:
     async def never(*_: object) -> None:
         raise AssertionError("let through")
 
-    guard = Guard(never, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()))
+    guard = RequestGuard(never, lambda: ACCESS, Hosts.of("127.0.0.1", PORT, ()))
     with pytest.raises(WebSocketDisconnect), TestClient(guard).websocket_connect("/"):
         pass
 

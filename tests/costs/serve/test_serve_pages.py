@@ -18,14 +18,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from shared.cost_tracker import CostTracker
-from shared.costs.apps.cli.app import Here
+from shared.costs.apps.cli.app import Invocation
 from shared.costs.apps.serve.addresses import FILTER_LABELS
 from shared.costs.apps.serve.guard import Hosts
 from shared.costs.apps.serve.rendering import assets
 from shared.costs.apps.serve.site import Site
-from shared.costs.corrections import Corrected
+from shared.costs.corrections import CorrectedCall
 from shared.costs.demo import DemoFiles
-from shared.costs.formats.page import Cell
+from shared.costs.formats.page import PageCell
 from shared.costs.ledger.line import encode
 from shared.costs.model import Charge, Usage
 from shared.costs.money import from_usd
@@ -312,7 +312,7 @@ def test_pages_are_in_the_currency_of_the_profile_and_files_for_programs_in_doll
 def credited(tmp_path: Path) -> Iterator[TestClient]:
     """A site over a call of a dollar, one that was taken back, and a credit of $4.25 for it."""
     call, wrong = (entry("1", id="paid", job_id="paid"), entry("3", id="wrong", job_id="credited"))
-    back = Corrected.of(wrong, ()).undo("back", "logged twice", wrong.timestamp + timedelta(hours=2))
+    back = CorrectedCall.of(wrong, ()).undo("back", "logged twice", wrong.timestamp + timedelta(hours=2))
     note = {"stated": from_usd("-4.25")}
     credit = replace(
         back, id="credit", kind="adjustment", charge=Charge(note, PRICED), usage=Usage(), period_at=DAY
@@ -389,7 +389,7 @@ def test_what_a_page_is_made_of_is_given_back_at_once(anybody: TestClient) -> No
     """Memory that waits for the search for circles adds up to more than all else."""
 
     def left() -> int:
-        return sum(isinstance(each, Cell) for each in gc.get_objects())
+        return sum(isinstance(each, PageCell) for each in gc.get_objects())
 
     anybody.get("/months/2026-10", headers=TOKEN)
     gc.collect()
@@ -521,7 +521,7 @@ def test_a_storage_that_goes_away_is_said_and_not_begun_anew(
 
 
 def test_a_remedy_is_copied_as_it_is_typed_where_the_server_was_started(sample: DemoFiles) -> None:
-    here = Here(lambda _: {"--profile"}, "tools/cost-dashboard.py", (("--profile", "my profile.yaml"),))
+    here = Invocation(lambda _: {"--profile"}, "tools/cost-dashboard.py", (("--profile", "my profile.yaml"),))
     with (
         Workspace(sample.storage.root, sample.profile, environ={}, clock=lambda: DAY) as workspace,
         TestClient(

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from shared.cost_tracker import CostTracker
 from shared.costs.apps.statusline.agent import session_on
-from shared.costs.apps.statusline.line import NOT_KNOWN, Look, line
-from shared.costs.apps.statusline.program import Asked, asked, main
-from shared.costs.apps.statusline.standing import Job, Session, Standing, standing
+from shared.costs.apps.statusline.line import NOT_KNOWN, LineStyle, line
+from shared.costs.apps.statusline.program import LineArguments, asked, main
+from shared.costs.apps.statusline.standing import AgentSession, RunningJob, UserSpending, standing
 from shared.costs.money import Nanos, from_usd
 from shared.costs.profile.currency import Conversion, CurrencyRate
 from shared.costs.workspace import Workspace
@@ -26,7 +26,7 @@ from shared.costs.workspace import Workspace
 TOOL = Path(__file__).parents[3] / "tools" / "cost-dashboard.py"
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 EURO = Conversion("EUR", CurrencyRate("2026-11-01", 500_000_000))
-STOOD = Standing("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd("36"), level="warning")
+STOOD = UserSpending("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd("36"), level="warning")
 
 
 @pytest.mark.parametrize(
@@ -45,19 +45,19 @@ STOOD = Standing("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd(
             "$0.0055/$0.0040 today · $35.69/$36 99% ▲",
         ),
         (
-            STOOD._replace(job=Job("job-7", from_usd("0.42"))),
+            STOOD._replace(job=RunningJob("job-7", from_usd("0.42"))),
             "$3.75 today · $35.69/$36 99% ▲ · job-7 $0.42",
         ),
         (
-            STOOD._replace(job=Job(f"talk-{'x' * 60}-part-0007", Nanos(0))),
+            STOOD._replace(job=RunningJob(f"talk-{'x' * 60}-part-0007", Nanos(0))),
             f"$3.75 today · $35.69/$36 99% ▲ · talk-{'x' * 15}…{'x' * 9}-part-0007 $0.00",
         ),
-        (STOOD._replace(job=Job("3 jobs", None)), "$3.75 today · $35.69/$36 99% ▲ · 3 jobs"),
+        (STOOD._replace(job=RunningJob("3 jobs", None)), "$3.75 today · $35.69/$36 99% ▲ · 3 jobs"),
         (STOOD._replace(conversion=EURO), "€1.88 today · €17.84/€18 99% ▲"),
         (STOOD._replace(doubt="behind"), "≥$3.75 today · ≥$35.69/$36 99% ▲"),
         (STOOD._replace(unpriced=2), "$3.75 today · ≥$35.69/$36 99% ▲ · 2 unpriced"),
         (
-            STOOD._replace(unpriced_today=1, unpriced=2, job=Job("a", Nanos(0), 1)),
+            STOOD._replace(unpriced_today=1, unpriced=2, job=RunningJob("a", Nanos(0), 1)),
             "≥$3.75 today · ≥$35.69/$36 99% ▲ · 2 unpriced · a ≥$0.00",
         ),
         (
@@ -66,32 +66,35 @@ STOOD = Standing("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd(
         ),
     ],
 )
-def test_the_usual_parts(stood: Standing, words: str) -> None:
-    assert line(stood, Look()) == words
+def test_the_usual_parts(stood: UserSpending, words: str) -> None:
+    assert line(stood, LineStyle()) == words
 
 
 @pytest.mark.parametrize(
     ("look", "words"),
     [
-        (Look("tmux", colour=True), "#[fg=yellow]$3.75 today · $35.69/$36 99% ▲ · a##b $0.10#[default]"),
-        (Look("zsh", colour=True), "%F{yellow}$3.75 today · $35.69/$36 99%% ▲ · a#b $0.10%f"),
-        (Look("zsh"), "$3.75 today · $35.69/$36 99%% ▲ · a#b $0.10"),
-        (Look("tmux"), "$3.75 today · $35.69/$36 99% ▲ · a##b $0.10"),
-        (Look("claude", colour=True), "\x1b[33m$3.75 today · $35.69/$36 99% ▲ · a#b $0.10\x1b[0m"),
-        (Look(unicode=False), "$3.75 today | $35.69/$36 99% ! | a#b $0.10"),
-        (Look(template="{job}: {remaining} left of {limit}{nothing}"), "a#b: $0.31 left of $36{nothing}"),
-        (Look(template="{session}"), NOT_KNOWN),
-        (Look(template="{user.__class__} {0} {"), "{user.__class__} {0} {"),
+        (LineStyle("tmux", colour=True), "#[fg=yellow]$3.75 today · $35.69/$36 99% ▲ · a##b $0.10#[default]"),
+        (LineStyle("zsh", colour=True), "%F{yellow}$3.75 today · $35.69/$36 99%% ▲ · a#b $0.10%f"),
+        (LineStyle("zsh"), "$3.75 today · $35.69/$36 99%% ▲ · a#b $0.10"),
+        (LineStyle("tmux"), "$3.75 today · $35.69/$36 99% ▲ · a##b $0.10"),
+        (LineStyle("claude", colour=True), "\x1b[33m$3.75 today · $35.69/$36 99% ▲ · a#b $0.10\x1b[0m"),
+        (LineStyle(unicode=False), "$3.75 today | $35.69/$36 99% ! | a#b $0.10"),
+        (
+            LineStyle(template="{job}: {remaining} left of {limit}{nothing}"),
+            "a#b: $0.31 left of $36{nothing}",
+        ),
+        (LineStyle(template="{session}"), NOT_KNOWN),
+        (LineStyle(template="{user.__class__} {0} {"), "{user.__class__} {0} {"),
     ],
 )
-def test_each_place_has_its_words(look: Look, words: str) -> None:
-    assert line(STOOD._replace(job=Job("a#b", from_usd("0.10"))), look) == words
+def test_each_place_has_its_words(look: LineStyle, words: str) -> None:
+    assert line(STOOD._replace(job=RunningJob("a#b", from_usd("0.10"))), look) == words
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_whatever_it_is_made_of_it_is_one_line_that_steers_no_terminal(name: str, template: str) -> None:
-    for look in (Look(), Look(template=template), Look("tmux"), Look(unicode=False)):
-        text = line(STOOD._replace(job=Job(name, None)), look, Session(model=name))
+    for look in (LineStyle(), LineStyle(template=template), LineStyle("tmux"), LineStyle(unicode=False)):
+        text = line(STOOD._replace(job=RunningJob(name, None)), look, AgentSession(model=name))
         assert text
         assert text.isprintable()
         assert look.unicode or text.isascii()
@@ -105,31 +108,31 @@ def test_whatever_it_is_made_of_it_is_one_line_that_steers_no_terminal(name: str
                 "model": {"id": "claude-opus-4-8", "display_name": "Opus 4.8"},
                 "cost": {"total_cost_usd": 0.4213},
             },
-            Session("Opus 4.8", from_usd("0.4213")),
+            AgentSession("Opus 4.8", from_usd("0.4213")),
         ),
-        ({"cost": {"total_cost_usd": 0}}, Session("", Nanos(0))),
-        ({}, Session()),
-        ([], Session()),
-        (None, Session()),
-        ({"model": "opus", "cost": 3}, Session()),
-        ({"model": {"display_name": 7}, "cost": {"total_cost_usd": "0.4"}}, Session()),
-        ({"cost": {"total_cost_usd": True}}, Session()),
-        ({"cost": {"total_cost_usd": float("nan")}}, Session()),
-        ({"cost": {"total_cost_usd": float("inf")}}, Session()),
-        ({"cost": {"total_cost_usd": -1}}, Session()),
-        ({"cost": {"total_cost_usd": 10**30}}, Session()),
+        ({"cost": {"total_cost_usd": 0}}, AgentSession("", Nanos(0))),
+        ({}, AgentSession()),
+        ([], AgentSession()),
+        (None, AgentSession()),
+        ({"model": "opus", "cost": 3}, AgentSession()),
+        ({"model": {"display_name": 7}, "cost": {"total_cost_usd": "0.4"}}, AgentSession()),
+        ({"cost": {"total_cost_usd": True}}, AgentSession()),
+        ({"cost": {"total_cost_usd": float("nan")}}, AgentSession()),
+        ({"cost": {"total_cost_usd": float("inf")}}, AgentSession()),
+        ({"cost": {"total_cost_usd": -1}}, AgentSession()),
+        ({"cost": {"total_cost_usd": 10**30}}, AgentSession()),
     ],
 )
-def test_an_agents_fields_are_all_optional(told: object, session: Session) -> None:
+def test_an_agents_fields_are_all_optional(told: object, session: AgentSession) -> None:
     assert _told(json.dumps(told).encode()) == session
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b" " * 2_000_000])
 def test_what_is_no_json_is_no_session(raw: bytes) -> None:
-    assert _told(raw) == Session()
+    assert _told(raw) == AgentSession()
 
 
-def _told(raw: bytes) -> Session:
+def _told(raw: bytes) -> AgentSession:
     with tempfile.TemporaryFile() as file:
         file.write(raw)
         file.seek(0)
@@ -140,7 +143,7 @@ def test_a_pipe_that_nobody_closes_is_not_waited_for() -> None:
     reads, writes = os.pipe()
     try:
         os.write(writes, b'{"cost": {"total_cost_usd": 1.5}}')
-        assert session_on(reads) == Session("", from_usd("1.5"))
+        assert session_on(reads) == AgentSession("", from_usd("1.5"))
     finally:
         os.close(reads)
         os.close(writes)
@@ -149,13 +152,13 @@ def test_a_pipe_that_nobody_closes_is_not_waited_for() -> None:
 @pytest.mark.parametrize(
     ("words", "question"),
     [
-        ([], Asked()),
-        (["--for", "claude", "--user", "2"], Asked("claude", user="2")),
-        (["--for=tmux", "--template={day}"], Asked("tmux", "{day}")),
-        (["--cost-storage", "/c", "--profile", "/p"], Asked(storage="/c", profile="/p")),
+        ([], LineArguments()),
+        (["--for", "claude", "--user", "2"], LineArguments("claude", user="2")),
+        (["--for=tmux", "--template={day}"], LineArguments("tmux", "{day}")),
+        (["--cost-storage", "/c", "--profile", "/p"], LineArguments(storage="/c", profile="/p")),
     ],
 )
-def test_the_words_of_its_command(words: list[str], question: Asked) -> None:
+def test_the_words_of_its_command(words: list[str], question: LineArguments) -> None:
     assert asked(words) == question
 
 
@@ -189,19 +192,19 @@ def test_it_has_the_sums_of_day_and_month_the_limits_and_the_running_job(tmp_pat
         ("other", NOW - timedelta(days=2), "kim", "7"),
     )
     with Workspace(home, profile, environ={}, clock=lambda: NOW) as workspace:
-        assert standing(workspace, "ana") == Standing(
+        assert standing(workspace, "ana") == UserSpending(
             "ana",
             from_usd("3.75"),
             from_usd("35"),
             from_usd("5"),
             from_usd("40"),
             "warning",
-            Job("job-7", from_usd("5")),
+            RunningJob("job-7", from_usd("5")),
         )
         assert standing(workspace, "kim").month == from_usd("7")
     named = {"COST_TRACKER_JOB_DIR": str(tmp_path / "out" / "early")}
     with Workspace(home, profile, environ=named, clock=lambda: NOW) as workspace:
-        assert standing(workspace, "ana").job == Job("early", from_usd("30"))
+        assert standing(workspace, "ana").job == RunningJob("early", from_usd("30"))
 
 
 def test_calls_without_a_whole_price_are_counted_and_no_sum_is_without_them(tmp_path: Path) -> None:
@@ -215,16 +218,16 @@ def test_calls_without_a_whole_price_are_counted_and_no_sum_is_without_them(tmp_
         tracker.log_usage("acme", "new-model", 1000, timestamp=NOW - timedelta(days=3))
     with Workspace(home, environ={}, clock=lambda: NOW) as workspace:
         stood = standing(workspace, "1")
-    assert (stood.unpriced_today, stood.unpriced, stood.job) == (2, 3, Job("a", Nanos(250), 3))
-    assert line(stood, Look()) == "≥$0.00 today · ≥$0.00/$50 0% · 3 unpriced · a ≥$0.00"
-    assert line(stood, Look(template="{unpriced}")) == "3 unpriced"
+    assert (stood.unpriced_today, stood.unpriced, stood.job) == (2, 3, RunningJob("a", Nanos(250), 3))
+    assert line(stood, LineStyle()) == "≥$0.00 today · ≥$0.00/$50 0% · 3 unpriced · a ≥$0.00"
+    assert line(stood, LineStyle(template="{unpriced}")) == "3 unpriced"
 
 
 def test_several_running_jobs_are_counted(tmp_path: Path) -> None:
     home = tmp_path / "storage"
     logged(home, ("a", NOW, "1", "1"), ("b", NOW, "1", "2"))
     with Workspace(home, environ={}, clock=lambda: NOW) as workspace:
-        assert standing(workspace, "1").job == Job("2 jobs", None)
+        assert standing(workspace, "1").job == RunningJob("2 jobs", None)
 
 
 def run(home: Path, *words: str, told: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
@@ -291,8 +294,8 @@ def test_it_starts_without_click_reports_entries_and_a_yaml_that_was_read_before
     """Where no call is new: else the types of entries are needed, for 10 ms more."""
     program = (
         "import sys\n"
-        "from shared.costs.apps.statusline.program import Asked, print_line\n"
-        "import os; print_line(Asked(), os.environ)\n"
+        "from shared.costs.apps.statusline.program import LineArguments, print_line\n"
+        "import os; print_line(LineArguments(), os.environ)\n"
         "heavy = {'click', 'yaml', 'jinja2', 'tabulate', 'msgspec', 'dataclasses', 'shared.costs.reports',"
         " 'shared.costs.pricing.catalogue', 'shared.costs.model'}\n"
         "print(sorted(heavy & set(sys.modules)))"

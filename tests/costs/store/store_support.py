@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shared.costs.ledger.counted import new_id
 from shared.costs.ledger.line import encode
-from shared.costs.ledger.lines import Appended
+from shared.costs.ledger.lines import AppendedLine
 from shared.costs.ledger.reader import read
 from shared.costs.model import Charge, Entry, PricedBy, Usage
 from shared.costs.money import Nanos
@@ -138,20 +138,20 @@ class History:
             self.ledgers.append(ledger)
         return ledger
 
-    def append(self, ledger: Path, entry: Entry, *, counts: bool = True) -> Appended:
+    def append(self, ledger: Path, entry: Entry, *, counts: bool = True) -> AppendedLine:
         """Append an entry without telling the store."""
         if counts:
             self.counted.setdefault(entry.id, (ledger, entry))
         return self.append_bytes(ledger, encode(entry))
 
     @staticmethod
-    def append_bytes(ledger: Path, line: bytes) -> Appended:
+    def append_bytes(ledger: Path, line: bytes) -> AppendedLine:
         """Append any bytes."""
         offset = ledger.stat().st_size if ledger.exists() else 0
         with ledger.open("ab") as file:
             file.write(line)
         ledger.chmod(0o600)
-        return Appended(offset, len(line))
+        return AppendedLine(offset, len(line))
 
     def log(self, store: Store, ledger: Path, entry: Entry, asked: Sequence[Query] = ()) -> list[int] | None:
         """Note, append and tell, as a tracker does."""

@@ -21,7 +21,7 @@ from shared.costs.storage import LEDGER_NAME, CostStorage
 from shared.costs.store import journal as module
 from shared.costs.store import store as store_module
 from shared.costs.store.catchup import CatchUp
-from shared.costs.store.journal import Fed, Feeds, sealed
+from shared.costs.store.journal import FedLine, WriterLinesReader, sealed
 from shared.costs.store.store import Store
 from tests.costs.store.store_support import History, a_call, month, spent
 from tests.costs.store.test_store_outlives import cleared, cut_after_a_line, emptied, overwritten, replaced
@@ -33,9 +33,9 @@ def never_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "TAKE_IN_S", 1_000.0)
 
 
-def waiting(history: History) -> list[Fed]:
+def waiting(history: History) -> list[FedLine]:
     """What processes keep."""
-    return Feeds(history.storage.writers_dir).news()
+    return WriterLinesReader(history.storage.writers_dir).news()
 
 
 def logging(history: History, calls: int = 3) -> tuple[Store, Path]:
@@ -326,7 +326,7 @@ def test_the_folder_is_listed_where_a_file_may_have_come_or_gone(
         path.chmod(0o600)
         os.utime(tmp_path, (1, changed.pop(0)))
 
-    changed, feeds = [1, 2], Feeds(tmp_path)
+    changed, feeds = [1, 2], WriterLinesReader(tmp_path)
     keep("1-a.lines", "a")
     assert [each.entry_id for each in feeds.news()] == ["a"]
     with (tmp_path / "1-a.lines").open("ab") as file:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from shared.costs.errors import UnsafePath
 from shared.costs.platform import KeptFile
 from shared.costs.store import presence as module
-from shared.costs.store.presence import Journal, Presence, parsed, presence_in
+from shared.costs.store.presence import HoldJournal, Presence, parsed, presence_in
 
 HOLDER = """
 import sys, time
@@ -137,7 +137,7 @@ def test_a_journal_stays_small_however_much_was_held(here: Presence, monkeypatch
         here.begin(f"k{number}", b"x" * 100)
         here.end(f"k{number}")
     assert (here.folder / here.name()).stat().st_size < 2_300
-    assert here.read(here.name()) == Journal({"kept": b"{}"}, frozenset({"somebody-elses"}))
+    assert here.read(here.name()) == HoldJournal({"kept": b"{}"}, frozenset({"somebody-elses"}))
 
 
 def test_after_a_line_that_was_cut_short_the_next_one_counts(

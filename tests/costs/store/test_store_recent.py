@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.ledger.line import encode
-from shared.costs.ledger.lines import Appended
+from shared.costs.ledger.lines import AppendedLine
 from shared.costs.model import Entry
 from shared.costs.patience import at_most
 from shared.costs.rollup import Dimension, Group, Query
@@ -273,7 +273,7 @@ def _move(
     number: int,
     store: Store,
     ledger: Path,
-    late: list[tuple[Path, Entry, Appended]],
+    late: list[tuple[Path, Entry, AppendedLine]],
 ) -> None:
     if move == "log":
         history.log(store, ledger, an_entry(random.Random(number)))
@@ -311,7 +311,7 @@ def test_any_order_gives_a_plain_fold(moves: list[tuple[str, int, int]]) -> None
         history = History(Path(folder).resolve())
         ledgers = [history.job("first"), history.job("second")]
         stores = [begun(history, *ledgers), begun(history, *ledgers)]
-        late: list[tuple[Path, Entry, Appended]] = []
+        late: list[tuple[Path, Entry, AppendedLine]] = []
         for move, number, which in moves:
             _move(history, move, number, stores[number % 2], ledgers[which], late)
         for store in stores:

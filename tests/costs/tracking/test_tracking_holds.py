@@ -23,7 +23,7 @@ import pytest
 import shared.costs
 from shared.cost_tracker import BudgetExceeded, CostTracker
 from shared.costs.budgets.hold import Hold
-from shared.costs.budgets.port import Held
+from shared.costs.budgets.port import HoldStatus
 from shared.costs.workspace import Workspace
 from tests.support.elapsed import PATIENCE_S
 
@@ -47,7 +47,7 @@ def job(tmp_path: Path) -> Iterator[CostTracker]:
         yield made
 
 
-def holds() -> list[Held]:
+def holds() -> list[HoldStatus]:
     """What another tracker of this storage sees held."""
     with Workspace() as workspace:
         return workspace.gate.holds()
@@ -439,7 +439,7 @@ def unreported(job: CostTracker) -> None:
         pass
 
 
-def live() -> list[Held]:
+def live() -> list[HoldStatus]:
     """What is still live when the background had its time."""
     end = time.monotonic() + PATIENCE_S
     while (

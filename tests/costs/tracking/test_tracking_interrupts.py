@@ -14,7 +14,7 @@ from shared.cost_tracker import CostTracker
 from shared.costs.ledger.reader import read
 from shared.costs.model import Entry
 from shared.costs.rollup import Query
-from shared.costs.store.recent import RecentLine, _Sum
+from shared.costs.store.recent import RecentLine, _RunningSum
 from shared.costs.tracking import recording
 from tests.support.elapsed import PATIENCE_S
 
@@ -71,9 +71,9 @@ def test_whatever_step_is_interrupted(
 def test_a_sum_that_was_being_added_up_is_begun_anew(
     tracker: CostTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index, real = tracker._session.workspace.index, _Sum.brought_up
+    index, real = tracker._session.workspace.index, _RunningSum.brought_up
 
-    def torn(known: _Sum, lines: list[RecentLine]) -> int:
+    def torn(known: _RunningSum, lines: list[RecentLine]) -> int:
         before = known._at
         real(known, lines)
         known._at = before
@@ -81,7 +81,7 @@ def test_a_sum_that_was_being_added_up_is_begun_anew(
 
     tracker.log_usage("openai", "gpt-4o", 1000, 200)
     with monkeypatch.context() as patch, pytest.raises(SoftLimit):
-        patch.setattr(_Sum, "brought_up", torn)
+        patch.setattr(_RunningSum, "brought_up", torn)
         tracker.log_usage("openai", "gpt-4o", 1000, 200)
     assert set(index.spends([Query(), *index._recent._spent])) == {13_500_000}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shared.cost_tracker import BudgetExceeded, CostTracker
-from shared.costs.budgets.guard import Bound, Repetitions, bound_of
+from shared.costs.budgets.guard import RepeatLimit, RepetitionGuard, bound_of
 from shared.costs.errors import StorageUnavailable
 from shared.costs.profile import load_profile
 from shared.costs.run.calls import WrappedCall
@@ -166,8 +166,8 @@ def requests(tmp_path: Path) -> LocalRequests:
 
 
 def test_what_was_sent_ten_minutes_ago_or_in_the_future_is_forgotten(requests: LocalRequests) -> None:
-    now, bound = [NOW], Bound("ana", 2)
-    repetitions = Repetitions(requests, lambda: now[0], lambda *_: None)
+    now, bound = [NOW], RepeatLimit("ana", 2)
+    repetitions = RepetitionGuard(requests, lambda: now[0], lambda *_: None)
 
     def is_denied() -> bool:
         try:
@@ -191,23 +191,23 @@ def test_where_it_cannot_be_counted_the_call_goes_on(
         raise StorageUnavailable("the disk is gone")
 
     monkeypatch.setattr(requests, "send", fail)
-    Repetitions(requests, lambda: NOW, lambda *_: None).sending(Bound(None, 1), "x", "m")
+    RepetitionGuard(requests, lambda: NOW, lambda *_: None).sending(RepeatLimit(None, 1), "x", "m")
     assert "cannot be counted: the disk is gone" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("profile", "bound"),
     [
-        ("budget: {guard: {same_request: 9}}", Bound("ana", 9)),
-        ("organization: {guard: {same_request: 9}}", Bound(None, 9)),
+        ("budget: {guard: {same_request: 9}}", RepeatLimit("ana", 9)),
+        ("organization: {guard: {same_request: 9}}", RepeatLimit(None, 9)),
         (
             "budget: {guard: {same_request: 9}}\norganization: {guard: {same_request: 3}}",
-            Bound(None, 3),
+            RepeatLimit(None, 3),
         ),
         ("budget: {guard: {usd_per_minute: 9}}", None),
     ],
 )
-def test_the_strictest_guard_counts(tmp_path: Path, profile: str, bound: Bound | None) -> None:
+def test_the_strictest_guard_counts(tmp_path: Path, profile: str, bound: RepeatLimit | None) -> None:
     path = tmp_path / "profile.yaml"
     path.write_text(profile + "\n")
     assert bound_of(load_profile(path), "ana") == bound

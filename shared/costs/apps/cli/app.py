@@ -34,10 +34,11 @@ Takes = Callable[[str], Collection[str] | None]
 """Gives the options of a command by its name, or ``None`` where there is no such command."""
 
 
-class Here(NamedTuple):
+class Invocation(NamedTuple):
     """How this run was called: the program, and the options that say whose costs and limits it is about.
 
-    >>> here = Here(lambda name: {"--profile"}, "bin/cost-dashboard", (("--profile", "my profile.yaml"),))
+    >>> options = (("--profile", "my profile.yaml"),)
+    >>> here = Invocation(lambda name: {"--profile"}, "bin/cost-dashboard", options)
     >>> here.text("See cost-dashboard doctor.")
     "See bin/cost-dashboard doctor --profile 'my profile.yaml'."
     """
@@ -113,7 +114,7 @@ class App(NamedTuple):
     output: Output
     profile: Path | None = None
     """The profile that was asked for by name."""
-    here: Here | None = None
+    here: Invocation | None = None
     """How this run was called, for commands that are named in what it prints."""
 
     @property

@@ -15,12 +15,12 @@ from ...exchange.source import IndexedEntries, MissedLedger
 from ...replacing import replacing
 from ...reports.common import limit_row, plural
 from ...reports.queries import limits_in, month_of, period_of, spendings
-from ...reports.questions import Span
+from ...reports.questions import TimeSpan
 from ...rollup import Query
 from .app import App, progress_bar
 
 
-def write_entries(app: App, kind: str, file: Path, query: Query, span: Span) -> int | None:
+def write_entries(app: App, kind: str, file: Path, query: Query, span: TimeSpan) -> int | None:
     """Write the entries that match to ``file`` (``-`` is stdout); return 3 where some are missing.
 
     Raises:
@@ -57,9 +57,9 @@ def told_incomplete(app: App, missed: Sequence[MissedLedger]) -> int | None:
     return FAILED
 
 
-def _bounded(app: App, query: Query, span: Span) -> Query:
+def _bounded(app: App, query: Query, span: TimeSpan) -> Query:
     """Return the query within the dates that were given; without any, over the whole history."""
-    if span == Span():
+    if span == TimeSpan():
         return query
     period = period_of(app.reader, span, query.user_id)
     return query._replace(start=period.start, end=period.end)

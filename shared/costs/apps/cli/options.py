@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 NO_LIMIT: Final = "none"
 
 
-class Parsed(click.ParamType[Any]):
+class ParsedOption(click.ParamType[Any]):
     """A value that a function makes of the text; its ``ValueError`` is wrong usage."""
 
     name = "text"
@@ -94,7 +94,7 @@ def _type(option: Option) -> click.ParamType[Any] | None:
     if isinstance(option.parse, click.ParamType):
         return option.parse
     if option.least is None and option.most is None:
-        return Parsed(option.parse) if option.parse else None
+        return ParsedOption(option.parse) if option.parse else None
     if isinstance(option.least, float):
         least = int(option.least) if option.least.is_integer() else option.least  # as people read it
         return click.FloatRange(least, option.most)

@@ -18,16 +18,16 @@ from ...errors import FAILED, FINE, INTERRUPTED, CostError
 from ...exchange import reports as exchange_reports
 from ...reports.spec import Spec, exit_code_of, spec_in
 from . import commands
-from .app import PROGRAM, App, DashboardCommand, Here, ReaderGone, in_app, last_day, program_called
+from .app import PROGRAM, App, DashboardCommand, Invocation, ReaderGone, in_app, last_day, program_called
 from .options import parameters
 
 
-class Settings:
+class RunSettings:
     """What holds for one run of the program, whatever the command."""
 
     debug: bool = False
 
-    def __init__(self, here: Here) -> None:
+    def __init__(self, here: Invocation) -> None:
         self.here = here
 
 
@@ -159,7 +159,7 @@ def run(arguments: Sequence[str], called: str = "") -> int:
 
     ``called`` is how this program was called, where it was: messages call it in the same way.
     """
-    settings = Settings(Here(_options_of, program_called(called)))
+    settings = RunSettings(Invocation(_options_of, program_called(called)))
     try:
         code = cli.main(list(arguments) or ["--help"], prog_name=PROGRAM, standalone_mode=False, obj=settings)
         sys.stdout.flush()
@@ -202,7 +202,7 @@ def _options_of(name: str) -> set[str] | None:
     return {option for param in command.params for option in param.opts} if command else None
 
 
-def _explain(fault: Exception, here: Here) -> int:
+def _explain(fault: Exception, here: Invocation) -> int:
     """Print a failure as one line."""
     from ...formats.canvas import Canvas
     from ...formats.values import tame

@@ -97,7 +97,7 @@ def access_of(root: Path, *, new: bool = False) -> Access:
     return kept
 
 
-class KeptAccess:
+class StoredAccess:
     """The access that a cost storage keeps now: another server's ``--new-token`` ends this one's sessions.
 
     While the file is not there or cannot be read, the last one holds.

@@ -1,6 +1,6 @@
 """Addresses: which page shows a thing, and the filters that an address carries.
 
->>> place = Place("/abc", "/months/2026-11", {"user": "rpatel"})
+>>> place = PageAddress("/abc", "/months/2026-11", {"user": "rpatel"})
 >>> place.link(Ref("gpt-4o", "model", "openai/gpt-4o"))
 '/abc/months/2026-11?user=rpatel&model=openai/gpt-4o'
 >>> place.link(Ref("20 Nov", "day", "2026-11-20")), place.link(Ref("out/ledger", "path"))
@@ -64,7 +64,7 @@ class Chip(NamedTuple):
     without: str
 
 
-class Place(NamedTuple):
+class PageAddress(NamedTuple):
     """Where a page is: what all addresses begin with, its path, and the values of its address.
 
     ``filtering`` is the path of the page on which a name becomes a filter, where that is another one, and
@@ -118,9 +118,9 @@ class Place(NamedTuple):
     def spend(self, of: Sequence[Ref]) -> str | None:
         """Return the address of calls that are of several things; ``None`` where no page has just those.
 
-        >>> Place("", "/budgets").spend((Ref("2026-11", "month"), Ref("customer:acme", "tag")))
+        >>> PageAddress("", "/budgets").spend((Ref("2026-11", "month"), Ref("customer:acme", "tag")))
         '/months/2026-11?tag=customer:acme'
-        >>> Place("", "/budgets").spend((Ref("job-7", "job"), Ref("asr", "stage")))
+        >>> PageAddress("", "/budgets").spend((Ref("job-7", "job"), Ref("asr", "stage")))
         '/calls?job=job-7&period=all&stage=asr'
         """
         filters = {_FILTER_OF[ref.thing]: ref.target for ref in of if ref.thing in _FILTER_OF}

@@ -5,7 +5,7 @@ An answer is kept as long as nothing changes.
 
 Answers that were given lately are kept by what they were made of:
 
->>> kept = Recently[str](2)
+>>> kept = RecentCache[str](2)
 >>> for name in ("a", "b", "a", "c"):
 ...     kept.put((name,), name.upper())
 >>> kept.get(("a",)), kept.get(("b",))
@@ -36,7 +36,7 @@ from .questions import question_of, spec_named
 T = TypeVar("T")
 
 
-class Recently(Generic[T]):
+class RecentCache(Generic[T]):
     """Keeps the last few things that were put or got. Thread-safe."""
 
     def __init__(self, most: int) -> None:
@@ -76,25 +76,25 @@ class TookTooLong(CostError):
     """A report was not ready in time."""
 
 
-class Ask(NamedTuple):
+class ReportRequest(NamedTuple):
     """A report by its name, and the values of its options as an address carries them."""
 
     report: str
     values: tuple[tuple[str, str], ...] = ()
 
 
-class Apart:
+class ReportProcesses:
     """Asks reports in other processes, for one cost storage. Thread-safe."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._kept = Recently[Sequence[Report]](KEPT)
+        self._kept = RecentCache[Sequence[Report]](KEPT)
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._ended = False
 
-    def reports(self, asks: Sequence[Ask], version: str) -> Sequence[Report]:
+    def reports(self, asks: Sequence[ReportRequest], version: str) -> Sequence[Report]:
         """Return the reports, those that are known for this version of all that they are about.
 
         Raises:
@@ -109,7 +109,7 @@ class Apart:
                 self._kept.put(key, found)
         return found
 
-    def _asked(self, asks: Sequence[Ask]) -> Sequence[Report]:
+    def _asked(self, asks: Sequence[ReportRequest]) -> Sequence[Report]:
         workspace = self._workspace
         question = {
             "storage": str(workspace.storage.root),

@@ -50,7 +50,7 @@ NAMED: Final = {kind.field: kind.name for kind in KINDS.values() if kind.field.e
 """Limits on calls of something with a name: the field of a budget, and what the name is of."""
 
 
-class Row(NamedTuple):
+class LimitRow(NamedTuple):
     """A limit on something with a name."""
 
     name: str
@@ -67,8 +67,8 @@ class Form(NamedTuple):
     digest: str
     amounts: Mapping[str, str]
     counts: Mapping[str, str]
-    named: Mapping[str, Sequence[Row]]
-    windows: Sequence[Row]
+    named: Mapping[str, Sequence[LimitRow]]
+    windows: Sequence[LimitRow]
     guard: Mapping[str, str]
     alerts: str
     blocks: bool
@@ -90,7 +90,7 @@ def who_of(user: str) -> str:
     return f"{_USER}{user}"
 
 
-class Change(NamedTuple):
+class LimitEdit(NamedTuple):
     """What a form asks to change, and the profile's lines that it changes, as a difference."""
 
     edit: Edit
@@ -132,13 +132,13 @@ def _filled(profile: Profile, who: str, digest: str) -> Form:
         digest=digest,
         amounts={field: _text(getattr(budget, field)) for field in AMOUNTS},
         named={
-            field: [Row(name, _text(amount)) for name, amount in getattr(budget, field).items()]
-            + [Row("", "")] * _BLANK
+            field: [LimitRow(name, _text(amount)) for name, amount in getattr(budget, field).items()]
+            + [LimitRow("", "")] * _BLANK
             for field in NAMED
         },
         counts={field: _count_text(getattr(budget, field)) for field in COUNTS},
-        windows=[Row(f"{each.seconds / 3600:.9g}", _text(each.limit)) for each in budget.rolling]
-        + [Row("", "")] * _BLANK,
+        windows=[LimitRow(f"{each.seconds / 3600:.9g}", _text(each.limit)) for each in budget.rolling]
+        + [LimitRow("", "")] * _BLANK,
         guard={
             "usd_per_minute": _text(budget.guard.usd_per_minute),
             "same_request": _count_text(budget.guard.same_request),
@@ -197,11 +197,11 @@ def form_sent(pairs: Sequence[tuple[str, str]]) -> Form:
     )
 
 
-def _rows(given: Mapping[str, Sequence[str]], field: str) -> list[Row]:
+def _rows(given: Mapping[str, Sequence[str]], field: str) -> list[LimitRow]:
     names, amounts = given.get(f"{field}.name", []), given.get(f"{field}.amount", [])
     if len(names) != len(amounts):
         raise WrongUsage(f"{field}: {len(names)} names for {len(amounts)} amounts")
-    return [Row(*pair) for pair in zip(names, amounts, strict=True)]
+    return [LimitRow(*pair) for pair in zip(names, amounts, strict=True)]
 
 
 def _only(given: Mapping[str, Sequence[str]], name: str, otherwise: str | None = None) -> str:
@@ -211,7 +211,7 @@ def _only(given: Mapping[str, Sequence[str]], name: str, otherwise: str | None =
     return values[0]
 
 
-def change_of(reader: Reader, form: Form) -> Change:
+def change_of(reader: Reader, form: Form) -> LimitEdit:
     """Return what a form changes.
 
     Raises:
@@ -233,7 +233,7 @@ def change_of(reader: Reader, form: Form) -> Change:
     user = form.who[len(_USER) :] if form.who.startswith(_USER) else None
     edit = Edit(changes, user, form.who == ORGANIZATION, timezone)
     before, after = preview(place, edit)
-    return Change(edit, tuple(_difference(before or b"", after)))
+    return LimitEdit(edit, tuple(_difference(before or b"", after)))
 
 
 def _changes(form: Form, now: Form) -> Iterator[tuple[str, Any]]:
@@ -267,7 +267,9 @@ def _changed_limits(form: Form, now: Form) -> Iterator[tuple[str, Any]]:
             yield field, changed
 
 
-def _named(rows: Sequence[Row], known: Mapping[str, str], what: str) -> Iterator[tuple[str, Nanos | None]]:
+def _named(
+    rows: Sequence[LimitRow], known: Mapping[str, str], what: str
+) -> Iterator[tuple[str, Nanos | None]]:
     seen: set[str] = set()
     for name, amount in rows:
         if not name and not amount:
@@ -299,7 +301,7 @@ def _count(text: str, what: str) -> int | None:
         raise WrongUsage(f"{what}: {fault}") from fault
 
 
-def _windows(rows: Sequence[Row]) -> tuple[RollingLimit, ...]:
+def _windows(rows: Sequence[LimitRow]) -> tuple[RollingLimit, ...]:
     """Return the windows of a form; one without a limit is taken away."""
     found: list[RollingLimit] = []
     for hours, amount in rows:

@@ -126,7 +126,7 @@ HEADERS: Final = (
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
-class Visit(NamedTuple):
+class Visitor(NamedTuple):
     """Who asks. ``base`` is the path before that of the page, ``session`` is empty for programs.
 
     ``at`` is the origin that the visitor sees.
@@ -137,7 +137,7 @@ class Visit(NamedTuple):
     at: str
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that is not answered: why, and what helps."""
 
     def __init__(self, status: HTTPStatus, text: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
@@ -147,7 +147,7 @@ class Refused(Exception):
         self.headers = headers
 
 
-class Guard:
+class RequestGuard:
     """An ASGI application that lets requests through to another one."""
 
     def __init__(
@@ -171,9 +171,9 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         try:
-            request = _Head(scope)
+            request = _RequestHead(scope)
             visit = self._admitted(request)
-        except Refused as refusal:
+        except RequestRefused as refusal:
             await _refuse(send, refusal, scope["method"] == "HEAD")
             return
         scope = {**scope, "root_path": visit.base, "cost_visit": visit}
@@ -189,34 +189,38 @@ class Guard:
         except CancelledError:  # the server ends, and waits for this answer no longer
             if begun:
                 raise
-            ending = Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The server ended before this was ready.")
+            ending = RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "The server ended before this was ready.")
             await _refuse(send, ending, scope["method"] == "HEAD")
 
-    def _admitted(self, request: _Head) -> Visit:
+    def _admitted(self, request: _RequestHead) -> Visitor:
         """Return who asks.
 
         Raises:
-            Refused: the request is not to be answered by a page.
+            RequestRefused: the request is not to be answered by a page.
         """
         if request.method not in _METHODS:
-            raise Refused(
+            raise RequestRefused(
                 HTTPStatus.METHOD_NOT_ALLOWED,
                 "Pages are read, and forms sent.",
                 ((b"allow", b"GET, HEAD, POST"),),
             )
         if request.size > MAX_TARGET:
-            raise Refused(HTTPStatus.REQUEST_URI_TOO_LONG, f"The address is longer than {MAX_TARGET} bytes.")
+            raise RequestRefused(
+                HTTPStatus.REQUEST_URI_TOO_LONG, f"The address is longer than {MAX_TARGET} bytes."
+            )
         origin = self._hosts.origin(request.all(b"host"), request.scheme)
         if origin is None:
-            raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "This host is not served here; see --allow-host.")
+            raise RequestRefused(
+                HTTPStatus.MISDIRECTED_REQUEST, "This host is not served here; see --allow-host."
+            )
         if request.path.startswith(ASSETS) and request.method in _READING:
-            return Visit("", "", origin)  # the same for everybody, and nobody's secret
+            return Visitor("", "", origin)  # the same for everybody, and nobody's secret
         visit = self._program(request, origin) or self._person(request, origin)
         if visit is None:
             raise _unknown(request)
         return visit
 
-    def _program(self, request: _Head, origin: str) -> Visit | None:
+    def _program(self, request: _RequestHead, origin: str) -> Visitor | None:
         """Return a program that names the token itself, which may read alone."""
         kind, _, token = request.one(b"authorization").partition(" ")
         if kind.lower() != "bearer":
@@ -224,10 +228,10 @@ class Guard:
         if not self._access().is_token(token.strip()):
             raise _unknown(request)
         if request.method not in _READING:
-            raise Refused(HTTPStatus.FORBIDDEN, "A token reads; changes are made on a page.")
-        return Visit(self._base_of(request), "", origin)
+            raise RequestRefused(HTTPStatus.FORBIDDEN, "A token reads; changes are made on a page.")
+        return Visitor(self._base_of(request), "", origin)
 
-    def _person(self, request: _Head, origin: str) -> Visit | None:
+    def _person(self, request: _RequestHead, origin: str) -> Visitor | None:
         """Return a browser with a session."""
         self._exchange(request)
         base = self._base_of(request)
@@ -235,17 +239,17 @@ class Guard:
         if not session or not self._access().is_session(session, self._clock()):
             return None
         _require_own_page(request, self._hosts.matches(request.one(b"origin"), origin))
-        return Visit(base, session, origin)
+        return Visitor(base, session, origin)
 
-    def _base_of(self, request: _Head) -> str:
+    def _base_of(self, request: _RequestHead) -> str:
         base = f"/{self._access().prefix}"
         return base if request.path == base or request.path.startswith(f"{base}/") else ""
 
-    def _exchange(self, request: _Head) -> None:
+    def _exchange(self, request: _RequestHead) -> None:
         """Send a browser that brings the token to the same page without it, with a session.
 
         Raises:
-            Refused: with the way to that page.
+            RequestRefused: with the way to that page.
         """
         given = [value for name, value in request.query if name == "token"]
         if request.method not in _READING or len(given) != 1 or not self._access().is_token(given[0]):
@@ -254,14 +258,14 @@ class Guard:
         rest = urlencode([(name, value) for name, value in request.query if name != "token"])
         page = request.path if self._base_of(request) else f"{base}/"
         cookie = f"{COOKIE}={self._access().session(self._clock())}; Path={base}/; HttpOnly; SameSite=Strict"
-        raise Refused(
+        raise RequestRefused(
             HTTPStatus.SEE_OTHER,
             "",
             ((b"location", _target(page, rest)), (b"set-cookie", cookie.encode())),
         )
 
 
-class _Head:
+class _RequestHead:
     """The first lines of a request."""
 
     def __init__(self, scope: Scope) -> None:
@@ -274,7 +278,7 @@ class _Head:
             text = scope["query_string"].decode("ascii")
             self.query = parse_qsl(text, keep_blank_values=True, max_num_fields=100)
         except ValueError:  # not ASCII, or too many
-            raise Refused(HTTPStatus.BAD_REQUEST, "The address cannot be read.") from None
+            raise RequestRefused(HTTPStatus.BAD_REQUEST, "The address cannot be read.") from None
 
     def all(self, name: bytes) -> list[str]:
         """Return all values of a header."""
@@ -284,15 +288,17 @@ class _Head:
         """Return the value of a header; nothing where it is missing.
 
         Raises:
-            Refused: it is there twice.
+            RequestRefused: it is there twice.
         """
         values = self.all(name)
         if len(values) > 1:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"The header {name.decode()} comes {len(values)} times.")
+            raise RequestRefused(
+                HTTPStatus.BAD_REQUEST, f"The header {name.decode()} comes {len(values)} times."
+            )
         return values[0] if values else ""
 
 
-def _require_own_page(request: _Head, is_own: bool) -> None:
+def _require_own_page(request: _RequestHead, is_own: bool) -> None:
     """Refuse what another page made the browser send.
 
     Every browser of the last years says by ``Sec-Fetch-Site`` where a request comes from; ``same-site`` is a
@@ -307,9 +313,9 @@ def _require_own_page(request: _Head, is_own: bool) -> None:
             "document",
         )
         if site and site not in _AMBIENT_SITES and not opens_page:
-            raise Refused(HTTPStatus.FORBIDDEN, "Another page asked for this.")
+            raise RequestRefused(HTTPStatus.FORBIDDEN, "Another page asked for this.")
     elif not is_own or (site and site != "same-origin"):
-        raise Refused(HTTPStatus.FORBIDDEN, "Forms are taken from pages of this address alone.")
+        raise RequestRefused(HTTPStatus.FORBIDDEN, "Forms are taken from pages of this address alone.")
 
 
 def _cookie(values: list[str]) -> str:
@@ -324,10 +330,12 @@ def _cookie(values: list[str]) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _unknown(request: _Head) -> Refused:
+def _unknown(request: _RequestHead) -> RequestRefused:
     text = "Open the address that cost-dashboard serve printed: it lets this browser in."
     is_program = bool(request.all(b"authorization"))
-    return Refused(HTTPStatus.UNAUTHORIZED, text, ((b"www-authenticate", b"Bearer"),) if is_program else ())
+    return RequestRefused(
+        HTTPStatus.UNAUTHORIZED, text, ((b"www-authenticate", b"Bearer"),) if is_program else ()
+    )
 
 
 def _target(path: str, query: str) -> bytes:
@@ -346,7 +354,7 @@ def _with_headers(send: Send, *, is_asset: bool) -> Send:
     return sending
 
 
-async def _refuse(send: Send, refusal: Refused, is_head: bool) -> None:
+async def _refuse(send: Send, refusal: RequestRefused, is_head: bool) -> None:
     body = f"{refusal.text}\n".encode() if refusal.text else b""
     headers = [
         *HEADERS,

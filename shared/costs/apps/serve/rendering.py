@@ -16,9 +16,9 @@ from ...formats.page import FOLDER as SHARED
 from ...formats.page import environment, page_of
 from ...formats.values import tame
 from ...shipped import DATA, PACKAGE
-from .addresses import FILTER_LABELS, Place
+from .addresses import FILTER_LABELS, PageAddress
 from .editing import AMOUNTS, COUNTS, GUARDS, NAMED, Form
-from .views import View, Way
+from .views import NavLink, View
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -133,13 +133,13 @@ def rendered(view: View, downloads: tuple[str, ...]) -> str:
             chips=tuple(place.chips()),
             filters=[(label, place.values.get(field, "")) for field, label in FILTER_LABELS.items()],
             kept=[(name, value) for name, value in place.values.items() if name in _KEPT],
-            files=[Way(kind.upper(), f"{place.to(f'{place.path}.{kind}')}{query}") for kind in downloads],
+            files=[NavLink(kind.upper(), f"{place.to(f'{place.path}.{kind}')}{query}") for kind in downloads],
         )
     )
     return _PAPER.sub("", page)
 
 
-def edit_page(place: Place, form: Form, secret: str, profile: str, edit: Editing) -> str:
+def edit_page(place: PageAddress, form: Form, secret: str, profile: str, edit: Editing) -> str:
     """Return the page on which limits are edited, or on which a change is shown before it is made."""
     carried = [pair for pair in edit.carried if pair[0] not in ("secret", "confirmed")]
     return (
@@ -164,7 +164,7 @@ def edit_page(place: Place, form: Form, secret: str, profile: str, edit: Editing
     )
 
 
-def message_page(place: Place, status: int, text: str) -> str:
+def message_page(place: PageAddress, status: int, text: str) -> str:
     """Return a page that says what could not be done."""
     title = HTTPStatus(status).phrase
     return _environment().get_template("message.html.j2").render(**_frame(place, ""), title=title, text=text)
@@ -175,7 +175,7 @@ def digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:16]
 
 
-def _frame(place: Place, tab: str) -> dict[str, object]:
+def _frame(place: PageAddress, tab: str) -> dict[str, object]:
     return {
         "place": place,
         "tabs": [Tab(label, place.to(path), key, name == tab) for name, label, path, key in TABS],

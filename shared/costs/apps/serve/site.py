@@ -28,13 +28,13 @@ from ...reports.reader import Reader
 from ...rollup import Query
 from ...workspace import Workspace
 from .access import Access
-from .addresses import Place
-from .apart import Apart, Recently
+from .addresses import PageAddress
+from .apart import RecentCache, ReportProcesses
 from .editing import EVERYONE, change_of, form_of, form_sent, make, profile_place
-from .guard import Guard, Hosts, Visit
+from .guard import Hosts, RequestGuard, Visitor
 from .live import Watcher, events
 from .rendering import NO_VERSION, Editing, asset_named, digest, edit_page, message_page, rendered
-from .views import PAGES, Asked, Page, View, known_values, values_of
+from .views import PAGES, PageRequest, SitePage, View, known_values, values_of
 
 THREADS: Final = 4
 """How many pages are made at once: more would wait for each other, and each takes memory."""
@@ -88,8 +88,8 @@ class Site:
         self._typed = typed
         self._threads = CapacityLimiter(THREADS)
         self._slowly = CapacityLimiter(SLOW_THREADS)
-        self._apart = Apart(workspace)
-        self._made = Recently[MadePage](KEPT_PAGES)
+        self._apart = ReportProcesses(workspace)
+        self._made = RecentCache[MadePage](KEPT_PAGES)
         self.watcher = Watcher(self._version)
 
     def end(self) -> None:
@@ -97,12 +97,12 @@ class Site:
         self._apart.end()
         self.watcher.end()
 
-    def application(self) -> Guard:
+    def application(self) -> RequestGuard:
         """Return what a server runs."""
         faults = (CostError, OSError, HTTPException, ClientDisconnect)
         pages = Starlette(routes=self._routes(), exception_handlers=dict.fromkeys(faults, self._failed))
         pages.router.redirect_slashes = False
-        return Guard(pages, self._access, self._hosts)
+        return RequestGuard(pages, self._access, self._hosts)
 
     def _routes(self) -> list[Route]:
         routes = [
@@ -166,15 +166,15 @@ class Site:
         hour = workspace.clock().replace(minute=0, second=0, microsecond=0)
         return digest(repr((workspace.index.version, files, hour)))
 
-    async def _page(self, page: Page, kind: str | None, request: Request) -> Response:
+    async def _page(self, page: SitePage, kind: str | None, request: Request) -> Response:
         limiter = self._slowly if page.asks_apart or kind == "pdf" else self._threads
         return await to_thread.run_sync(self._answer, page, kind, request, limiter=limiter)
 
-    def _answer(self, page: Page, kind: str | None, request: Request) -> Response:
+    def _answer(self, page: SitePage, kind: str | None, request: Request) -> Response:
         with self._workspace.index.one_look():
             return self._answered(page, kind, request)
 
-    def _answered(self, page: Page, kind: str | None, request: Request) -> Response:
+    def _answered(self, page: SitePage, kind: str | None, request: Request) -> Response:
         visit, version = _visit(request), self._version()  # what changes from now on is told
         parts = {name: str(value) for name, value in request.path_params.items()}
         if kind and "job" in parts and self._is_job(f"{parts['job']}.{kind}"):
@@ -182,7 +182,7 @@ class Site:
         path = str(request.scope["path"])[len(visit.base) :]
         pairs = parse_qsl(request.url.query, keep_blank_values=True)
         if any(not value for _, value in pairs):  # of a form that was not filled whole
-            whole = Place(visit.base, path).to(path, [pair for pair in pairs if pair[1]])
+            whole = PageAddress(visit.base, path).to(path, [pair for pair in pairs if pair[1]])
             return RedirectResponse(whole, HTTPStatus.SEE_OTHER)
         key = (
             visit.base,
@@ -193,9 +193,9 @@ class Site:
         )
         if kind is None and (made := self._made.get(key)):
             return _unless_known(made, version, request)
-        place = Place(visit.base, path.removesuffix(f".{kind}"), values_of(pairs, page))
+        place = PageAddress(visit.base, path.removesuffix(f".{kind}"), values_of(pairs, page))
         apart = partial(self._apart.reports, version=version)
-        view = page.view(Asked(self._reader(), place, parts, pairs, apart, self._can_edit))
+        view = page.view(PageRequest(self._reader(), place, parts, pairs, apart, self._can_edit))
         if kind not in EXACT:
             view = self._as_shown(view)
         if kind is not None:
@@ -224,7 +224,7 @@ class Site:
         visit, reader = _visit(request), self._reader()
         if not visit.session:
             raise HTTPException(HTTPStatus.FORBIDDEN, "limits are changed in a browser, or by set-budget")
-        place = Place(visit.base, "/budgets/edit")
+        place = PageAddress(visit.base, "/budgets/edit")
         secret, profile = self._access().form_secret(visit.session), str(profile_place(reader))
         if request.method != "POST":
             form = form_of(reader, dict(pairs).get("who", EVERYONE))
@@ -264,7 +264,7 @@ class Site:
         headers = getattr(fault, "headers", None)
         if not _visit(request).session:
             return Response(f"{text}\n", status, headers, "text/plain; charset=utf-8")
-        page = message_page(Place(_visit(request).base, request.url.path), status, text)
+        page = message_page(PageAddress(_visit(request).base, request.url.path), status, text)
         return Response(page, status, headers, _TYPES["html"])
 
 
@@ -298,8 +298,8 @@ def _html(body: str, status: int = HTTPStatus.OK, headers: Mapping[str, str] | N
     return Response(body, status, headers, _TYPES["html"])
 
 
-def _visit(request: Request) -> Visit:
-    visit: Visit = request.scope["cost_visit"]
+def _visit(request: Request) -> Visitor:
+    visit: Visitor = request.scope["cost_visit"]
     return visit
 
 

@@ -38,8 +38,8 @@ from ...reports.show_monthly import same_days_before
 from ...reports.show_optimization import SECTIONS
 from ...reports.spec import FILTERS
 from ...rollup import Dimension, JobOrder, Query
-from .addresses import FILTER_LABELS, FILTER_NAMES, Place
-from .apart import Ask
+from .addresses import FILTER_LABELS, FILTER_NAMES, PageAddress
+from .apart import ReportRequest
 from .editing import EVERYONE, ORGANIZATION, who_of
 from .questions import Field, Incomplete, about, form_of, question_of, specs
 
@@ -49,21 +49,21 @@ MAX_VALUE: Final = 500
 """Longer values of an address are refused, in characters."""
 
 
-class Asked(NamedTuple):
+class PageRequest(NamedTuple):
     """What a page is asked: from what, where it is, and the parts of its path by name.
 
     ``pairs`` are the values of its address as they stand there; ``apart`` asks reports in another process.
     """
 
     reader: Reader
-    place: Place
+    place: PageAddress
     parts: Mapping[str, str]
     pairs: Sequence[tuple[str, str]] = ()
-    apart: Callable[[Sequence[Ask]], Sequence[Report]] | None = None
+    apart: Callable[[Sequence[ReportRequest]], Sequence[Report]] | None = None
     can_edit: bool = False
 
 
-class Way(NamedTuple):
+class NavLink(NamedTuple):
     """A link that leads on, and whether it leads here."""
 
     label: str
@@ -82,17 +82,17 @@ class View(NamedTuple):
     """
 
     report: Report
-    place: Place
+    place: PageAddress
     tab: str
-    earlier: Way | None = None
-    later: Way | None = None
-    wider: Way | None = None
-    switch: tuple[Way, ...] = ()
-    more: tuple[Way, ...] = ()
-    sorts: tuple[Way, ...] = ()
-    pages: tuple[Way, ...] = ()
-    periods: tuple[Way, ...] = ()
-    parts: tuple[Way, ...] = ()
+    earlier: NavLink | None = None
+    later: NavLink | None = None
+    wider: NavLink | None = None
+    switch: tuple[NavLink, ...] = ()
+    more: tuple[NavLink, ...] = ()
+    sorts: tuple[NavLink, ...] = ()
+    pages: tuple[NavLink, ...] = ()
+    periods: tuple[NavLink, ...] = ()
+    parts: tuple[NavLink, ...] = ()
     finds: str = ""
     form: tuple[Field, ...] = ()
     is_answered: bool = True
@@ -100,19 +100,19 @@ class View(NamedTuple):
     day: date | None = None
 
 
-class Page(NamedTuple):
+class SitePage(NamedTuple):
     """One address of the site: its path, what makes its view, and the values that it takes.
 
     A page with ``asks_apart`` takes long; ``None`` as values are those that its report has.
     """
 
     path: str
-    view: Callable[[Asked], View]
+    view: Callable[[PageRequest], View]
     takes: frozenset[str] | None = frozenset()
     asks_apart: bool = False
 
 
-def values_of(query: list[tuple[str, str]], page: Page) -> dict[str, str]:
+def values_of(query: list[tuple[str, str]], page: SitePage) -> dict[str, str]:
     """Return the values of an address by the fields of the page's question; empty ones are left out.
 
     Raises:
@@ -141,7 +141,7 @@ def values_of(query: list[tuple[str, str]], page: Page) -> dict[str, str]:
 # --- periods
 
 
-def overview(asked: Asked) -> View:
+def overview(asked: PageRequest) -> View:
     """Return a year, a month or a day."""
     name, place = asked.parts["period"], asked.place
     by = place.values.get("by", "model")
@@ -158,7 +158,7 @@ def overview(asked: Asked) -> View:
         later=later,
         wider=_wider(period, place),
         switch=tuple(
-            Way(label, place.here(by=label.lower()), label.lower() == by) for label in LABELS.values()
+            NavLink(label, place.here(by=label.lower()), label.lower() == by) for label in LABELS.values()
         ),
         more=tuple(_more(name, period, place)),
         can_filter=True,
@@ -166,16 +166,16 @@ def overview(asked: Asked) -> View:
     )
 
 
-def _more(name: str, period: Period, place: Place) -> Iterator[Way]:
-    yield Way("Jobs", place.to("/jobs", {**place.filters, "period": name}))
-    yield Way("Calls", place.to("/calls", {**place.filters, "period": name}))
+def _more(name: str, period: Period, place: PageAddress) -> Iterator[NavLink]:
+    yield NavLink("Jobs", place.to("/jobs", {**place.filters, "period": name}))
+    yield NavLink("Calls", place.to("/calls", {**place.filters, "period": name}))
     if period.kind == "month":
         user = {key: value for key, value in place.filters.items() if key == "user"}
-        yield Way("Why", place.to(f"/months/{name}/why", user))
-        yield Way("Savings", place.to(f"/months/{name}/savings", user))
+        yield NavLink("Why", place.to(f"/months/{name}/why", user))
+        yield NavLink("Savings", place.to(f"/months/{name}/savings", user))
 
 
-def why(asked: Asked) -> View:
+def why(asked: PageRequest) -> View:
     """Return why a month cost more or less than the one before, and what stands out in it."""
     period, user = _month_asked(asked)
     found = pace((ZERO,) * period.length_in_days, period, asked.reader.now)
@@ -185,8 +185,8 @@ def why(asked: Asked) -> View:
     sides = [f"{dates[0]}..{dates[-1]}" for dates in (earlier.dates(), days)]
     difference, standing_out = _apart(
         asked,
-        Ask("explain", (("before", sides[0]), ("after", sides[1]), *user)),
-        Ask("anomalies", (("month", period.name), *user)),
+        ReportRequest("explain", (("before", sides[0]), ("after", sides[1]), *user)),
+        ReportRequest("anomalies", (("month", period.name), *user)),
     )
     said = {note.remedy for note in difference.notes if note.remedy}
     others = (note for note in standing_out.notes if note.remedy not in said)
@@ -204,16 +204,18 @@ def why(asked: Asked) -> View:
     return _of_month(asked, period, report)
 
 
-def savings(asked: Asked) -> View:
+def savings(asked: PageRequest) -> View:
     """Return what a month's calls would have cost otherwise, or with ``show`` another part of it."""
     period, user = _month_asked(asked)
     part = _one_of("show", asked.place.values.get("show", SECTIONS[0]), {each: each for each in SECTIONS})
-    [report] = _apart(asked, Ask("show-optimization", (("month", period.name), ("show", part), *user)))
-    parts = tuple(Way(each.capitalize(), asked.place.here(show=each), each == part) for each in SECTIONS)
+    [report] = _apart(
+        asked, ReportRequest("show-optimization", (("month", period.name), ("show", part), *user))
+    )
+    parts = tuple(NavLink(each.capitalize(), asked.place.here(show=each), each == part) for each in SECTIONS)
     return _of_month(asked, period, report)._replace(parts=parts)
 
 
-def _month_asked(asked: Asked) -> tuple[Period, tuple[tuple[str, str], ...]]:
+def _month_asked(asked: PageRequest) -> tuple[Period, tuple[tuple[str, str], ...]]:
     user = asked.place.values.get("user")
     period = period_named(asked.reader, asked.parts["period"], user)
     if period.kind != "month":
@@ -221,27 +223,27 @@ def _month_asked(asked: Asked) -> tuple[Period, tuple[tuple[str, str], ...]]:
     return period, (("user", user),) if user else ()
 
 
-def _of_month(asked: Asked, period: Period, report: Report) -> View:
+def _of_month(asked: PageRequest, period: Period, report: Report) -> View:
     place = asked.place._replace(filtering=f"/months/{period.name}", more=asked.place.filters)
-    wider = Way(named(period), asked.place.period(period.name))
+    wider = NavLink(named(period), asked.place.period(period.name))
     return View(report, place, "months", wider=wider, day=period.dates()[-1])
 
 
-def _apart(asked: Asked, *asks: Ask) -> Sequence[Report]:
+def _apart(asked: PageRequest, *asks: ReportRequest) -> Sequence[Report]:
     if asked.apart is None:
         raise WrongUsage("this page cannot be asked here")
     return asked.apart(asks)
 
 
-def _neighbours(period: Period, place: Place, reader: Reader) -> tuple[Way | None, Way | None]:
+def _neighbours(period: Period, place: PageAddress, reader: Reader) -> tuple[NavLink | None, NavLink | None]:
     if period.kind == "day":
         before, after = previous_day(period).isoformat(), period.end_day.isoformat()
     elif period.kind == "month":
         before, after = previous_month(period).name, f"{period.end_day:%Y-%m}"
     else:
         before, after = f"{period.first_day.year - 1}", f"{period.end_day:%Y}"
-    later = Way(_spoken(after), place.period(after)) if period.end <= reader.now else None
-    return Way(_spoken(before), place.period(before)), later
+    later = NavLink(_spoken(after), place.period(after)) if period.end <= reader.now else None
+    return NavLink(_spoken(before), place.period(before)), later
 
 
 def _spoken(name: str) -> str:
@@ -255,17 +257,17 @@ def _spoken(name: str) -> str:
     return f"{date.fromisoformat(f'{name}-01'):%B %Y}" if "-" in name else name
 
 
-def _wider(period: Period, place: Place) -> Way | None:
+def _wider(period: Period, place: PageAddress) -> NavLink | None:
     first = period.first_day
     if period.kind == "day":
-        return Way(f"{first:%B %Y}", place.period(f"{first:%Y-%m}"))
-    return Way(f"{first:%Y}", place.period(f"{first:%Y}")) if period.kind == "month" else None
+        return NavLink(f"{first:%B %Y}", place.period(f"{first:%Y-%m}"))
+    return NavLink(f"{first:%Y}", place.period(f"{first:%Y}")) if period.kind == "month" else None
 
 
 # --- lists
 
 
-def jobs(asked: Asked) -> View:
+def jobs(asked: PageRequest) -> View:
     """Return the jobs of a month, or with ``all`` in its place of all time; a search is of all time."""
     values, place = asked.place.values, asked.place
     wanted = values.get("q", "")
@@ -277,14 +279,14 @@ def jobs(asked: Asked) -> View:
         report=job_list_report(facts),
         place=place,
         tab="jobs",
-        sorts=tuple(Way(label, place.here(sort=key), key == order) for key, label in JOB_ORDERS.items()),
+        sorts=tuple(NavLink(label, place.here(sort=key), key == order) for key, label in JOB_ORDERS.items()),
         pages=_pages(place, question.page, facts.page.whole),
         periods=tuple(_periods(asked, period)),
         can_filter=True,
     )
 
 
-def calls(asked: Asked) -> View:
+def calls(asked: PageRequest) -> View:
     """Return the calls of a period, or of all time."""
     values, place = asked.place.values, asked.place
     period = _list_period(asked, otherwise=ALL if "job" in values else None)
@@ -295,7 +297,7 @@ def calls(asked: Asked) -> View:
         report=calls_report(facts),
         place=place._replace(narrows=bool(facts.jobs)),
         tab="jobs",
-        sorts=tuple(Way(label, place.here(sort=key), key == order) for key, label in CALL_ORDERS.items()),
+        sorts=tuple(NavLink(label, place.here(sort=key), key == order) for key, label in CALL_ORDERS.items()),
         pages=_pages(place, question.page, facts.found),
         periods=tuple(_periods(asked, period)),
         can_filter=True,
@@ -319,14 +321,14 @@ CALL_ORDERS: Final[Mapping[CallOrder, str]] = {
 _MOST_PAGES: Final = 1_000_000
 
 
-def _list_period(asked: Asked, otherwise: str | None) -> str | None:
+def _list_period(asked: PageRequest, otherwise: str | None) -> str | None:
     """Return the name of the period of a list; ``None`` for all time."""
     present = otherwise or month_of(asked.reader, asked.place.filters.get("user")).name
     name = asked.place.values.get("period", present)
     return None if name == ALL else name
 
 
-def _periods(asked: Asked, shown: str | None) -> Iterator[Way]:
+def _periods(asked: PageRequest, shown: str | None) -> Iterator[NavLink]:
     present = month_of(asked.reader, asked.place.filters.get("user"))
     known = {
         present.name: "This month",
@@ -336,8 +338,8 @@ def _periods(asked: Asked, shown: str | None) -> Iterator[Way]:
     if shown is not None and shown not in known:
         known = {shown: shown, **known}
     for name, label in known.items():
-        yield Way(label, asked.place.here(period=name), name == shown)
-    yield Way("All time", asked.place.here(period=ALL), shown is None)
+        yield NavLink(label, asked.place.here(period=name), name == shown)
+    yield NavLink("All time", asked.place.here(period=ALL), shown is None)
 
 
 def _one_of(name: str, value: str, known: Mapping[T, str]) -> T:
@@ -353,16 +355,16 @@ def _page_number(values: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _pages(place: Place, page: int, found: int) -> tuple[Way, ...]:
+def _pages(place: PageAddress, page: int, found: int) -> tuple[NavLink, ...]:
     """Return the ways to the first page, the ones around and the last one."""
     last = pages_of(found)
     if last == 1 and page == 1:
         return ()
     shown = sorted({1, last, *range(max(1, page - 2), min(last, page + 2) + 1)})
-    return tuple(Way(str(number), place.here(page=str(number)), number == page) for number in shown)
+    return tuple(NavLink(str(number), place.here(page=str(number)), number == page) for number in shown)
 
 
-def call(asked: Asked) -> View:
+def call(asked: PageRequest) -> View:
     """Return one call."""
     facts = call_facts(asked.reader, asked.parts["call"])
     place = asked.place._replace(
@@ -374,7 +376,7 @@ def call(asked: Asked) -> View:
 # --- jobs
 
 
-def job(asked: Asked) -> View:
+def job(asked: PageRequest) -> View:
     """Return the receipt of a job. Where two share a name, its ledger's folder tells which."""
     name, folder = asked.parts["job"], asked.place.values.get("ledger")
     known = asked.reader.index.jobs(Query(job_id=name))
@@ -386,14 +388,14 @@ def job(asked: Asked) -> View:
         raise UnknownJob(f"no job called {name} has its ledger in {folder}")
     facts = job_facts(asked.reader, f"{folder}/")
     place = asked.place._replace(filtering="/calls", more={"job": name, "period": ALL})
-    more = (Way("Its calls", place.to("/calls", {"job": name, "period": ALL})),)
+    more = (NavLink("Its calls", place.to("/calls", {"job": name, "period": ALL})),)
     return View(job_report(facts), place, "jobs", more=more)
 
 
 # --- budgets and health
 
 
-def budgets(asked: Asked) -> View:
+def budgets(asked: PageRequest) -> View:
     """Return how a user's limits stand, and what is held for calls on their way."""
     reader, place = asked.reader, asked.place
     user = place.values.get("user", reader.default_user)
@@ -402,7 +404,7 @@ def budgets(asked: Asked) -> View:
     if holds:
         held = reservations_report(holds, zone_of(reader, user))
         report = report._replace(tables=(*report.tables, *held.tables), notes=(*report.notes, *held.notes))
-    switch = tuple(Way(each, place.here(user=each), each == user) for each in _users(reader, user))
+    switch = tuple(NavLink(each, place.here(user=each), each == user) for each in _users(reader, user))
     return View(report, place, "budgets", periods=switch, more=tuple(_edits(asked, user)))
 
 
@@ -417,17 +419,17 @@ MOST_USERS: Final = 50
 """How many users a page of budgets names."""
 
 
-def _edits(asked: Asked, user: str) -> Iterator[Way]:
+def _edits(asked: PageRequest, user: str) -> Iterator[NavLink]:
     if asked.can_edit:
         for label, who in (
             (f"Change {user}'s limits", who_of(user)),
             ("Everyone's", EVERYONE),
             ("The organization's", ORGANIZATION),
         ):
-            yield Way(label, asked.place.to("/budgets/edit", {"who": who}))
+            yield NavLink(label, asked.place.to("/budgets/edit", {"who": who}))
 
 
-def health(asked: Asked) -> View:
+def health(asked: PageRequest) -> View:
     """Return what is wrong with the set-up or the ledgers."""
     return View(doctor_report(doctor_facts(asked.reader)), asked.place, "health")
 
@@ -435,7 +437,7 @@ def health(asked: Asked) -> View:
 # --- prices
 
 
-def prices(asked: Asked) -> View:
+def prices(asked: PageRequest) -> View:
     """Return what models cost today, or those with a word in their names."""
     reader, values = asked.reader, asked.place.values
     number = _page_number(values)
@@ -449,7 +451,7 @@ def prices(asked: Asked) -> View:
     )
 
 
-def price(asked: Asked) -> View:
+def price(asked: PageRequest) -> View:
     """Return every price of a model."""
     model = shown(asked.reader, asked.parts["model"], asked.reader.now)
     return View(price_report(model, asked.reader.now), asked.place, "prices")
@@ -474,7 +476,7 @@ def _with_price_links(report: Report, page: int, found: int) -> Report:
 # --- any report
 
 
-def reports(asked: Asked) -> View:
+def reports(asked: PageRequest) -> View:
     """Return the list of all reports."""
     columns = (Column("report", "Report"), Column("about", "What it says", wraps=True))
     rows = tuple((Ref(name, "report"), about(spec)) for name, spec in sorted(specs().items()))
@@ -482,7 +484,7 @@ def reports(asked: Asked) -> View:
     return View(report, asked.place, "reports")
 
 
-def any_report(asked: Asked) -> View:
+def any_report(asked: PageRequest) -> View:
     """Return a report of any name with its form; the form alone while something is missing."""
     name = asked.parts["report"]
     spec = specs().get(name)
@@ -493,7 +495,7 @@ def any_report(asked: Asked) -> View:
     form = form_of(spec, asked.pairs)
     try:
         question_of(spec, asked.pairs)
-        [report] = _apart(asked, Ask(name, tuple(asked.pairs)))
+        [report] = _apart(asked, ReportRequest(name, tuple(asked.pairs)))
     except Incomplete:
         return View(Report(name, about(spec)), place, "reports", form=form, is_answered=False)
     except WrongUsage as fault:
@@ -531,19 +533,19 @@ _PERIOD: Final = frozenset({"by", *FILTER_LABELS})
 _LIST: Final = frozenset({"period", "sort", "page", *FILTER_LABELS})
 
 PAGES: Final = (
-    Page("/years/{period}", overview, _PERIOD),
-    Page("/months/{period}", overview, _PERIOD),
-    Page("/days/{period}", overview, _PERIOD),
-    Page("/months/{period}/why", why, frozenset({"user"}), asks_apart=True),
-    Page("/months/{period}/savings", savings, frozenset({"user", "show"}), asks_apart=True),
-    Page("/reports", reports),
-    Page("/reports/{report}", any_report, None, asks_apart=True),
-    Page("/jobs", jobs, _LIST | {"q"}),
-    Page("/calls", calls, _LIST),
-    Page("/calls/{call}", call),
-    Page("/prices", prices, frozenset({"q", "page"})),
-    Page("/prices/{model:path}", price),
-    Page("/jobs/{job}", job, frozenset({"ledger"})),
-    Page("/budgets", budgets, frozenset({"user", "month"})),
-    Page("/health", health),
+    SitePage("/years/{period}", overview, _PERIOD),
+    SitePage("/months/{period}", overview, _PERIOD),
+    SitePage("/days/{period}", overview, _PERIOD),
+    SitePage("/months/{period}/why", why, frozenset({"user"}), asks_apart=True),
+    SitePage("/months/{period}/savings", savings, frozenset({"user", "show"}), asks_apart=True),
+    SitePage("/reports", reports),
+    SitePage("/reports/{report}", any_report, None, asks_apart=True),
+    SitePage("/jobs", jobs, _LIST | {"q"}),
+    SitePage("/calls", calls, _LIST),
+    SitePage("/calls/{call}", call),
+    SitePage("/prices", prices, frozenset({"q", "page"})),
+    SitePage("/prices/{model:path}", price),
+    SitePage("/jobs/{job}", job, frozenset({"ledger"})),
+    SitePage("/budgets", budgets, frozenset({"user", "month"})),
+    SitePage("/health", health),
 )

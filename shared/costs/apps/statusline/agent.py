@@ -14,7 +14,7 @@ import time
 from typing import Any, Final
 
 from ...money import Nanos, from_usd
-from .standing import Session
+from .standing import AgentSession
 
 WAIT_S: Final = 0.2
 """How long the agent's JSON is waited for: one that is slow costs its session's part of the line."""
@@ -23,19 +23,19 @@ _MOST_BYTES: Final = 1_000_000
 _MOST_USD: Final = 1_000_000_000
 
 
-def session_on(fd: int) -> Session:
+def session_on(fd: int) -> AgentSession:
     """Return the session that the JSON on a descriptor is about; an empty one where there is none.
 
     A terminal is not read.
     """
     if os.isatty(fd):
-        return Session()
+        return AgentSession()
     try:
         told = json.loads(_read(fd))
     except (ValueError, RecursionError):  # no JSON, or lists within lists without end
-        return Session()
+        return AgentSession()
     model, cost = _at(told, "model", "display_name"), _at(told, "cost", "total_cost_usd")
-    return Session(model if isinstance(model, str) else "", _amount(cost))
+    return AgentSession(model if isinstance(model, str) else "", _amount(cost))
 
 
 def _read(fd: int) -> bytes:

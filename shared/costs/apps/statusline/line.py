@@ -1,10 +1,11 @@
 """Puts how things stand into one line, in the words and colours of where it is shown.
 
 >>> from shared.costs.money import from_usd
->>> stood = Standing("1", from_usd("3.75"), from_usd("35.69"), month_limit=from_usd("36"), level="warning")
->>> line(stood, Look())
+>>> today, month, limit = from_usd("3.75"), from_usd("35.69"), from_usd("36")
+>>> stood = UserSpending("1", today, month, month_limit=limit, level="warning")
+>>> line(stood, LineStyle())
 '$3.75 today · $35.69/$36 99% ▲'
->>> line(stood, Look(template="{percent} of {limit}, {nothing}"))
+>>> line(stood, LineStyle(template="{percent} of {limit}, {nothing}"))
 '99% of $36, {nothing}'
 """
 
@@ -17,7 +18,7 @@ from typing import Final, Literal, NamedTuple
 from ...budgets.limits import Level
 from ...budgets.scopes import places_beside
 from ...money import ZERO, Nanos, format_usd, percent
-from .standing import Session, Standing
+from .standing import AgentSession, UserSpending
 
 Place = Literal["", "tmux", "zsh", "claude"]
 PLACES: Final[dict[str, Place]] = {"": "", "tmux": "tmux", "zsh": "zsh", "claude": "claude"}
@@ -35,7 +36,7 @@ _LONGEST: Final = 40
 """A longer name is shown by its beginning and its end: a prompt has one line."""
 
 
-class Look(NamedTuple):
+class LineStyle(NamedTuple):
     """Where the line is shown, what it is made of, and whether colours and more than ASCII can be shown."""
 
     place: Place = ""
@@ -44,14 +45,14 @@ class Look(NamedTuple):
     unicode: bool = True
 
 
-def line(stood: Standing, look: Look, session: Session | None = None) -> str:
+def line(stood: UserSpending, look: LineStyle, session: AgentSession | None = None) -> str:
     """Return the line; it is never empty."""
-    fields = fields_of(stood, session or Session())
+    fields = fields_of(stood, session or AgentSession())
     text = " · ".join(_parts(fields)) if look.template is None else _filled(look.template, fields)
     return dressed(text, look, stood.level)
 
 
-def dressed(text: str, look: Look, level: Level) -> str:
+def dressed(text: str, look: LineStyle, level: Level) -> str:
     """Return a text as its place takes it, coloured by a level."""
     text = "".join(c if c.isprintable() else " " for c in text).strip() or NOT_KNOWN
     if not look.unicode:
@@ -66,7 +67,7 @@ def dressed(text: str, look: Look, level: Level) -> str:
     return f"{begin}{text}{end}" if look.colour else text
 
 
-def fields_of(stood: Standing, session: Session) -> dict[str, str]:
+def fields_of(stood: UserSpending, session: AgentSession) -> dict[str, str]:
     """Return what a template may name; what is not known is empty."""
     doubt = bool(stood.doubt)
     job, limit = stood.job, stood.month_limit

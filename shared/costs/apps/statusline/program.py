@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from ...errors import CostError
 from ...workspace import Workspace
-from .line import NOT_KNOWN, PLACES, Look, Place, dressed, line
-from .standing import Session, standing
+from .line import NOT_KNOWN, PLACES, LineStyle, Place, dressed, line
+from .standing import AgentSession, standing
 
 OPTIONS = {
     "--for": "place",
@@ -26,7 +26,7 @@ OPTIONS = {
 }
 
 
-class Asked(NamedTuple):
+class LineArguments(NamedTuple):
     """What the line is asked for; ``fault`` says which word was not understood."""
 
     place: Place = ""
@@ -37,7 +37,7 @@ class Asked(NamedTuple):
     fault: str = ""
 
 
-def asked(words: Sequence[str]) -> Asked:
+def asked(words: Sequence[str]) -> LineArguments:
     """Return what the words of a command line ask for.
 
     >>> asked(["--for", "tmux", "--user=rpatel"])[:3]
@@ -56,11 +56,11 @@ def asked(words: Sequence[str]) -> Asked:
     return _asked(given, "")
 
 
-def _asked(given: dict[str, str], fault: str) -> Asked:
+def _asked(given: dict[str, str], fault: str) -> LineArguments:
     place = given.get("place", "")
     if place not in PLACES:
         place, fault = "", f"--for is tmux, zsh or claude, not {place!r}"
-    return Asked(
+    return LineArguments(
         PLACES[place],
         given.get("template"),
         given.get("user"),
@@ -79,10 +79,10 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def print_line(question: Asked, environ: Mapping[str, str]) -> None:
+def print_line(question: LineArguments, environ: Mapping[str, str]) -> None:
     """Print the line, or that the costs are not known."""
     look = _look(question, environ)
-    session = Session()
+    session = AgentSession()
     try:
         if question.place == "claude":
             from .agent import session_on  # a prompt waits for each import
@@ -101,11 +101,11 @@ def print_line(question: Asked, environ: Mapping[str, str]) -> None:
         sys.stdout.flush()
 
 
-def _look(question: Asked, environ: Mapping[str, str]) -> Look:
+def _look(question: LineArguments, environ: Mapping[str, str]) -> LineStyle:
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
     colour = bool(question.place) or (sys.stdout is not None and sys.stdout.isatty())
     plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
-    return Look(question.place, question.template, colour and not plain, encoding.startswith("utf"))
+    return LineStyle(question.place, question.template, colour and not plain, encoding.startswith("utf"))
 
 
 def _say(text: str) -> None:

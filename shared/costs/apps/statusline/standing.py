@@ -28,7 +28,7 @@ JOB_VARIABLE: Final = "COST_TRACKER_JOB_DIR"
 _LOUDNESS: Final[tuple[Level, ...]] = ("ok", "warning", "critical")
 
 
-class Job(NamedTuple):
+class RunningJob(NamedTuple):
     """A running job and what it cost so far, calls without a whole price not in it; several have no cost."""
 
     name: str
@@ -36,14 +36,14 @@ class Job(NamedTuple):
     unpriced: int = 0
 
 
-class Session(NamedTuple):
+class AgentSession(NamedTuple):
     """An agent's session: the model's name as it is shown, and the agent's estimate of the cost."""
 
     model: str = ""
     cost: Nanos | None = None
 
 
-class Standing(NamedTuple):
+class UserSpending(NamedTuple):
     """What a user spent today and this month, and the limits on it, in nano-dollars.
 
     ``level`` is that of the limit that is worst off: of a day, a week or a month, the user's or everyone's.
@@ -59,7 +59,7 @@ class Standing(NamedTuple):
     day_limit: Nanos | None = None
     month_limit: Nanos | None = None
     level: Level = "ok"
-    job: Job | None = None
+    job: RunningJob | None = None
     doubt: str = ""
     refused: str = ""
     conversion: Conversion | None = None
@@ -67,7 +67,7 @@ class Standing(NamedTuple):
     unpriced: int = 0
 
 
-def standing(workspace: Workspace, user: str) -> Standing:
+def standing(workspace: Workspace, user: str) -> UserSpending:
     """Return how a user stands now. Waits at most ``WAIT_S`` for others.
 
     Raises:
@@ -90,14 +90,14 @@ def standing(workspace: Workspace, user: str) -> Standing:
         with at_most(WAIT_S):
             spends = workspace.index.spends(asked)
             job = (
-                Job(ledger.parent.name, Nanos(spends[len(costs) - 1]), spends[-1])
+                RunningJob(ledger.parent.name, Nanos(spends[len(costs) - 1]), spends[-1])
                 if ledger
                 else _running(workspace, now)
             )
             if any(limit.flat for limit in limits):
                 _spare(workspace, limits, spends, len(spans))
         doubt = workspace.index.degraded or ""
-    own = Standing(
+    own = UserSpending(
         user,
         Nanos(spends[0]),
         Nanos(spends[1]),
@@ -138,7 +138,7 @@ def _limits(profile: Profile, user: str, now: datetime) -> list[Limit]:
     return [limit for limit in limits_for(profile, user, now) if limit.is_whole]
 
 
-def _with_limits(stood: Standing, spendings: list[Spending]) -> Standing:
+def _with_limits(stood: UserSpending, spendings: list[Spending]) -> UserSpending:
     levels: list[Level] = ["ok", *(spending.level for spending in spendings)]
     for limit, spent in spendings:
         if limit.scope.owner is not None and limit.scope.kind == "day":
@@ -159,13 +159,13 @@ def _unpriced(query: Query) -> Query:
     return query._replace(measure="unpriced")
 
 
-def _running(workspace: Workspace, now: datetime) -> Job | None:
+def _running(workspace: Workspace, now: datetime) -> RunningJob | None:
     recent = workspace.index.groups(("ledger",), Query(start=now - RUNNING))
     if len(recent) > 1:
-        return Job(f"{len(recent)} jobs", None)
+        return RunningJob(f"{len(recent)} jobs", None)
     for group in recent:
         ledger = Path(str(group.key[0]))
         query = Query(ledger=ledger)
         cost, unpriced = workspace.index.spends([query, _unpriced(query)])
-        return Job(ledger.parent.name, Nanos(cost), unpriced)
+        return RunningJob(ledger.parent.name, Nanos(cost), unpriced)
     return None

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from ...ledger.columns import COLUMNS, Column, ColumnKind, Row, row_of
+from ...ledger.columns import COLUMNS, ColumnKind, EntryColumn, Row, row_of
 from ...replacing import CannotWrite
 from ..source import EntrySource
 from . import Export, ExportContext, counted
@@ -30,7 +30,7 @@ _TYPES: Final[dict[ColumnKind, str]] = {
 _BATCH: Final = 1_000
 
 
-def column_name(column: Column) -> str:
+def column_name(column: EntryColumn) -> str:
     """Return a column's name in the table: those of amounts end in ``_nanos``."""
     return column.name.removesuffix("_usd") + "_nanos" if column.kind == "usd" else column.name
 

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ...corrections import Corrected
+from ...corrections import CorrectedCall
 from ...ledger.reader import read_at
 from ...ledger.redact import clean_text
 from ...model import Charge, Entry, PricedBy, Usage
@@ -73,7 +73,7 @@ class Adjuster:
             return
         # Corrections of a whole cost do not matter here, and finding them reads the whole ledger.
         if entry.cost_state == "whole":
-            call = Corrected.of(entry, ())
+            call = CorrectedCall.of(entry, ())
         else:
             call = corrected_entry(entry_id, self.index, location.ledger)
         if not (change or call.unpriced or (whole and call.missing)):

@@ -23,7 +23,7 @@ from ...money import ZERO, Nanos, to_usd
 from ...periods import zone
 from ...reports.common import plural
 from ...reports.document import Column, Figure, Note, Ref, Report, Table, Tone, derive
-from ...reports.questions import Span
+from ...reports.questions import TimeSpan
 from ...reports.reader import Reader
 from ...reports.spec import SPAN, Option, OptionGroup, Spec, with_formats
 from ..bills import bill_format_for, bill_formats
@@ -57,7 +57,7 @@ class BillsQuestion(NamedTuple):
     rates: Sequence[tuple[str, Decimal]] = ()
     timezone: str | None = None
     services: Sequence[str] | None = None
-    span: Span = Span()
+    span: TimeSpan = TimeSpan()
     adjust: bool = False
 
 
@@ -92,7 +92,7 @@ def reconciled_facts(reader: Reader, question: BillsQuestion) -> ReconcileFacts:
         NotWritten: with ``adjust``, a ledger cannot be written to, or another import holds the lock too long.
 
     """
-    if question.span != Span() and not question.services:
+    if question.span != TimeSpan() and not question.services:
         raise WrongUsage("dates are for --fetch; a file is compared over the days that it has")
     terms = ComparisonTerms(dict(question.rates), frozenset(question.keys), question.timezone)
     with TemporaryDirectory(prefix="reconcile-") as folder:
@@ -100,7 +100,7 @@ def reconciled_facts(reader: Reader, question: BillsQuestion) -> ReconcileFacts:
         adjuster = _adjuster(reader) if question.adjust else None
         # Adjustments follow from what the ledgers have: nobody else may append meanwhile.
         turn = import_lock(reader.storage) if adjuster else nullcontext()
-        with turn, reader.progress("BillComparison") as advance:
+        with turn, reader.progress("Comparing") as advance:
             comparison = BillComparison(reader.index, reader.now, terms, adjuster, advance).run(bills)
     names = [f"{bill.name} as {bill.format.name}" for bill in bills]
     if adjuster is None:
@@ -432,7 +432,7 @@ SPEC: Final = Spec(
             many=True,
             at_terminal=True,
         ),
-        OptionGroup("span", tuple(option._replace(at_terminal=True) for option in SPAN.options), Span),
+        OptionGroup("span", tuple(option._replace(at_terminal=True) for option in SPAN.options), TimeSpan),
         Option("--adjust", "Append adjustments that carry the bill's lines.", flag=True, changes=True),
     ),
     help=with_formats(__doc__, bill_formats()),

@@ -16,7 +16,7 @@ from ..app import App, dashboard_command
 from ..options import asked_with
 
 if TYPE_CHECKING:
-    from ....tracking.batches import Collected, Submitted
+    from ....tracking.batches import BatchHold, CollectResult
 
 
 @dashboard_command(
@@ -90,7 +90,7 @@ def _collect(app: App, texts: list[str], *, job_dir: Path | None, user: str | No
     app.show(collected_report(collect(app.workspace, texts, job_dir=job_dir, user=user)))
 
 
-def submitted_report(submitted: Submitted) -> Report:
+def submitted_report(submitted: BatchHold) -> Report:
     """Return what is held until the results of a batch are collected."""
     batch = submitted.batch
     notes = (
@@ -110,7 +110,7 @@ def submitted_report(submitted: Submitted) -> Report:
     )
 
 
-def collected_report(collected: Collected) -> Report:
+def collected_report(collected: CollectResult) -> Report:
     """Return what results were recorded, and what is still waited for."""
     notes: list[Note] = []
     if collected.known:

@@ -8,7 +8,7 @@ import click
 
 from ....errors import WrongUsage
 from ....exchange.exports import ALIASES, exports
-from ....reports.questions import Span, query_of
+from ....reports.questions import TimeSpan, query_of
 from ....reports.spec import FILTERS, SPAN, Option, with_formats
 from ..app import App, dashboard_command
 from ..exporting import write_entries
@@ -37,7 +37,9 @@ _KINDS = sorted({*exports(), *ALIASES})
     SPAN,
     FILTERS,
 )
-def command(app: App, kind: str | None, file: Path | None, span: Span, filters: dict[str, str]) -> int | None:
+def command(
+    app: App, kind: str | None, file: Path | None, span: TimeSpan, filters: dict[str, str]
+) -> int | None:
     """Write the entries themselves to a file, all of them or as filtered.
 
     FORMAT is one of those below; FILE is - for the terminal. They can also be given as --format and

@@ -7,7 +7,7 @@ from pathlib import Path
 from ....errors import WrongUsage
 from ....exchange.exports import exports
 from ....formats import names
-from ....reports.questions import Span, UserMonth, query_of
+from ....reports.questions import TimeSpan, UserMonth, query_of
 from ....reports.show_job import receipt_facts, receipt_report
 from ....reports.spec import MONTH, USER, Option
 from ....reports.statement import statement_facts, statement_report
@@ -59,7 +59,7 @@ def command(
             )
         filters = {"user": user} if user else {}
         kind = _NEWEST_FOCUS if kind == "focus" else "csv" if kind == "text" else kind
-        return write_entries(app, kind, app.output.path or Path("-"), query_of(filters), Span(month_name))
+        return write_entries(app, kind, app.output.path or Path("-"), query_of(filters), TimeSpan(month_name))
     if job is not None:
         app.show(receipt_report(receipt_facts(app.reader, job)))
         return None

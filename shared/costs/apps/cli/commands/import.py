@@ -136,7 +136,7 @@ def source_name(stated: str) -> str:
     return name
 
 
-class Sessions:
+class LogSelection:
     """Which logs are meant: of some programs, in their usual places or at a path."""
 
     def __init__(self, names: list[str], path: Path | None) -> None:
@@ -155,7 +155,7 @@ class Sessions:
             yield ProgramLog(programs()[self.names[0]], self.path)
 
 
-def sessions_meant(path: Path | None, name: str | None) -> Sessions | None:
+def sessions_meant(path: Path | None, name: str | None) -> LogSelection | None:
     """Return the sessions of agents that a path and the name of a format mean; ``None`` for another history.
 
     Raises:
@@ -166,14 +166,14 @@ def sessions_meant(path: Path | None, name: str | None) -> Sessions | None:
         return None
     names = [name] if name else [*programs()]
     if path is None or path.is_dir():
-        return Sessions(names, path)
+        return LogSelection(names, path)
     if name:
-        return Sessions(names, path)
+        return LogSelection(names, path)
     program = recognised(path, names)
-    return Sessions([program.name], path) if program else None
+    return LogSelection([program.name], path) if program else None
 
 
-def import_sessions(app: App, sessions: Sessions, *, dry_run: bool, **given: Any) -> int | None:
+def import_sessions(app: App, sessions: LogSelection, *, dry_run: bool, **given: Any) -> int | None:
     """Import sessions and show what was done; with ``watch`` go on until interrupted."""
     _refuse_unused(given)
     if given["watch"] and dry_run:
@@ -209,7 +209,7 @@ def _refuse_unused(given: dict[str, Any]) -> None:
             )
 
 
-def _watch(app: App, importer: SessionImport, sessions: Sessions, every_s: float) -> None:
+def _watch(app: App, importer: SessionImport, sessions: LogSelection, every_s: float) -> None:
     """Look again and again, and say each time what came in, until interrupted."""
     importer.progress = lambda _files: None
     app.say(f"watching; a look every {every_s:g} s, Ctrl-C ends it")

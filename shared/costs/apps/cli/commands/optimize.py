@@ -25,7 +25,7 @@ LOOK_BACK: Final = timedelta(days=30)
 """How long before a change its calls are looked at, for what it promises."""
 
 
-class Measured(NamedTuple):
+class MeasuredChange(NamedTuple):
     """A noted change, and its calls since. ``promised`` is for the same calls; ``None`` without a promise.
 
     ``unchanged_calls`` were made the old way since.
@@ -50,7 +50,7 @@ def with_promise(reader: Reader, change: NotedChange) -> NotedChange:
     return change._replace(promised_before=found.cost, promised_after=found.otherwise)
 
 
-def measured(reader: Reader, changes: Sequence[NotedChange]) -> list[Measured]:
+def measured(reader: Reader, changes: Sequence[NotedChange]) -> list[MeasuredChange]:
     """Return what each change has saved until now."""
     reader.index.catch_up_all()
     queries = [Query(start=change.since, end=reader.now, stage=change.stage) for change in changes]
@@ -59,7 +59,7 @@ def measured(reader: Reader, changes: Sequence[NotedChange]) -> list[Measured]:
         return [_measured(reader, *each) for each in zip(changes, parts, strict=True)]
 
 
-def _measured(reader: Reader, change: NotedChange, entries: Iterable[Entry]) -> Measured:
+def _measured(reader: Reader, change: NotedChange, entries: Iterable[Entry]) -> MeasuredChange:
     made, unchanged = made_of(change), 0
 
     def passing() -> Iterator[Entry]:
@@ -70,10 +70,10 @@ def _measured(reader: Reader, change: NotedChange, entries: Iterable[Entry]) -> 
 
     effect = since(made, passing(), reader.catalogue)
     promise = expected(change.promised_before, change.promised_after, effect.otherwise)
-    return Measured(change, effect, promise, unchanged)
+    return MeasuredChange(change, effect, promise, unchanged)
 
 
-def measured_report(changes: Sequence[Measured], zone: ZoneInfo) -> Report:
+def measured_report(changes: Sequence[MeasuredChange], zone: ZoneInfo) -> Report:
     """Return what each change has saved, the oldest first."""
     table = Table.of(
         "No.",
@@ -112,11 +112,11 @@ def described(change: NotedChange) -> str:
     return f"{where}{what}{tier}{f' ({change.words})' if change.words else ''}"
 
 
-def _saved(changes: Sequence[Measured]) -> Nanos:
+def _saved(changes: Sequence[MeasuredChange]) -> Nanos:
     return Nanos(sum(each.effect.saved for each in changes))
 
 
-def _figures(changes: Sequence[Measured]) -> Iterator[Figure]:
+def _figures(changes: Sequence[MeasuredChange]) -> Iterator[Figure]:
     if not changes:
         return
     saved = _saved(changes)
@@ -131,7 +131,7 @@ def _figures(changes: Sequence[Measured]) -> Iterator[Figure]:
         yield Figure("promised", "Promised", promise, "difference", note=share)
 
 
-def _notes(changes: Sequence[Measured]) -> Iterator[Note]:
+def _notes(changes: Sequence[MeasuredChange]) -> Iterator[Note]:
     for each in changes:
         number = each.change.number
         if each.unchanged_calls > 0:
@@ -151,7 +151,7 @@ def _notes(changes: Sequence[Measured]) -> Iterator[Note]:
         )
 
 
-def _data(each: Measured) -> dict[str, object]:
+def _data(each: MeasuredChange) -> dict[str, object]:
     return {
         **derive(each.change, "number", "since", "stage", "from=old", "to=new", "tier", "words"),
         **derive(each, "effect.calls", "compared_calls=effect.compared", "unchanged_calls"),

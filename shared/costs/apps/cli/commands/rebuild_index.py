@@ -16,7 +16,7 @@ from ....reports.reader import ProgressCallback
 from ....reports.spec import Option
 from ....rollup import Query
 from ....storage import LEDGER_NAME
-from ....store.build import Rebuilt
+from ....store.build import RebuildResult
 from ....store.store import Store
 from ..app import App, dashboard_command, share_bar
 from ..options import asked_with
@@ -58,7 +58,7 @@ def command(app: App, paths: tuple[Path, ...], roots: tuple[Path, ...]) -> int:
     return BAD_NEWS if found.unread else FINE
 
 
-def _some(index: Store, paths: Sequence[Path], advance: ProgressCallback) -> Rebuilt:
+def _some(index: Store, paths: Sequence[Path], advance: ProgressCallback) -> RebuildResult:
     """Take these ledgers out and in again, and register those that are new."""
     ledgers = [(path / LEDGER_NAME if path.is_dir() else path).resolve() for path in paths]
     entries, size, unread = 0, 0, list[tuple[Path, str]]()
@@ -73,7 +73,7 @@ def _some(index: Store, paths: Sequence[Path], advance: ProgressCallback) -> Reb
             entries += sum(1 for _ in index.lines(Query(ledger=ledger)))
             size += ledger.stat().st_size
         advance(number + 1, len(ledgers))
-    return Rebuilt(len(ledgers) - len(unread), entries, size, tuple(unread))
+    return RebuildResult(len(ledgers) - len(unread), entries, size, tuple(unread))
 
 
 def _is_a_ledger(path: Path) -> bool:
@@ -87,7 +87,7 @@ def _is_a_ledger(path: Path) -> bool:
 _UNREAD: Final = (Column("ledger", "Ledger"), Column("why", "Why", wraps=True))
 
 
-def rebuilt_report(found: Rebuilt, added: int) -> Report:
+def rebuilt_report(found: RebuildResult, added: int) -> Report:
     """Return what the index was built from; ``added`` ledgers were not known before."""
     unread = tuple((Ref(str(path), "path"), why) for path, why in found.unread)
     return Report(

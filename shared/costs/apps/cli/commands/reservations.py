@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from ....budgets.port import Held, HoldState
+from ....budgets.port import HoldState, HoldStatus
 from ....errors import WrongUsage
 from ....reports.common import plural
 from ....reports.reservations import reservations_report
@@ -55,7 +55,7 @@ def command(app: App, action: str, ids: tuple[str, ...], also_live: bool, also_s
         app.show(reservations_report(gate.holds(), zone))
 
 
-def _not_released(ids: set[str], holds: list[Held]) -> str:
+def _not_released(ids: set[str], holds: list[HoldStatus]) -> str:
     """Say why reservations were not released, and what would do it."""
     states = {held.reservation.id: held.reservation.state for held in holds}
     other = sorted(ids & states.keys())

@@ -49,7 +49,7 @@ def command(
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise ExtraMissing(f"serve needs {' and '.join(missing)}: {install_command('serve')}")
-    from ...serve.access import KeptAccess
+    from ...serve.access import StoredAccess
     from ...serve.guard import Hosts
     from ...serve.server import listening, run
     from ...serve.site import Site
@@ -58,7 +58,7 @@ def command(
     bound = listening(host, port)
     try:
         port = bound.getsockname()[1]
-        access = KeptAccess(app.workspace.storage.root, new=new_token)
+        access = StoredAccess(app.workspace.storage.root, new=new_token)
         shown = host if ":" not in host else f"[{host}]"
         name = allowed[0] if allowed else f"{shown}:{port}"
         app.say(f"Open this address; Ctrl-C ends it:\n  http://{name}/?token={access().token}")

@@ -6,7 +6,7 @@ import os
 
 from ....reports.spec import USER, Option
 from ...statusline.line import PLACES
-from ...statusline.program import Asked, print_line
+from ...statusline.program import LineArguments, print_line
 from ..app import App, dashboard_command
 from ..options import asked_with
 
@@ -36,5 +36,5 @@ def command(app: App, place: str | None, template: str | None, user: str | None)
     """
     storage = str(app.workspace.storage.root)
     profile = str(app.profile) if app.profile else None
-    print_line(Asked(PLACES[place or ""], template, user, storage, profile), os.environ)
+    print_line(LineArguments(PLACES[place or ""], template, user, storage, profile), os.environ)
     return 0
