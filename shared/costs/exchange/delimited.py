@@ -103,7 +103,7 @@ class _Titles(NamedTuple):
 
 
 def _titles(lines: Sequence[str], delimiter: str) -> _Titles:
-    """Find the header: the first record that is all names, more than any record above has cells.
+    """Find the header: the first record of names only, with more of them than any record above has cells.
 
     The record after it, if there is one, has as many cells. A table whose first record may be its header has
     no titles.
@@ -326,7 +326,7 @@ class _HeaderCheck:
         self._cell = next((kind for applies, kind in kinds if applies), str)
 
     def __call__(self, batch: Records) -> Iterator[Records | NotUnderstood]:
-        """Yield the header alone, records as they should be, and what is wrong with the others."""
+        """Yield the header by itself, then batches of valid records, and what is wrong with the others."""
         if self._header and self._are_plain(batch.records):
             yield batch
             return

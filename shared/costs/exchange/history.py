@@ -90,7 +90,7 @@ class StoredHistory:
                 yield decode(raw)
 
     def cells(self) -> Iterator[Cells]:
-        """Return the same as rows of cells."""
+        """Return the same entries as rows of cells."""
         for raw in self._lines():
             with suppress(DamagedLine):  # damaged since it was counted
                 yield cells_of_line(raw)

@@ -321,7 +321,7 @@ class Importer:
             catalogue_cost=costs.catalogue if is_call else None,
             stage=call.stage,
             attempt=call.attempt or 1,
-            # the response's id of what takes a call back is that of the call
+            # a reversal or a credit has the response id of its call, so it is not its own
             request_id=call.request_id if is_call else None,
             operation=call.operation,
             description=call.description,
@@ -392,7 +392,7 @@ class Importer:
         return f"imported-{self.source.name}"
 
     def ledger(self, entry: Entry) -> Path:
-        """Return the ledger an entry goes to: that of its job, within the source's directory."""
+        """Return the ledger of an entry's job in the source's directory."""
         return self.storage.root / "imported" / self.source.name / folder_name(entry.job_id) / LEDGER_NAME
 
 

@@ -78,7 +78,7 @@ def _is_other(recorded: Entry, entry: Entry, settled: Collection[str]) -> bool:
 
 
 def _later_id(first: str, number: int) -> str:
-    """Return the id of a row's entry after it was recorded anew ``number`` times."""
+    """Return the id of a row's entry after it was recorded again ``number`` times."""
     if not number:
         return first
     return blake2b(f"{first}/{number}".encode(), digest_size=14, person=b"cost-import").hexdigest()

@@ -59,7 +59,7 @@ def _columns_of(database: DuckDBPyConnection, path: Path) -> Sequence[tuple[str,
 
 
 def _column_sql(name: str, kind: str) -> str:
-    """Return a column as SQL; a time with a zone is converted to UTC: DuckDB needs another library for it."""
+    """Return a column as SQL; a time with a zone becomes UTC: DuckDB needs another library to return it."""
     column = '"' + name.replace('"', '""') + '"'
     return f"make_timestamp(epoch_us({column}))" if kind == "TIMESTAMP WITH TIME ZONE" else column
 

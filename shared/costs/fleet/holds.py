@@ -85,8 +85,8 @@ class SharedHolds(LocalHolds):
         """Tell whether one of the limits was used up a moment ago, so that asking again is pointless."""
         now = time.monotonic()
         for request in requests:
-            until, least, amount = self._denied.get(key_of(request.limit), (0.0, 0, 0))
-            if now < until and request.need >= least and request.limit.amount <= amount:
+            until, min_need, max_amount = self._denied.get(key_of(request.limit), (0.0, 0, 0))
+            if now < until and request.need >= min_need and request.limit.amount <= max_amount:
                 return True
         return False
 

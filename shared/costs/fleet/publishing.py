@@ -104,20 +104,25 @@ def all_published(db: Transaction, host: int) -> set[PublishedLedger]:
 
 
 def publish_content(
-    db: Transaction, host: int, place: bytes, content: bytes, begun: LedgerRow | None, most: int = BATCH
+    db: Transaction,
+    host: int,
+    place: bytes,
+    content: bytes,
+    previous: LedgerRow | None,
+    max_lines: int = BATCH,
 ) -> tuple[LedgerRow, int]:
     """Publish the next lines of a ledger that lies in an archive.
 
-    ``begun`` is the row that the previous call returned, ``None`` for the first. Return the row for the next
-    call, and how many entries were new.
+    ``previous`` is the row that the previous call returned, ``None`` for the first. Return the row for the
+    next call, and how many entries were new.
     """
     db.execute("SELECT pg_advisory_xact_lock(?, ?)", (_LOCK, host))
-    row = begun
+    row = previous
     if row is None:
         name = str(_single_value(db, "SELECT name FROM hosts WHERE id = ?", host))
         row = _insert_ledger(db, host, name, place, gone="packed")
     lines, end = list[CountedEntry](), row.offset
-    for raw in islice(BytesIO(content[row.offset :]), most):
+    for raw in islice(BytesIO(content[row.offset :]), max_lines):
         end += len(raw)
         with suppress(DamagedLine):  # a damaged line is in no sum
             lines.append(counted(decode(raw)))
@@ -126,11 +131,11 @@ def publish_content(
     return row, _add_pieces(db, host, [LedgerPiece(row, lines)])
 
 
-def publish(db: Transaction, host: int, ledgers: Sequence[Path], most: int = BATCH) -> Outbox:
-    """Publish what is new in some ledgers, at most ``most`` lines; one process of a host at a time."""
+def publish(db: Transaction, host: int, ledgers: Sequence[Path], max_lines: int = BATCH) -> Outbox:
+    """Publish what is new in some ledgers, at most ``max_lines`` lines; one process of a host at a time."""
     db.execute("SELECT pg_advisory_xact_lock(?, ?)", (_LOCK, host))
     name = str(_single_value(db, "SELECT name FROM hosts WHERE id = ?", host))
-    known, pieces, remaining = published(db, host, ledgers), list[LedgerPiece](), most
+    known, pieces, remaining = published(db, host, ledgers), list[LedgerPiece](), max_lines
     for number, ledger in enumerate(ledgers):
         piece = _next_piece(db, host, name, known, os.fsencode(ledger), remaining)
         if piece is not None:
@@ -142,7 +147,7 @@ def publish(db: Transaction, host: int, ledgers: Sequence[Path], most: int = BAT
 
 
 def _next_piece(
-    db: Transaction, host: int, name: str, known: dict[bytes, LedgerRow], place: bytes, most: int
+    db: Transaction, host: int, name: str, known: dict[bytes, LedgerRow], place: bytes, max_lines: int
 ) -> LedgerPiece | None:
     """Return the next lines of a ledger; ``None`` if there are none."""
     row = known.get(place)
@@ -156,7 +161,7 @@ def _next_piece(
             if row is not None and size_of(file) == row.offset:
                 return None
             row = row or _insert_ledger(db, host, name, place)
-            lines, read, end = _read_lines(file, row.offset, most)
+            lines, read, end = _read_lines(file, row.offset, max_lines)
             if end == row.offset:
                 return None
             head, tail = fingerprint(file, end)
@@ -165,9 +170,9 @@ def _next_piece(
         return None  # it cannot be read now; the next pass tries again
 
 
-def _read_lines(file: SecureFile, start: int, most: int) -> tuple[list[CountedEntry], int, int]:
+def _read_lines(file: SecureFile, start: int, max_lines: int) -> tuple[list[CountedEntry], int, int]:
     lines, read, end = list[CountedEntry](), 0, start
-    for offset, length, line in islice(read_counted(file, start), most):
+    for offset, length, line in islice(read_counted(file, start), max_lines):
         end, read = offset + length, read + 1
         if not isinstance(line, DamagedLine):  # a damaged line is in no sum; ``verify`` names it
             lines.append(line)

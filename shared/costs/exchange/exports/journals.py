@@ -209,7 +209,7 @@ def hledger_name(name: str) -> str:
 
 
 def described(text: str) -> str:
-    """Return a text as a description: nothing in it begins a comment, a status or a code."""
+    """Return a text as a description, without characters that begin a comment, a status or a code."""
     return re.sub(r"^[(*!]", "-", one_line(text).replace(";", ",").strip())
 
 

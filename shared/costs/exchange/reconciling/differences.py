@@ -181,7 +181,7 @@ _MAX_REFUSALS: Final = 100
 
 
 def rate_text(rate: float) -> str:
-    """Return the value of one unit of a currency in USD in the form that ``--rate`` accepts, with six digits.
+    """Return the value of one unit of a currency in USD as ``--rate`` accepts it, in six significant digits.
 
     >>> rate_text(1.16), rate_text(1 / 155.23), rate_text(1 / 26_300)
     ('1.16', '0.00644205', '0.0000380228')

@@ -189,7 +189,7 @@ class BilledSums:
         self._days.update(days)
 
     def has(self, day: str) -> bool:
-        """Tell whether a day is one of the bill's."""
+        """Tell whether the bill covers a day."""
         return day in self._days
 
     def finish(self, formats: Mapping[str, tuple[BillFormat, Statement]]) -> None:

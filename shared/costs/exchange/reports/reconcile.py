@@ -188,8 +188,8 @@ def _figures(comparison: Comparison) -> Iterator[Figure]:
         known = [lines.nanos for lines in comparison.uncompared if lines.nanos is not None]
         left_out = len(comparison.uncompared) - len(known)
         note = f"and {plural(left_out, 'kind', 'kinds')} of line without a rate" if left_out else ""
-        apart = sum(known) if known else None
-        yield Figure("apart", "Credits, tax, others", apart, places=4, note=note)
+        uncompared_amount = sum(known) if known else None
+        yield Figure("apart", "Credits, tax, others", uncompared_amount, places=4, note=note)
     if agreed.rounding:
         yield Figure(
             "rounding",

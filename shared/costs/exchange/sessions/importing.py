@@ -78,7 +78,7 @@ class Positions:
         self._db = Database(storage.root / FILE_NAME, SCHEMA, FORMAT)
 
     def of(self, path: str) -> LogPosition | None:
-        """Return how far a log was read; ``None`` where it was not."""
+        """Return how far a log was read; ``None`` if it was not."""
         query = _FIND
 
         def ask(db: sqlite3.Connection) -> LogPosition | None:
@@ -311,5 +311,5 @@ def _is_continued(program: Program, earlier: LogPosition, log: LogFile, status: 
     if program.companions:
         return True
     marks = (earlier.head, earlier.tail)
-    least = earlier.size + (earlier.mtime != _UNFINISHED)
-    return status.st_size >= least and marks_of(log.file, earlier.offset) == marks
+    min_size = earlier.size + (earlier.mtime != _UNFINISHED)
+    return status.st_size >= min_size and marks_of(log.file, earlier.offset) == marks

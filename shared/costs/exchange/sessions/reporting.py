@@ -179,8 +179,8 @@ def _notes_of(program_import: ProgramImport) -> Iterator[Note]:
             f"{plural(count, 'line was', 'lines were')} read as far as understood.",
             "warning",
         )
-    for what, count in sorted(remarks.unknown.items()):
-        yield Note(f"{title}: skipped: {count:,} {what}.", "warning")
+    for description, count in sorted(remarks.unknown.items()):
+        yield Note(f"{title}: skipped: {count:,} {description}.", "warning")
     for why, count in sorted(remarks.empty.items()):
         yield Note(f"{title}: {count:,} {why}.")
     yield from _notes_of_calls(title, added)
@@ -197,11 +197,11 @@ def _notes_of_calls(title: str, added: SessionTotals) -> Iterator[Note]:
     if added.elsewhere:
         yield Note(f"{title}: {recorded_before(added.elsewhere)}")
     if added.grown:
-        anew = plural(added.grown, "call was", "calls were")
-        yield Note(f"{title}: {anew} recorded again, because a later line counts more.")
+        calls = plural(added.grown, "call was", "calls were")
+        yield Note(f"{title}: {calls} recorded again, because a later line counts more.")
     if added.zero_stated:
-        zero = plural(added.zero_stated, "call is", "calls are")
-        yield Note(f"{title}: {zero} stated to cost $0 beside a usage: priced by the list.")
+        zero_calls = plural(added.zero_stated, "call is", "calls are")
+        yield Note(f"{title}: {zero_calls} stated to cost $0 beside a usage: priced by the list.")
 
 
 def _calls(count: int) -> str:
