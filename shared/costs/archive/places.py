@@ -196,7 +196,7 @@ _OVERTAKEN: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict
 class Bucket:
     """An archive under a prefix of a bucket, through boto3.
 
-    Which account, region and server is boto3's own business: its environment variables
+    Account, region and server follow from boto3's own settings: its environment variables
     (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL_S3``, ...) and files. A manifest is put on condition:
     ``If-None-Match: *`` for the first one, ``If-Match`` with the ETag of the one that was read for any other,
     which S3 has since November 2024
