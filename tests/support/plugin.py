@@ -187,9 +187,9 @@ def cost_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered_prices
 @pytest.fixture(autouse=True)
 def no_sessions_of_before() -> Iterator[None]:
     """Hold results of agents against those of the same test alone: many tests call their session alike."""
-    from shared.costs.capture.agent_sessions import KnownSessions, held_against
+    from shared.costs.capture.agent_sessions import KnownSessions, compared_with
 
-    with held_against(KnownSessions()):
+    with compared_with(KnownSessions()):
         yield
 
 

@@ -1,4 +1,4 @@
-"""What providers' own objects say a call used, read and normalised: responses, streams, hooks.
+"""Reading what a call used from a provider's own responses and streams, and from hooks into libraries.
 
 Nothing here prices or writes; a :class:`~shared.costs.capture.captured.Captured` call goes to a
 ``Sink``, which the tracker is.

@@ -1,4 +1,4 @@
-"""What one provider's file gives: how to recognise its objects, read them, and follow its streams."""
+"""What an adapter consists of: how to recognise a provider's objects, read them, and follow its streams."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .fields import Fields
 
 
 class Follower(Protocol):
-    """Reads one stream, chunk by chunk, keeping numbers only."""
+    """Reads one stream, chunk by chunk, and keeps numbers only."""
 
     def add(self, chunk: Fields) -> None:
-        """Take in one chunk.
+        """Read one chunk.
 
         Raises:
-            TypeError, ValueError: a count in it is no number.
+            TypeError, ValueError: a count in it is not a number.
 
         """
         ...
@@ -28,22 +28,22 @@ class Follower(Protocol):
         """Return what is known so far.
 
         ``ending`` says how the stream ended, in words that complete "the stream ..."; it becomes
-        part of ``incomplete`` where the provider's final usage never came.
+        part of ``incomplete`` if the provider's final usage never came.
         """
         ...
 
 
 @runtime_checkable
 class SessionFollower(Follower, Protocol):
-    """Follows a stream that may be a session of several turns, each of which is a call of its own."""
+    """Follows a stream that may be a session of several turns, each turn a call of its own."""
 
     @property
     def is_session(self) -> bool:
-        """Whether it is one."""
+        """Whether the stream is a session."""
         ...
 
     def finished(self) -> Iterable[Captured]:
-        """Return the turns that were completed since the last time, in order.
+        """Return the turns that were completed since the last call, in order.
 
         What is returned here is not part of :meth:`result`.
         """
@@ -55,14 +55,14 @@ class Adapter:
     """One provider.
 
     Attributes:
-        name: how it is called in messages.
-        knows: what it can read, for the list that an unknown object is answered with.
-        packages: the top-level packages of its SDK, whose objects are asked about here first.
-        recognises: whether an object or dict is a response of it.
-        read: the calls in a response; nearly always one.
-        recognises_chunk: whether an object or dict is a chunk of a stream of it.
-        follow: begins to read a stream.
-        generic: others speak this wire format too, so it is asked last.
+        name: its name in messages.
+        knows: what it can read, for the message about an object that no adapter can read.
+        packages: the top-level packages of its SDK; this adapter is tried first for their objects.
+        recognises: tells whether an object or dict is a response of this provider.
+        read: returns the calls in a response; nearly always one.
+        recognises_chunk: tells whether an object or dict is a chunk of one of its streams.
+        follow: returns a new follower for a stream.
+        generic: whether other services use this wire format too; such an adapter is tried last.
 
     """
 
@@ -81,22 +81,22 @@ _STANDARD_TIERS: Final = frozenset(
 )
 
 UNFINISHED: Final = frozenset({"queued", "in_progress"})
-"""What OpenAI's responses and Gemini's interactions say of themselves while they work in the background."""
+"""States of OpenAI's responses and Gemini's interactions while they work in the background."""
 
 CHARACTERS_PER_TOKEN: Final = 4
-"""A usual length of a token in English text, for estimates that are flagged as such.
+"""The usual length of a token in English text, for estimates that are flagged as estimates.
 Source: https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them"""
 
 
-def tier(stated: str | None) -> str | None:
-    """Return a service tier in this project's words: ``None`` for the standard one.
+def tier(provider_tier: str | None) -> str | None:
+    """Return a service tier by this project's name; ``None`` for the standard tier.
 
     >>> tier("default"), tier("ON_DEMAND_FLEX"), tier("batch")
     (None, 'flex', 'batch')
     """
-    if stated is None:
+    if provider_tier is None:
         return None
-    name = stated.lower()
+    name = provider_tier.lower()
     if name in _STANDARD_TIERS:
         return None
     return "provisioned" if name == "provisioned_throughput" else name.removeprefix("on_demand_")
@@ -106,7 +106,7 @@ _FEW_IDS: Final = re.compile(r"(chatcmpl-|cmpl-|resp_)\d{1,6}")
 
 
 def comes_again(response_id: str) -> bool:
-    """Tell whether a server uses a response's id again, so that it alone does not tell calls apart.
+    """Tell whether the server may reuse this response id, so that the id alone does not identify a call.
 
     Ollama draws the ids of its OpenAI format from a thousand or a million numbers.
     Source: https://github.com/ollama/ollama/blob/main/middleware/openai.go
@@ -118,7 +118,7 @@ def comes_again(response_id: str) -> bool:
 
 
 def estimated_tokens(characters: int) -> int:
-    """Return about how many tokens a text of this length has, rounded up.
+    """Return the estimated number of tokens of a text of this length, rounded up.
 
     >>> estimated_tokens(9), estimated_tokens(0)
     (3, 0)
@@ -151,7 +151,7 @@ _TEXTS: Final = ("text", "thinking", "reasoning", "partial_json")
 
 
 def characters(content: object) -> int:
-    """Return the length of a model's output: text, or a list of blocks with text or thoughts in them.
+    """Return the length of a model's output, which is a text or a list of blocks with text or thoughts.
 
     >>> characters("four"), characters([{"type": "thinking", "thinking": [{"text": "ab"}]}, {"text": "c"}])
     (4, 3)
@@ -165,9 +165,9 @@ def characters(content: object) -> int:
 def without_usage(
     ending: str, characters: int, *, service: str, model: str = "", advice: str = ""
 ) -> Captured:
-    """Return what can be said of a stream whose usage never came: output estimated, input unknown.
+    """Return the call of a stream whose usage never came: output estimated, input unknown.
 
-    It has no cost then, unless the reservation of the call knows its input.
+    It has no cost, unless the reservation of the call knows its input.
 
     >>> call = without_usage("was closed early", 40, service="openai", model="gpt-4o")
     >>> call.usage.tokens_output, call.incomplete

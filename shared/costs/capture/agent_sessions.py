@@ -1,12 +1,12 @@
-"""What sessions of agents had spent at each of their results, so that each turn counts once.
+"""What agent sessions had spent at each of their results, so that each turn counts once.
 
-A result states the sum of its session so far: of every turn since the session began, also where another
-process went on with it or with a fork of it (claude-agent-sdk from 0.3.277 on; before, a session that was
-resumed began from zero). Its ``usage`` alone is the turn's own. What came before is found by that: a state
-that is known, and that this turn alone leads on from.
+A result states the sum of its session so far: of every turn since the session began, also if another
+process continued it or a fork of it (claude-agent-sdk from 0.3.277 on; before, a resumed session
+began from zero). Only its ``usage`` is the turn's own. The state before the turn is the known state that this
+turn's usage leads on from.
 
-The states are kept in a file of the cost storage, one line each, for the processes that come after. Without
-one, only results of the same session are held against each other.
+The states are kept in a file of the cost storage, one line each, for later processes. Without a file, only
+results of the same session are compared.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ BySpent = dict[str, Figures]
 _SESSIONS_MAX: Final = 1_000
 _STATES_MAX: Final = 5_000
 _CUTS_MAX: Final = (300, 60, 20)
-"""How many turns that were cut in sessions of unknown origin are tried, for one, two and three in a row."""
+"""How many cut turns of sessions with an unknown origin are tried, for one, two and three in a row."""
 _TOKENS: Final = ("tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write")
 
 Place = tuple[str, tuple[int, ...]]
 
 
 class KnownSessions:
-    """The sessions that this process has seen results of; with a file, those of its storage's others too."""
+    """The sessions whose results this process has seen; with a file, also those of other processes."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._lock = lock_of(self, "_lock")
@@ -47,7 +47,7 @@ class KnownSessions:
         self._adrift: set[str] = set()
 
     def turn(self, session: str, uuid: str | None, own: Mapping[str, int], spent: BySpent) -> BySpent:
-        """Return what the turn of a result spent, by model; of a result that is read again, the same.
+        """Return what the turn of a result spent, by model; the same again if the result is read twice.
 
         ``own`` are the turn's own tokens, ``spent`` the sums that its result states.
         """
@@ -60,19 +60,19 @@ class KnownSessions:
             self._write({"session": session, "uuid": uuid, "spent": spent, "before": before})
             return _less(spent, before)
 
-    def told(self, session: str, steps: BySpent) -> None:
-        """Note steps that were recorded by themselves, since their turn was cut before its result."""
+    def add_steps(self, session: str, steps: BySpent) -> None:
+        """Note steps that were recorded one by one, because their turn was cut before its result."""
         with self._lock:
             self._catch_up()
             last = self._last.get(session)
             adrift = last is None or session in self._adrift
             spent = _plus(last or {}, steps)
             self._note(session, None, spent, None, spent if adrift else None)
-            said = {"session": session, "uuid": None, "spent": spent, "before": None}
-            self._write({**said, "cut": spent} if adrift else said)
+            record = {"session": session, "uuid": None, "spent": spent, "before": None}
+            self._write({**record, "cut": spent} if adrift else record)
 
     def _before(self, session: str, own: Mapping[str, int], spent: BySpent) -> BySpent:
-        """Return the state that a turn began from: nothing where it is a session's first."""
+        """Return the state that a turn began from; an empty one for the first turn of a session."""
         last = self._last.get(session)
         for model, figures in spent.items():
             rest = tuple(figures[name] - own.get(name, 0) for name in _TOKENS)
@@ -92,32 +92,32 @@ class KnownSessions:
     def _with_cuts(
         self, model: str, rest: tuple[int, ...], last: BySpent | None, before: int, depth: int = 0
     ) -> BySpent | None:
-        """Return the known state that leads to ``rest`` by turns that were cut in sessions of unknown origin.
+        """Return the known state that leads to ``rest`` by cut turns of sessions with an unknown origin.
 
-        A fork that is cut in its first turn has told its steps, but not what it began from.
+        A fork that is cut in its first turn has reported its steps, but not the state it began from.
         """
         if depth == len(_CUTS_MAX):
             return None
         for number in range(before - 1, max(before - _CUTS_MAX[depth], 0) - 1, -1):
             cut = self._cuts[number]
-            left = tuple(
+            remaining = tuple(
                 count - cut.get(model, {}).get(name, 0) for name, count in zip(_TOKENS, rest, strict=True)
             )
-            if min(left) < 0 or left == rest:
+            if min(remaining) < 0 or remaining == rest:
                 continue
-            found = next(iter(self._states_at(model, left, last)), {} if not any(left) else None)
-            if found is None:
-                found = self._with_cuts(model, left, last, number, depth + 1)
-            if found is not None:
-                return _plus(found, cut)
+            state = next(iter(self._states_at(model, remaining, last)), {} if not any(remaining) else None)
+            if state is None:
+                state = self._with_cuts(model, remaining, last, number, depth + 1)
+            if state is not None:
+                return _plus(state, cut)
         return None
 
     def _states_at(self, model: str, rest: tuple[int, ...], last: BySpent | None) -> list[BySpent]:
-        """Return the known states with these tokens of a model: of a fork, those of another session."""
+        """Return the known states with these tokens of a model; those of other sessions too, for forks."""
         if self._path is not None:
             return self._states.get((model, rest), [])
-        mine = last is not None and tuple(last.get(model, {}).get(name, 0) for name in _TOKENS) == rest
-        return [last] if mine and last is not None else []
+        is_last = last is not None and tuple(last.get(model, {}).get(name, 0) for name in _TOKENS) == rest
+        return [last] if is_last and last is not None else []
 
     def _note(
         self,
@@ -148,51 +148,53 @@ class KnownSessions:
             del self._states[next(iter(self._states))]
 
     def _catch_up(self) -> None:
-        """Take in what other processes have noted since. A file that cannot be read is none."""
+        """Read what other processes have noted since. A file that cannot be read is treated as missing."""
         if self._path is None:
             return
         for line in self._new_lines(self._path):
             try:
-                said = json.loads(line)
-                self._note(said["session"], said["uuid"], said["spent"], said["before"], said.get("cut"))
+                record = json.loads(line)
+                self._note(
+                    record["session"], record["uuid"], record["spent"], record["before"], record.get("cut")
+                )
             except (ValueError, KeyError, TypeError):
-                continue  # half a line of a process that died in it
+                continue  # half a line, of a process that died while it wrote
 
     def _new_lines(self, path: Path) -> Iterator[str]:
         try:
             with path.open("rb") as file:
                 file.seek(self._read)
-                found = file.read()
+                content = file.read()
         except OSError:
             return
-        whole = found[: found.rfind(b"\n") + 1]
-        self._read += len(whole)
-        yield from whole.decode(errors="replace").splitlines()
+        whole_lines = content[: content.rfind(b"\n") + 1]
+        self._read += len(whole_lines)
+        yield from whole_lines.decode(errors="replace").splitlines()
 
-    def _write(self, said: Mapping[str, object]) -> None:
+    def _write(self, record: Mapping[str, object]) -> None:
         if self._path is None:
             return
-        line = json.dumps(said, separators=(",", ":")).encode() + b"\n"
+        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError:
-            return  # the session is known to this process all the same
+            return  # this process still knows the session
         with open(descriptor, "ab", buffering=0) as file:
             file.write(line)
 
 
 SESSIONS: Final = KnownSessions()
-"""Those of this process, where no tracker asks."""
+"""The sessions of this process, used outside a tracker."""
 
 CURRENT: Final[ContextVar[KnownSessions]] = ContextVar("agent_sessions", default=SESSIONS)
-"""Those against which results are held now."""
+"""The sessions that results are compared with now."""
 
 _of_storage: dict[Path, KnownSessions] = {}
 
 
 def sessions_in(storage: Path) -> KnownSessions:
-    """Return the sessions of a cost storage, the same ones for all of this process."""
+    """Return the sessions of a cost storage; one object for the whole process."""
     known = _of_storage.get(storage)
     return (
         _of_storage.setdefault(storage, KnownSessions(storage / "agent-sessions.jsonl"))
@@ -202,8 +204,8 @@ def sessions_in(storage: Path) -> KnownSessions:
 
 
 @contextmanager
-def held_against(sessions: KnownSessions) -> Iterator[None]:
-    """Hold results that are read in this block against the given sessions."""
+def compared_with(sessions: KnownSessions) -> Iterator[None]:
+    """Compare results that are read in this block with the given sessions."""
     before = CURRENT.set(sessions)
     try:
         yield
@@ -221,9 +223,9 @@ def _less(spent: BySpent, before: BySpent) -> BySpent:
 def _plus(before: BySpent, more: BySpent) -> BySpent:
     result = {model: dict(figures) for model, figures in before.items()}
     for model, figures in more.items():
-        mine = result.setdefault(model, dict.fromkeys(_TOKENS, 0))
+        sums = result.setdefault(model, dict.fromkeys(_TOKENS, 0))
         for name, figure in figures.items():
-            mine[name] = mine.get(name, 0) + figure
+            sums[name] = sums.get(name, 0) + figure
     return result
 
 

@@ -26,7 +26,7 @@ _OVER: Final = frozenset(
         *("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED"),
     }
 )
-"""What batches say of themselves when no more of their requests will run."""
+"""States of a batch after which none of its requests runs any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +41,24 @@ class BatchRequest:
 
 
 class BatchEnd(NamedTuple):
-    """A batch that is over: its id, and how many of its requests have a result; ``None`` where unsaid."""
+    """A finished batch: its id, and how many of its requests have a result; ``None`` if not stated."""
 
     batch_id: str
     results: int | None
 
 
 class BatchResult(NamedTuple):
-    """The result of one request: the calls that are billed, none where it failed or never ran."""
+    """The result of one request: the calls that are billed, none if it failed or never ran."""
 
     custom_id: str
     calls: tuple[Captured, ...]
 
 
 def read_request(line: Fields, model: str | None = None) -> BatchRequest:
-    """Return a request as a line of a batch's input states it; ``model`` is for lines that name none.
+    """Return the request in a line of a batch's input file; ``model`` is for lines that name none.
 
     Raises:
-        ValueError: it is no request of a batch, or names no model.
+        ValueError: the line is not a request of a batch, or names no model.
 
     >>> body = {"model": "gpt-4o", "max_tokens": 9, "messages": [{"content": "Hello."}]}
     >>> read_request(Fields({"custom_id": "a", "body": body}))
@@ -67,15 +67,17 @@ def read_request(line: Fields, model: str | None = None) -> BatchRequest:
     body = line.part("body") or line.part("params") or line.part("request")
     custom_id = line.text("custom_id", "key")
     if not body or custom_id is None:
-        raise ValueError("no request of a batch: it has no custom_id (or key) with a body, params or request")
-    named = body.text("model") or model
-    if named is None:
-        raise ValueError(f"request {custom_id!r} names no model: say which with --model")
-    service = _service(line, named)
-    limits = (body, body.part("generation_config"), body.part("config"))
+        raise ValueError(
+            "not a request of a batch: it has no custom_id (or key) with a body, params or request"
+        )
+    model_name = body.text("model") or model
+    if model_name is None:
+        raise ValueError(f"request {custom_id!r} names no model: name it with --model")
+    service = _service(line, model_name)
+    places = (body, body.part("generation_config"), body.part("config"))
     names = ("max_completion_tokens", "max_output_tokens", "max_tokens")
-    most = next((count for each in limits if (count := each.count(*names))), None)
-    return BatchRequest(custom_id, service, named, estimated_tokens(_length(body.raw)), most)
+    max_output = next((count for place in places if (count := place.count(*names))), None)
+    return BatchRequest(custom_id, service, model_name, estimated_tokens(_length(body.raw)), max_output)
 
 
 def _service(line: Fields, model: str) -> str:
@@ -85,7 +87,7 @@ def _service(line: Fields, model: str) -> str:
 
 
 def _length(value: object) -> int:
-    """Return how many characters of text a request has, wherever they stand."""
+    """Return how many characters of text a request has, at any depth."""
     if isinstance(value, str):
         return characters(value)
     if isinstance(value, dict):
@@ -94,12 +96,12 @@ def _length(value: object) -> int:
 
 
 def read_result(line: Fields, *, service: str | None = None, model: str | None = None) -> BatchResult | None:
-    """Return the result in a line; ``None`` where the line is none.
+    """Return the result in a line; ``None`` if the line is not a result.
 
     ``service`` and ``model`` are those of the request, for results that name none.
 
     Raises:
-        UnknownResponse, ValueError: it is a result whose response cannot be read.
+        UnknownResponse, ValueError: the response in the result cannot be read.
 
     """
     custom_id = line.text("custom_id", "key")
@@ -119,50 +121,56 @@ def _names_model(line: Fields) -> bool:
     return any(body.has("model") or body.has("model_version") for body in bodies)
 
 
-def read_end(whole: Fields) -> BatchEnd | None:
-    """Return what a batch's own object says of its end; ``None`` where it is none, or is not over.
+def read_end(document: Fields) -> BatchEnd | None:
+    """Return the end that a batch object states; ``None`` if it is not a batch, or is still running.
 
     >>> counts = {"completed": 2, "failed": 1}
     >>> read_end(Fields({"id": "batch_1", "status": "expired", "request_counts": counts}))
     BatchEnd(batch_id='batch_1', results=3)
     """
-    status = whole.text("status", "processing_status", "state") or whole.part("metadata").text("state")
-    batch_id = whole.text("id", "name")
+    status = document.text("status", "processing_status", "state") or document.part("metadata").text("state")
+    batch_id = document.text("id", "name")
     if batch_id is None or status not in _OVER:
         return None
-    counts = whole.part("request_counts")
+    counts = document.part("request_counts")
     results = counts.count("completed", "succeeded") + counts.count("failed", "errored") if counts else None
     return BatchEnd(batch_id, results)
 
 
 def lines_of(text: str) -> Iterator[Fields]:
-    """Return the objects of a file: of JSON lines, of one JSON list, or of one object.
+    """Yield the objects of a file that holds JSON lines, one JSON list, or one object.
 
     Raises:
-        ValueError: a line is no JSON object; the text names the line.
+        ValueError: a line is not a JSON object; the text names the line.
 
     """
     stripped = text.lstrip()
     try:
-        whole = json.loads(stripped) if stripped else []
+        document = json.loads(stripped) if stripped else []
     except ValueError:
         yield from _each_line(text)
         return
-    listed = whole if isinstance(whole, list) else whole.get("requests") if isinstance(whole, dict) else None
-    for value in listed if isinstance(listed, list) else [whole]:
+    requests = (
+        document
+        if isinstance(document, list)
+        else document.get("requests")
+        if isinstance(document, dict)
+        else None
+    )
+    for value in requests if isinstance(requests, list) else [document]:
         if not isinstance(value, dict):
-            raise ValueError(f"no JSON object: {str(value)[:60]!r}")  # noqa: TRY004 - a file's
+            raise ValueError(f"not a JSON object: {str(value)[:60]!r}")  # noqa: TRY004 - a file's
         yield Fields(value)
 
 
 def _each_line(text: str) -> Iterator[Fields]:
-    for number, line in enumerate(text.split("\n"), start=1):  # what else ends lines may stand in a text
+    for number, line in enumerate(text.split("\n"), start=1):  # other line separators may occur within a text
         if not line.strip():
             continue
         try:
             value = json.loads(line)
-        except ValueError as fault:
-            raise ValueError(f"line {number} is no JSON: {fault}") from None
+        except ValueError as error:
+            raise ValueError(f"line {number} is not JSON: {error}") from None
         if not isinstance(value, dict):
-            raise ValueError(f"line {number} is no JSON object: {line[:60]!r}")  # noqa: TRY004 - a file's
+            raise ValueError(f"line {number} is not a JSON object: {line[:60]!r}")  # noqa: TRY004 - a file's
         yield Fields(value)

@@ -1,4 +1,4 @@
-"""A call as a provider's own object tells it, normalised. Pure data.
+"""One call as a provider's own object states it, normalised. Pure data.
 
 The canonical rule, whatever the provider means by "input": ``usage.tokens_input`` includes
 cached and cache-written tokens, ``usage.tokens_output`` includes reasoning.
@@ -19,25 +19,25 @@ class Captured:
     """One call, as read from a response, a stream or a hook.
 
     Attributes:
-        service: who served it, in the words of this project (``openai``, ``anthropic``, ``google``).
+        service: who served it, by this project's names (``openai``, ``anthropic``, ``google``).
         model: the model as the provider names it.
-        usage: what it used, with the canonical rule above.
-        request_id: the provider's id of this response. A retry of the SDK or of a stage has another
-            one; the same response logged twice has the same one and counts once.
-        service_tier: ``batch``, ``flex``, ``priority`` and so on; ``None`` for the standard one.
+        usage: what it used, by the canonical rule above.
+        request_id: the provider's id of this response. A retry by the SDK or of a stage has a new id; a
+            response that is logged twice has one id and counts once.
+        service_tier: ``batch``, ``flex``, ``priority`` and so on; ``None`` for the standard tier.
         operation: ``chat``, ``embeddings``, ``transcription``, ``image`` and so on.
-        region: where it ran, as the response says it, where that can have a price of its own.
-        actual_cost: what the provider or its SDK states this call cost, in nano-dollars.
-        stated_by: whether that is a bill, which decides, or an estimate of a library; ``server`` where the
-            service that is named in the end tells which.
-        usage_known: ``False`` where nobody states what was used; ``usage`` then holds what can be
-            estimated of it, such as the output of a stream that was cut, and nothing is priced.
-        features: what of the service was used that is billed on top of the model, by its names; they are
-            part of the model's name then (``nova-3+diarize``), which has the price of both.
-        unpriced_units: units that were used, are billed, and are no counts of a usage.
-        incomplete: why the counts are a lower bound or an estimate; ``None`` when they are complete.
-        retries: how often the SDK sent the request again before this response came. Only the last
-            try is billed, so this tells of time lost, not of money.
+        region: where it ran, if the response says so and regions can have prices of their own.
+        actual_cost: the cost that the provider or its SDK states for this call, in nano-dollars.
+        stated_by: ``bill`` if the provider billed that cost, which decides; ``estimate`` if a library
+            computed it; ``server`` if it depends on the service which of the two it is.
+        usage_known: ``False`` if nobody states what was used; ``usage`` then holds what can be
+            estimated, such as the output of a stream that was cut, and nothing is priced.
+        features: names of features that are billed on top of the model; they become part of the model's name
+            (``nova-3+diarize``), which has the price of both.
+        unpriced_units: units that were used and are billed, but have no field in :class:`Usage`.
+        incomplete: why the counts are a lower bound or an estimate; ``None`` if they are complete.
+        retries: how often the SDK repeated the request before this response came. Only the last
+            attempt is billed, so retries cost time, not money.
         metadata: what else explains the charge. Never a prompt or a completion.
 
     """
@@ -70,7 +70,7 @@ class Captured:
 
 
 def unreadable(service: str, model: str, fault: Exception, **more: object) -> Captured:
-    """Return the call behind an answer that cannot be read: it was made, and nobody knows what it used.
+    """Return a call of unknown usage for an answer that cannot be read: the call was made.
 
     ``more`` are further fields of :class:`Captured`.
     """
@@ -93,7 +93,7 @@ class Sink(Protocol):
 
 
 _WHOLES: Final = (
-    # In this order: a part that raises its whole must do so before that whole is compared itself.
+    # The order matters: a whole must be raised to its parts before it is compared as a part itself.
     ("tokens_cache_write_1h", "tokens_cache_write"),
     ("tokens_audio_cached", "tokens_cached"),
     ("tokens_audio_cached", "tokens_audio_input"),
@@ -108,13 +108,13 @@ _WHOLES: Final = (
 
 
 def usage_of(counts: Mapping[str, int | float]) -> tuple[Usage, str | None]:
-    """Return the counts as ``Usage``, and what was wrong with them where a part exceeded its whole.
+    """Return the counts as ``Usage``, and what was wrong with them if a part exceeded its whole.
 
-    A server that contradicts itself must not cost us the entry: the whole is raised to its
-    parts, which never makes a call look cheaper than it was, and the fault is said.
+    A server that contradicts itself must not lose us the entry: the whole is raised to its
+    parts, which never makes a call look cheaper than it was, and the fault is reported.
 
     Raises:
-        TypeError, ValueError: a count is no number, or negative.
+        TypeError, ValueError: a count is not a number, or negative.
 
     >>> usage_of({"tokens_input": 5, "tokens_cached": 3})[0].tokens_input
     5
@@ -140,9 +140,9 @@ def _raised(counts: Mapping[str, int | float]) -> dict[str, int | float]:
 
 
 def answered_from_cache(call: Captured) -> Captured:
-    """Return a call that a library answered from its own cache: nothing was sent, so nothing is spent.
+    """Return the call as answered from a library's own cache: nothing was sent, so it costs $0.
 
-    Its counts say what the first answer used. They are kept as notes, since no provider counted them again.
+    Its counts are those of the first answer. They are kept as notes, since no provider billed them again.
     """
     counts = {f"cached_{name}": count for name, count in call.usage.counts().items()}
     return replace(
@@ -159,7 +159,7 @@ def answered_from_cache(call: Captured) -> Captured:
 
 
 def usd_of(cost: object) -> Nanos | None:
-    """Return a stated cost in nano-dollars; ``None`` for what is no amount from 0 to a million USD.
+    """Return a stated cost in nano-dollars; ``None`` if it is not an amount from 0 to a million USD.
 
     >>> usd_of(0.0123), usd_of("0.5"), usd_of(None), usd_of(True)
     (12300000, 500000000, None, None)
@@ -178,5 +178,5 @@ _MOST_USD: Final = 1_000_000
 
 
 def first_reason(reasons: Iterable[str | None]) -> str | None:
-    """Return the reasons that are given, as one text; ``None`` when there is none."""
+    """Return the reasons that are not empty, as one text; ``None`` if all are."""
     return "; ".join(reason for reason in reasons if reason) or None

@@ -1,4 +1,4 @@
-"""What a workflow engine says in the environment about the work at hand. Pure: the environment is given.
+"""Stage, attempt and run, as a workflow engine states them in environment variables. Pure.
 
 Sources: https://airflow.apache.org/docs/apache-airflow/stable/howto/operator/bash.html (``AIRFLOW_CTX_*``),
 https://docs.prefect.io/v3/api-ref (``PREFECT__FLOW_RUN_ID``), https://dvc.org/doc/user-guide/env
@@ -16,7 +16,7 @@ STAGE_VARIABLE: Final = "COST_TRACKER_STAGE"
 ATTEMPT_VARIABLE: Final = "COST_TRACKER_ATTEMPT"
 RUN_VARIABLE: Final = "COST_TRACKER_RUN"
 PURSE_VARIABLE: Final = "COST_TRACKER_RUN_PURSE"
-"""Where the file is that says what a run may spend."""
+"""Path of the file with the budget of a run."""
 
 _STAGES: Final = (STAGE_VARIABLE, "AIRFLOW_CTX_TASK_ID", "DVC_STAGE")
 _WORKFLOWS: Final = ("AIRFLOW_CTX_DAG_ID",)
@@ -31,11 +31,10 @@ _MAX: Final = 200
 
 
 class WorkContext(NamedTuple):
-    """What is done, and for the how-manieth time.
+    """The stage and workflow that are running, which attempt this is, and the ids of the run.
 
     ``attempt`` counts from 1: a second try of an engine's task is a retry of the stage. ``runs`` are
-    the engines' own ids of this run, by the name they have in an entry's metadata; a rerun of a job
-    has another one.
+    the engines' own ids of this run, by their names in an entry's metadata; a rerun of a job gets new ones.
     """
 
     stage: str | None = None
@@ -45,7 +44,7 @@ class WorkContext(NamedTuple):
 
 
 def work_context(environ: Mapping[str, str]) -> WorkContext:
-    """Return what the environment says. Values that make no sense are left out.
+    """Return what the environment states. Values that make no sense are left out.
 
     >>> work_context({"AIRFLOW_CTX_DAG_ID": "media", "AIRFLOW_CTX_TASK_ID": "summary",
     ...               "AIRFLOW_CTX_TRY_NUMBER": "2", "AIRFLOW_CTX_DAG_RUN_ID": "manual__1"})
@@ -64,7 +63,7 @@ def _first(environ: Mapping[str, str], variables: tuple[str, ...]) -> str | None
 
 
 def _value(environ: Mapping[str, str], variable: str) -> str | None:
-    """Return a variable's value as a label may be: printable, not too long."""
+    """Return a variable's value, cut to the length of a label; ``None`` if it is empty or not printable."""
     value = environ.get(variable, "").strip()
     return value[:_MAX] if value.isprintable() and value else None
 

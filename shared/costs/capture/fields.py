@@ -1,7 +1,7 @@
 """Reading SDK objects and plain dicts alike, without copying or dumping them.
 
-A response may hold megabytes of vectors or images. Only the few fields that are asked for by name
-are looked at, so no prompt and no completion passes through here.
+A response may hold megabytes of vectors or images. Only the few fields that an adapter names are read, so
+prompts and completions never pass through here.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Final
 from ..model import plain_number
 
 _ABSENT_TYPES: Final = frozenset({"Unset", "NotGiven", "Omit"})
-"""What generated SDKs put where a server sent nothing."""
+"""Placeholders of generated SDKs for a field that the server did not send."""
 
 
 _DIGITS: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?")
 
 
 class UnreadableCount(ValueError):
-    """A count in a response is no number from 0 up. The text names it and what stands there."""
+    """A count in a response is not a number from 0 up. The text names the field and its value."""
 
 
 class Fields:
-    """One object of a response. Missing things read as empty, so that paths need no checks.
+    """One object of a response. A missing field reads as empty, so that nested lookups need no checks.
 
     Names are tried in the order given, in snake case and, for JSON of Google and AWS, in camel case.
 
@@ -51,8 +51,8 @@ class Fields:
             for spelling in spellings(name):
                 value = read(spelling)
                 if value is not None and type(value).__name__ not in _ABSENT_TYPES:
-                    found: object = value
-                    return found
+                    result: object = value
+                    return result
         return None
 
     def has(self, *names: str) -> bool:
@@ -60,11 +60,11 @@ class Fields:
         return all(self.get(name) is not None for name in names)
 
     def part(self, *names: str) -> Fields:
-        """Return the object in this field; an empty one when there is none."""
+        """Return the object in this field; an empty one if the field is missing."""
         return Fields(self.get(*names))
 
     def usage(self, *names: str) -> Fields:
-        """Return the usage in this field; an empty one where it states nothing, which is not zero.
+        """Return the usage in this field; an empty one if it states nothing, which differs from stating zero.
 
         >>> [bool(Fields({"usage": usage}).usage("usage")) for usage in ({"tokens": None}, [], {"tokens": 0})]
         [False, False, True]
@@ -84,7 +84,7 @@ class Fields:
         return []
 
     def header(self, name: str) -> str | None:
-        """Return the value of an HTTP header in these headers, however they spell it; ``None`` without it.
+        """Return the value of an HTTP header, in any spelling; ``None`` if it is missing.
 
         >>> Fields({"Character-Cost": "77"}).header("character-cost")
         '77'
@@ -95,16 +95,16 @@ class Fields:
         return next((str(value) for key, value in pairs if str(key).lower() == name), None)
 
     def text(self, *names: str) -> str | None:
-        """Return the text in this field, an enumeration's value included; ``None`` when empty."""
+        """Return the text in this field, or the value of an enumeration's member; ``None`` if it is empty."""
         value = self.get(*names)
         value = getattr(value, "value", value)
         return value if isinstance(value, str) and value else None
 
     def count(self, *names: str) -> int:
-        """Return the whole number in this field, 0 when there is none.
+        """Return the whole number in this field, 0 if it is missing.
 
         Raises:
-            UnreadableCount: it is no whole number from 0 up.
+            UnreadableCount: the value is not a whole number from 0 up.
 
         """
         value = self.number(*names)
@@ -113,10 +113,10 @@ class Fields:
         return int(value)
 
     def number(self, *names: str) -> int | float:
-        """Return the number in this field, 0 when there is none; digits as text are one.
+        """Return the number in this field, 0 if it is missing; digits in a text count as a number.
 
         Raises:
-            UnreadableCount: it is no finite number from 0 up.
+            UnreadableCount: the value is not a finite number from 0 up.
 
         >>> Fields({"totalBillableCharacters": "1200"}).number("total_billable_characters")
         1200
@@ -132,7 +132,7 @@ class Fields:
 
 
 def _states(value: object) -> bool:
-    """Tell whether a member of a usage is anything but absent or empty."""
+    """Tell whether a member of a usage has a value that is not empty."""
     is_empty = isinstance(value, (Mapping, list)) and not value
     return value is not None and not is_empty and type(value).__name__ not in _ABSENT_TYPES
 
@@ -143,7 +143,7 @@ def _attribute(raw: object, name: str) -> object:
 
 @functools.cache
 def spellings(name: str) -> tuple[str, ...]:
-    """Return a name in snake case and in camel case, where that is another.
+    """Return a name in snake case and, where that differs, in camel case.
 
     >>> spellings("cache_read_input_tokens"), spellings("id")
     (('cache_read_input_tokens', 'cacheReadInputTokens'), ('id',))

@@ -1,4 +1,4 @@
-"""Where a call ran, as the host that it was sent to says. Pure.
+"""The service and region behind the host that a call was sent to. Pure.
 
 Sources: https://developers.openai.com/api/docs/guides/your-data (regional hosts),
 https://docs.aws.amazon.com/general/latest/gr/bedrock.html,
@@ -57,7 +57,7 @@ _SERVICES: Final = {
 
 
 def service_of(url: str) -> str | None:
-    """Return who serves a host, where it is one of a known service; ``None`` where the response has to tell.
+    """Return the service behind a host; ``None`` for other hosts: then the response says who served it.
 
     >>> service_of("https://openrouter.ai/api/v1"), service_of("https://acme.openai.azure.com/openai")
     ('openrouter', 'azure')
@@ -85,13 +85,13 @@ def _host_of(url: str) -> str:
 
 
 _MUTUAL: Final = ".mtls.googleapis.com"
-"""How hosts of Google's end that ask for a client's certificate: google-genai 3.6 sends to them where it has
-one (``to_mtls_url``, 2026-11-30)."""
+"""Suffix of Google's hosts that ask for a client certificate: google-genai 3.6 sends to them if it has one
+(``to_mtls_url``, 2026-11-30)."""
 _GOOGLES: Final = ".googleapis.com"
 
 
 def region_of(url: str) -> str | None:
-    """Return the region in a host or an address; ``None`` where it names none.
+    """Return the region that a host or URL names; ``None`` if it names none.
 
     >>> region_of("eu.api.openai.com"), region_of("https://bedrock-runtime.eu-west-1.amazonaws.com/model")
     ('eu', 'eu-west-1')
@@ -103,4 +103,4 @@ def region_of(url: str) -> str | None:
     if location := _LOCATION.search(url):
         return location[1]
     host = _host_of(url)
-    return next((found[1] for pattern in _REGIONAL if (found := pattern.fullmatch(host))), None)
+    return next((match[1] for pattern in _REGIONAL if (match := pattern.fullmatch(host))), None)

@@ -1,4 +1,4 @@
-"""From a response object, or its dict, to the calls in it: find the provider, read, normalise."""
+"""Find the provider of a response object or dict, and return the calls in it, normalised."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from .captured import Captured
 from .fields import Fields
 
 _SECOND_LEVEL: Final = frozenset({"google"})
-"""Namespace packages, whose second part tells the SDK (``google.genai``)."""
+"""Namespace packages: the second part of the name says which SDK it is (``google.genai``)."""
 
 
 class UnknownResponse(TypeError):
-    """An object that no adapter knows. The text lists what is known."""
+    """An object that no adapter can read. The text lists what can be read."""
 
 
 def read_response(
     response: object, *, service: str | None = None, model: str | None = None
 ) -> tuple[Captured, ...]:
-    """Return the calls in one response: one, as a rule.
+    """Return the calls in one response, usually one.
 
-    Several when several models worked on it (an Anthropic advisor, a Claude Agent SDK result), none
-    when nothing is billed (a batch request that failed). The provider is recognised from the
-    object; what the response does not say can be given: ``service`` for servers that speak
-    another provider's format, ``model`` where the response names none (OpenAI transcription,
-    Bedrock, Cohere), which is ``unknown`` otherwise. What is given wins over what is read.
+    Several if several models worked on it (an Anthropic advisor, a Claude Agent SDK result), none
+    if nothing is billed (a batch request that failed). The provider is recognised from the
+    object. The arguments supply what the response does not state: ``service`` for servers that use
+    another provider's format, ``model`` for responses that name none (OpenAI transcription,
+    Bedrock, Cohere), whose model is ``unknown`` otherwise. An argument wins over what is read.
 
-    An object that no adapter knows is a call of unknown usage where both are given: it was made, after all;
-    a stream, something to be awaited and ``None`` are not.
+    An object that no adapter can read is a call of unknown usage if both arguments are given: the call was
+    made. This does not hold for a stream, an awaitable or ``None``.
 
     Raises:
-        UnknownResponse: no adapter knows the object (a ``TypeError``), and it is not said whose it is.
-        ValueError: a count is no number.
+        UnknownResponse: no adapter can read the object, and the arguments do not say whose it is.
+        ValueError: a count is not a number.
 
     >>> [call] = read_response({"object": "chat.completion", "id": "c1", "model": "gpt-4o",
     ...                         "usage": {"prompt_tokens": 1000, "completion_tokens": 200}})
@@ -49,26 +49,26 @@ def read_response(
     response, retries = _unwrapped(response)
     fields = Fields(response)
     adapter = _adapter_for(response, fields)
-    if adapter is None and service and model and not _is_to_come(response):
+    if adapter is None and service and model and not _is_pending(response):
         return (_unread(response, service, model),)
     if adapter is None:
         raise UnknownResponse(
-            f"{_described(response)} is no response that log_response knows. Known are {known()}. "
-            f"Streams go to log_stream; anything else to log_usage with its counts."
+            f"{_described(response)} is not a response that log_response can read. It reads {readable()}. "
+            f"Pass streams to log_stream, and the counts of anything else to log_usage."
         )
     calls = tuple(adapter.read(fields))
     return tuple(
-        named(replace(call, retries=call.retries or retries), service, model if main else None)
-        for main, call in zip([True] + [False] * len(calls), calls, strict=False)
+        with_names(replace(call, retries=call.retries or retries), service, model if is_main else None)
+        for is_main, call in zip([True] + [False] * len(calls), calls, strict=False)
     )
 
 
-def _is_to_come(response: object) -> bool:
+def _is_pending(response: object) -> bool:
     return response is None or isinstance(response, Iterator | AsyncIterator | Awaitable)
 
 
-def named(call: Captured, service: str | None, model: str | None) -> Captured:
-    """Return the call with what the caller said about it; its model is ``unknown`` where nobody names it."""
+def with_names(call: Captured, service: str | None, model: str | None) -> Captured:
+    """Return the call with the caller's names; a model that nobody names is ``unknown``."""
     result = replace(call, service=service or call.service, model=model or call.model or UNKNOWN)
     missing = [name for name in result.features if name not in result.model.split("+")[1:]]
     return replace(result, model="+".join((result.model, *missing)), features=()) if missing else result
@@ -76,21 +76,21 @@ def named(call: Captured, service: str | None, model: str | None) -> Captured:
 
 @functools.cache
 def all_adapters() -> tuple[Adapter, ...]:
-    """Return every adapter of the folder; those of formats that others speak too come last."""
+    """Return every adapter of the folder; those of formats that other services use too come last."""
     names = (module.name for module in pkgutil.iter_modules(_folder.__path__))
     modules = (
         importlib.import_module(f"{_folder.__name__}.{name}")
         for name in sorted(names)
         if not name.startswith("_")
     )
-    found = [each for module in modules for each in vars(module).values() if isinstance(each, Adapter)]
-    if not found:
+    adapters = [value for module in modules for value in vars(module).values() if isinstance(value, Adapter)]
+    if not adapters:
         raise ImportError(f"no adapter can be loaded from {list(_folder.__path__)}")
-    return tuple(sorted(found, key=lambda adapter: adapter.generic))
+    return tuple(sorted(adapters, key=lambda adapter: adapter.generic))
 
 
 def adapter_of_package(value: object) -> Adapter | None:
-    """Return the adapter of the SDK that defines this object's class, or a class it is made from."""
+    """Return the adapter of the SDK that defines this object's class or one of its base classes."""
     packages = [_package(cls) for cls in type(value).__mro__]
     for package in packages:
         for adapter in all_adapters():
@@ -108,8 +108,8 @@ def adapter_of_chunk(chunk: object) -> Adapter | None:
     return next((adapter for adapter in all_adapters() if adapter.recognises_chunk(fields)), None)
 
 
-def known() -> str:
-    """Return the list of what can be read, for messages."""
+def readable() -> str:
+    """Return what can be read, as a list for messages."""
     return "; ".join(adapter.knows for adapter in all_adapters())
 
 
@@ -121,16 +121,16 @@ def _adapter_for(response: object, fields: Fields) -> Adapter | None:
 
 
 def _unread(response: object, service: str, model: str) -> Captured:
-    """Return the call behind an answer that states nothing that can be read, such as a bare text."""
+    """Return the call behind an answer in which no usage can be read, such as a bare text."""
     why = f"{_described(response)} states no usage that can be read: give its counts to log_usage"
     return Captured(service=service, model=model, usage=Usage(), usage_known=False, incomplete=why)
 
 
 def _unwrapped(response: object) -> tuple[object, int]:
-    """Return a ``with_raw_response`` result's own response, and how often the SDK tried again for it.
+    """Return the response inside a ``with_raw_response`` result, and how often the SDK retried.
 
-    Some SDKs give the response as ``data`` beside its ``headers``; where what is billed stands in a header,
-    the raw response is what is read.
+    Some SDKs hold the response as ``data`` beside its ``headers``. The raw response is returned if an adapter
+    reads what is billed from a header.
     """
     parse = getattr(response, "parse", None)
     retries = getattr(response, "retries_taken", None)

@@ -1,4 +1,4 @@
-"""How long a recording is, by what stands in it."""
+"""How long a recording is, read from the file itself."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from typing import BinaryIO
 
 
 def wav_seconds(file: BinaryIO) -> float:
-    """Return the seconds of a WAV file, of no more frames than it has: one that was piped states the most.
+    """Return the length of a WAV file in seconds.
+
+    Frames that the header claims and the file does not have are not counted: a file that was written to a
+    pipe states the largest number there is.
 
     Raises:
-        wave.Error, EOFError, ZeroDivisionError: it is not a WAV file that can be read.
-        OSError: it cannot be read.
+        wave.Error, EOFError, ZeroDivisionError: not a WAV file that can be read.
+        OSError: the file cannot be read.
 
     """
     size = file.seek(0, 2)
     file.seek(0)
     with wave.open(file) as sound:
-        there = (size - file.tell()) // (sound.getnchannels() * sound.getsampwidth())
-        return float(min(sound.getnframes(), there) / sound.getframerate())
+        frames_present = (size - file.tell()) // (sound.getnchannels() * sound.getsampwidth())
+        return float(min(sound.getnframes(), frames_present) / sound.getframerate())

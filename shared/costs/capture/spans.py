@@ -1,7 +1,7 @@
-"""From the attributes of one OpenTelemetry span to the call in it. Pure; needs no OpenTelemetry.
+"""Reading the call in one OpenTelemetry span from its attributes. Pure; needs no OpenTelemetry.
 
 Attribute names have changed over the years, and instrumentations differ in what they count, so every
-name of each count is tried, newest first, and totals decide where two readings are possible.
+name of each count is tried, newest first, and totals decide if two readings are possible.
 Sources: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/ (``gen_ai.*``, input
 includes cache), https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md
 (``llm.*``), and the spans of the instrumentations themselves.
@@ -80,11 +80,11 @@ _COUNTS: Final[dict[str, tuple[str, ...]]] = {
     "web_searches": ("anthropic.usage.server_tool_use.web_search_requests",),
 }
 _COMPACTION: Final = "anthropic.usage.compaction."
-"""Compactions of the context: billed, and no part of the call's own counts."""
+"""Prefix of the counts of context compactions: billed, and not part of the call's own counts."""
 
 _USAGE: Final = re.compile(r"(?:gen_ai\.usage|anthropic\.usage\.server_tool_use)\.(\w+)")
 _FACTS: Final = frozenset({"web_fetch_requests"})
-"""Counts beside what is billed: fetching costs its tokens alone."""
+"""Counts that are not billed: fetching costs its tokens alone."""
 
 _TOTAL: Final = ("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total")
 _MODEL: Final = (
@@ -111,11 +111,14 @@ _OPERATIONS: Final = {
 _GOOGLE: Final = frozenset({"google", "vertex"})
 
 STILL_OPEN: Final = "the call was still open when the program ended"
-NO_USAGE: Final = "the span of this call tells no usage"
+NO_USAGE: Final = "the span of this call states no usage"
 
 
-_BESIDE: Final = ("opentelemetry.instrumentation.bedrock", "opentelemetry.instrumentation.botocore.bedrock")
-"""Who writes Bedrock's own input, which leaves out the cache (versions 0.62.4 and 0.66b2, 2026-11-29)."""
+_EXCLUDE_CACHE: Final = (
+    "opentelemetry.instrumentation.bedrock",
+    "opentelemetry.instrumentation.botocore.bedrock",
+)
+"""Instrumentations that pass on Bedrock's own input, without the cache (0.62.4 and 0.66b2, 2026-11-29)."""
 
 
 def read_span(
@@ -126,12 +129,12 @@ def read_span(
     scope: str = "",
     by_host: bool = True,
 ) -> Captured | None:
-    """Return the call that a span's attributes tell of; ``None`` when nothing in it is billed.
+    """Return the call that a span's attributes describe; ``None`` if nothing in it is billed.
 
-    ``failed`` tells that the span ended with an error: without usage and without a response, the
-    provider billed nothing. ``ended`` is ``False`` for a span that is still open at the program's end.
-    ``scope`` names the instrumentation that wrote it, where that tells what its counts are. A client's span
-    names the maker of the client: who serves the call, its host tells, unless ``by_host`` is ``False``.
+    ``failed`` says that the span ended with an error: without usage and without a response, the
+    provider billed nothing. ``ended`` is ``False`` for a span that is still open when the program ends.
+    ``scope`` names the instrumentation, since some count in their own way. A client's span names the
+    maker of the client, so the service is taken from the host, unless ``by_host`` is ``False``.
 
     >>> call = read_span({"gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o",
     ...                   "gen_ai.usage.prompt_tokens": 1000, "gen_ai.usage.completion_tokens": 200})
@@ -141,27 +144,31 @@ def read_span(
     True
     """
     counts = {name: _count(attributes, names) for name, names in _COUNTS.items()}
-    known = {name: count for name, count in counts.items() if count}
-    stated = any(name in attributes for part in ("tokens_input", "tokens_output") for name in _COUNTS[part])
-    if not stated and not (_is_call(attributes) and (not ended or _was_answered(attributes, failed=failed))):
+    nonzero = {name: count for name, count in counts.items() if count}
+    has_usage = any(
+        name in attributes for part in ("tokens_input", "tokens_output") for name in _COUNTS[part]
+    )
+    if not has_usage and not (
+        _is_call(attributes) and (not ended or _was_answered(attributes, failed=failed))
+    ):
         return None
-    if not stated and _output(attributes).text("status") in UNFINISHED:
-        return (
-            None  # a look at a response in the background: the usage comes, by the same id, with a later one
-        )
+    if not has_usage and _output(attributes).text("status") in UNFINISHED:
+        return None  # a poll of a background response: a later one with the same id has the usage
     service = _service(attributes)
     total = _count(attributes, _TOTAL)
-    settled = _with_compaction(_settled(known, total, service, beside=scope.startswith(_BESIDE)), attributes)
-    usage, fault = usage_of(settled)
+    canonical = _with_compaction(
+        _canonical(nonzero, total, service, excludes_cache=scope.startswith(_EXCLUDE_CACHE)), attributes
+    )
+    usage, fault = usage_of(canonical)
     host = _text(attributes, ("server.address",)) or ""
     return Captured(
         service=(service_of(host) if by_host else None) or service,
-        model=_text(attributes, _MODEL) or _asked(attributes).text("model") or "unknown",
+        model=_text(attributes, _MODEL) or _parameters(attributes).text("model") or "unknown",
         usage=usage,
         request_id=_request_id(attributes),
         service_tier=tier(_text(attributes, _TIER)),
         region=region_of(host),
-        usage_known=not usage.is_zero or (stated and ended),
+        usage_known=not usage.is_zero or (has_usage and ended),
         unpriced_units=_unread(attributes),
         operation=_OPERATIONS.get(_text(attributes, ("gen_ai.operation.name",)) or "chat", "chat"),
         incomplete=first_reason((_missing(attributes, ended=ended), fault)),
@@ -169,37 +176,37 @@ def read_span(
 
 
 def _unread(attributes: Attributes) -> dict[str, int | float]:
-    """Return what a span counts of its usage that is not read here. Details are as each library has them."""
+    """Return the counts of a span's usage that are not read here. Names of details differ by library."""
     known = {name for names in _COUNTS.values() for name in names} | set(_TOTAL)
-    named = {name: found for name in attributes.keys() - known if (found := _USAGE.fullmatch(name))}
-    return unread_counts(Fields({found[1]: attributes[name] for name, found in named.items()}), _FACTS)
+    matches = {name: match for name in attributes.keys() - known if (match := _USAGE.fullmatch(name))}
+    return unread_counts(Fields({match[1]: attributes[name] for name, match in matches.items()}), _FACTS)
 
 
 _AGENT_OPERATIONS: Final = frozenset({"invoke_agent", "invoke_workflow", "create_agent"})
 
 
 def is_agent(attributes: Attributes) -> bool:
-    """Tell whether a span is that of an agent, whose counts are the sum of its calls."""
+    """Tell whether a span is an agent's, whose counts are the sum of its calls."""
     kind = _text(attributes, ("openinference.span.kind", "traceloop.span.kind")) or ""
     operation = _text(attributes, ("gen_ai.operation.name",))
     return operation in _AGENT_OPERATIONS or kind.upper() in {"AGENT", "CHAIN", "WORKFLOW"}
 
 
 def _is_call(attributes: Attributes) -> bool:
-    """Tell whether a span is that of one call of a model. One that is still open may have been billed."""
+    """Tell whether a span is one call of a model. A call that is still open may have been billed."""
     operation = _text(attributes, ("gen_ai.operation.name",))
     return operation in _OPERATIONS or _text(attributes, ("openinference.span.kind",)) == "LLM"
 
 
 def _was_answered(attributes: Attributes, *, failed: bool) -> bool:
-    """Tell whether the span of a call without usage had an answer all the same: a stream, as a rule."""
+    """Tell whether a call without usage was answered all the same, usually by a stream."""
     answered = "gen_ai.response.id" in attributes or "gen_ai.response.model" in attributes
-    streaming = True in (_asked(attributes).get("stream"), *map(attributes.get, _STREAM))
+    streaming = True in (_parameters(attributes).get("stream"), *map(attributes.get, _STREAM))
     return answered or ((streaming or "llm.model_name" in attributes) and not failed)
 
 
-def _asked(attributes: Attributes) -> Fields:
-    """Return a request's parameters: all that openinference-instrumentation-groq 0.1.33 has of a stream."""
+def _parameters(attributes: Attributes) -> Fields:
+    """Return the request's parameters: all that openinference-instrumentation-groq 0.1.33 has of a stream."""
     copy = attributes.get("llm.invocation_parameters")
     if isinstance(copy, str):
         with suppress(ValueError, RecursionError):
@@ -215,24 +222,23 @@ def _missing(attributes: Attributes, *, ended: bool) -> str | None:
         return NO_USAGE
     embeddings = _text(attributes, ("gen_ai.operation.name",)) == "embeddings"
     if not embeddings and not any(name in attributes for name in outputs):
-        return "the span of this call tells no output tokens"
+        return "the span of this call states no output tokens"
     return None
 
 
-def _settled(counts: Counts, total: int | float, service: str, *, beside: bool) -> Counts:
-    """Bring the counts to the canonical rule, where an instrumentation counts otherwise.
+def _canonical(counts: Counts, total: int | float, service: str, *, excludes_cache: bool) -> Counts:
+    """Return the counts by the canonical rule, if an instrumentation counts otherwise.
 
-    ``beside`` tells that the input leaves out the cache, however large it is.
+    ``excludes_cache`` says that the input excludes the cache, however large the input is.
     """
     counts = dict(counts)
     cache = counts.get("tokens_cached", 0) + counts.get("tokens_cache_write", 0)
     tokens_input, tokens_output = counts.get("tokens_input", 0), counts.get("tokens_output", 0)
     missing = total - tokens_input - tokens_output
-    if cache and (beside or cache > tokens_input or missing == cache):
+    if cache and (excludes_cache or cache > tokens_input or missing == cache):
         counts["tokens_input"] = tokens_input + cache
     elif missing > 0 and (service in _GOOGLE or missing == counts.get("tokens_reasoning")):
-        # Thoughts are outside of Gemini's candidates, and some instrumentations drop them:
-        # the total that Gemini states has them.
+        # Gemini's candidates exclude thoughts, and some instrumentations drop them; Gemini's total has them.
         counts["tokens_output"] = tokens_output + missing
         counts["tokens_reasoning"] = max(missing, counts.get("tokens_reasoning", 0))
     elif counts.get("tokens_reasoning", 0) > tokens_output:
@@ -249,20 +255,20 @@ def _with_compaction(counts: Counts, attributes: Attributes) -> Counts:
 
 
 def _service(attributes: Attributes) -> str:
-    stated = _text(attributes, _PROVIDER)
-    if not stated:
+    provider = _text(attributes, _PROVIDER)
+    if not provider:
         return infer_service(_text(attributes, _MODEL) or "") or "unknown"
-    name = normalize_service(stated)
+    name = normalize_service(provider)
     return "bedrock" if name == "aws" else name
 
 
 def _request_id(attributes: Attributes) -> str | None:
-    stated = _text(attributes, ("gen_ai.response.id",)) or _output(attributes).text("id", "response_id")
-    return None if stated and comes_again(stated) else stated
+    response_id = _text(attributes, ("gen_ai.response.id",)) or _output(attributes).text("id", "response_id")
+    return None if response_id and comes_again(response_id) else response_id
 
 
 def _output(attributes: Attributes) -> Fields:
-    """Return OpenInference's copy of the response: no attribute has its id and status."""
+    """Return OpenInference's copy of the response, because no attribute has its id and status."""
     copy = attributes.get("output.value")
     if isinstance(copy, str) and copy.startswith("{"):
         with suppress(ValueError):

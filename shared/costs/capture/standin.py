@@ -1,4 +1,4 @@
-"""An object that stands for another one and looks like it in every way but one."""
+"""A proxy that looks like the object behind it, except for the methods that a subclass replaces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class StandIn:
-    """Stands for ``original``: its attributes, its class for ``isinstance``, its text.
+    """A proxy of ``original``, with its attributes, its class for ``isinstance`` and its ``repr``.
 
     A subclass defines the few methods that differ, ``__iter__`` and the like, which Python looks up
     on the class.
@@ -26,7 +26,7 @@ class StandIn:
 
     @property
     def original(self) -> Any:
-        """What this stands for."""
+        """The object behind the proxy."""
         return self._stand_in_original
 
     def __getattr__(self, name: str) -> Any:
@@ -41,6 +41,6 @@ class StandIn:
     def __repr__(self) -> str:
         return repr(self._stand_in_original)
 
-    @property  # type: ignore[misc]  # isinstance() shall say what it says of the original
+    @property  # type: ignore[misc]  # isinstance() has to answer as for the original
     def __class__(self) -> Any:
         return self._stand_in_original.__class__

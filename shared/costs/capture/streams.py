@@ -1,7 +1,7 @@
-"""Streams that are logged once, when they end, are closed early, break, or are dropped.
+"""Streams that are logged once: when they end, are closed early, break, or are dropped.
 
-A tracked stream behaves as the SDK's own object: its attributes, its ``with`` and its ``close()``
-work, and ``isinstance`` says what it says of the original. Only numbers are kept of what passes.
+A tracked stream behaves like the SDK's own object: its attributes, its ``with`` and its ``close()``
+work, and ``isinstance`` answers as for the original. Only numbers are kept of the chunks.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .watch import CLOSED, DROPPED, ENDED, NO_NAMES, Report, StreamNames, Waitin
 def track_stream(
     stream: Any, report: Report, names: StreamNames = NO_NAMES, waiting: Waiting = nullcontext
 ) -> Any:
-    """Return a stream that behaves as ``stream`` does and reports its calls when it is over.
+    """Return a stream that behaves like ``stream`` and reports its calls when it ends.
 
-    Takes iterators, async iterators, the stream managers of the SDKs (used with ``with``), and the
+    ``stream`` is an iterator, an async iterator, a stream manager of an SDK (used with ``with``), or the
     dict that Bedrock's ``converse_stream`` returns, whose ``stream`` is then tracked.
 
     Raises:
-        TypeError: it is no stream.
+        TypeError: ``stream`` is none of these.
 
     >>> chunks = [{"object": "chat.completion.chunk", "model": "gpt-4o", "choices": []},
     ...           {"object": "chat.completion.chunk", "model": "gpt-4o", "choices": [],
@@ -45,16 +45,16 @@ def track_stream(
     if hasattr(stream, "__iter__") or hasattr(stream, "__enter__"):
         return TrackedStream(stream, watch)
     raise TypeError(
-        f"an object of {type(stream).__module__}.{type(stream).__qualname__} is no stream; "
-        f"a coroutine has to be awaited first, a whole response goes to log_response"
+        f"an object of {type(stream).__module__}.{type(stream).__qualname__} is not a stream; "
+        f"await a coroutine first, and pass a whole response to log_response"
     )
 
 
 def follow(source: object, report: Report, names: StreamNames = NO_NAMES) -> Watch:
-    """Return what follows a session whose messages are shown to it one by one, with ``see``.
+    """Return a watch for a session whose messages are passed to its ``see`` one by one.
 
-    It reports each turn when it is over, and the rest when ``finish`` is called, or when ``source``, the
-    connection, is no longer used.
+    It reports each turn when the turn ends, and the rest when ``finish`` is called or ``source``, the
+    connection, is garbage collected.
     """
     watch = Watch(None, report, names)
     weakref.finalize(source, watch.finish, DROPPED)
@@ -63,14 +63,14 @@ def follow(source: object, report: Report, names: StreamNames = NO_NAMES) -> Wat
 
 def _track_bedrock(response: Mapping[str, Any], report: Report, names: StreamNames) -> dict[str, Any]:
     if "stream" not in response:
-        raise TypeError("a dict is no stream, unless it is what Bedrock's converse_stream returns")
+        raise TypeError("a dict is not a stream, unless it is what Bedrock's converse_stream returns")
     request_id = Fields(response).part("ResponseMetadata").text("RequestId")
-    full = StreamNames(names.service, names.model, names.request_id or request_id)
-    return {**response, "stream": track_stream(response["stream"], report, full)}
+    all_names = StreamNames(names.service, names.model, names.request_id or request_id)
+    return {**response, "stream": track_stream(response["stream"], report, all_names)}
 
 
 class _AnyTrackedStream(StandIn):
-    """What both kinds of tracked stream share."""
+    """Base of both kinds of tracked stream."""
 
     __slots__ = ("_cost_finalizer", "_cost_watch")
 
@@ -81,7 +81,7 @@ class _AnyTrackedStream(StandIn):
         object.__setattr__(self, "_cost_finalizer", weakref.finalize(self, watch.finish, DROPPED))
 
     def _opened(self, inner: Any) -> Self:
-        """Return what ``with`` gives: itself, or the tracked stream that a stream manager opened."""
+        """Return the value of ``with``: itself, or the tracked stream that a stream manager opened."""
         if inner is self.original:
             return self
         self._cost_watch.adopt(inner)
@@ -90,7 +90,7 @@ class _AnyTrackedStream(StandIn):
 
 
 class TrackedStream(_AnyTrackedStream):
-    """Stands for a stream that is read with ``for``."""
+    """A tracked stream that is read with ``for``."""
 
     __slots__ = ()
 
@@ -98,7 +98,7 @@ class TrackedStream(_AnyTrackedStream):
         return self._watched(iter(self.original))
 
     def _watched(self, source: Iterator[Any]) -> Iterator[Any]:
-        # Leaving a for loop does not end the stream: it may be read on. Closing or dropping it does.
+        # Leaving a for loop does not end the stream, which may be read on; closing or dropping it does.
         while True:
             try:
                 chunk = self._next(source)
@@ -144,25 +144,25 @@ class TrackedStream(_AnyTrackedStream):
 
 
 class TrackedAsyncStream(_AnyTrackedStream):
-    """Stands for a stream that is read with ``async for``."""
+    """A tracked stream that is read with ``async for``."""
 
     __slots__ = ()
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return self._watched_later(aiter(self.original))
+        return self._watched_async(aiter(self.original))
 
-    async def _watched_later(self, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def _watched_async(self, source: AsyncIterator[Any]) -> AsyncIterator[Any]:
         while True:
             try:
-                chunk = await self._next_later(source)
+                chunk = await self._next_async(source)
             except StopAsyncIteration:
                 return
             yield chunk
 
     async def __anext__(self) -> Any:
-        return await self._next_later(self.original)
+        return await self._next_async(self.original)
 
-    async def _next_later(self, source: AsyncIterator[Any]) -> Any:
+    async def _next_async(self, source: AsyncIterator[Any]) -> Any:
         try:
             with self._cost_watch.waiting():
                 chunk = await anext(source)
@@ -204,6 +204,6 @@ class TrackedAsyncStream(_AnyTrackedStream):
 
 
 class TrackedEitherStream(TrackedStream, TrackedAsyncStream):
-    """Stands for a stream that may be read with ``for`` or with ``async for``, as LiteLLM's."""
+    """A tracked stream that may be read with ``for`` or with ``async for``, such as LiteLLM's."""
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""What follows one stream, and reports its call once, however it ends."""
+"""Follows one stream and reports its call once, however the stream ends."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Final
 
 from ..model import UNKNOWN, Usage
 from .adapter import Adapter, Follower, SessionFollower
-from .agent_sessions import CURRENT, held_against
+from .agent_sessions import CURRENT, compared_with
 from .captured import Captured
 from .fields import Fields
-from .reading import adapter_of_chunk, adapter_of_package, named, read_response
+from .reading import adapter_of_chunk, adapter_of_package, read_response, with_names
 
 log = logging.getLogger("shared.cost_tracker")
 
 Report = Callable[[Captured], object]
-"""Takes each captured call, once. What it raises is logged; it never reaches who reads the stream."""
+"""Called once with each captured call. What it raises is logged and never reaches the stream's reader."""
 
 Waiting = Callable[[], AbstractContextManager[object]]
-"""Gives what is entered while a stream is opened, or its next part is waited for."""
+"""Returns a context manager that is entered while a stream is opened, or while its next chunk is awaited."""
 
 ENDED: Final = "ended"
 CLOSED: Final = "was closed early"
@@ -30,17 +30,17 @@ DROPPED: Final = "was dropped"
 STILL_OPEN: Final = "was still open when the program ended"
 
 _UNSURE_MAX: Final = 16
-"""How many chunks are kept while it is not clear whose they are."""
+"""How many chunks are kept while their provider is not known."""
 
 
 def broke(fault: BaseException) -> str:
-    """Return how a stream ended that broke. The fault's own text may hold secrets, so its kind must do."""
+    """Return how a broken stream ended. It names the fault's type alone, since its text may hold secrets."""
     return f"broke ({type(fault).__name__})"
 
 
 @dataclass(frozen=True, slots=True)
 class StreamNames:
-    """What the caller says about a stream. ``service`` and ``model`` win over what the stream says."""
+    """Names that the caller gives a stream. ``service`` and ``model`` win over those in the stream."""
 
     service: str | None = None
     model: str | None = None
@@ -51,10 +51,10 @@ NO_NAMES: Final = StreamNames()
 
 
 class Watch:
-    """Follows one stream. Kept apart from the object the caller holds, which may be dropped.
+    """Follows one stream. It is an object of its own, because the caller may drop the tracked stream.
 
-    A forked child has a copy of it, which reports nothing unless the child reads the stream: the call is its
-    parent's, who goes on.
+    A forked child has a copy, which reports nothing unless the child reads the stream: the call belongs to
+    the parent, which goes on.
     """
 
     def __init__(
@@ -69,23 +69,23 @@ class Watch:
         self._sessions = CURRENT.get()
         self._unsure: list[Fields] = []
         self._reader = os.getpid()
-        self._to_report = [True]  # a list gives what is in it to one thread alone
+        self._to_report = [True]  # popped by one thread alone, so that the calls are reported once
 
     def adopt(self, inner: object) -> None:
-        """Go on with the stream that a stream manager opened."""
+        """Continue with the stream that a stream manager opened."""
         self._stream = inner
 
     def see(self, chunk: object) -> None:
-        """Take in one chunk. One that cannot be read is told to the log and does not disturb the stream."""
+        """Read one chunk. One that cannot be read is logged and does not disturb the stream."""
         self._reader = os.getpid()
         try:
             self._follow(chunk)
             if isinstance(self._follower, SessionFollower):
-                # A turn is on the disk when it is over: a session may last for hours.
+                # Each turn is recorded when it ends, because a session may last for hours.
                 for call in self._follower.finished():
-                    self._report(self._named(call))
+                    self._report(self._with_names(call))
         except Exception as fault:
-            # An SDK's object may raise anything when it is looked at; who reads the stream must not notice.
+            # An SDK's object may raise anything when it is read, and the stream's reader must not notice.
             log.warning("a chunk of a stream cannot be counted: %s", fault)
 
     def _follow(self, chunk: object) -> None:
@@ -94,20 +94,20 @@ class Watch:
             if adapter is None:
                 self._unsure = [*self._unsure[1 - _UNSURE_MAX :], Fields(chunk)]
                 return
-            with held_against(self._sessions):
+            with compared_with(self._sessions):
                 self._adapter, self._follower = adapter, adapter.follow()
             for earlier in self._unsure:
                 self._follower.add(earlier)
         self._follower.add(Fields(chunk))
 
     def finish(self, ending: str) -> None:
-        """Report what is known, the first time this is called. Raises nothing."""
+        """Report what is known, once; later calls do nothing. Raises nothing."""
         if self._reader != os.getpid() and ending != ENDED:
             return
         try:
             self._to_report.pop()
         except IndexError:
-            return  # it was reported
+            return  # reported already
         try:
             for call in self._calls(ending):
                 self._report(call)
@@ -117,12 +117,13 @@ class Watch:
 
     def _calls(self, ending: str) -> Iterable[Captured]:
         for call in self._readable(ending):
-            yield self._named(call)
+            yield self._with_names(call)
 
-    def _named(self, call: Captured) -> Captured:
-        """Return a call with what the caller says of it.
+    def _with_names(self, call: Captured) -> Captured:
+        """Return a call with the caller's names.
 
-        That is said of the first call alone; of a session the model too, for the turns that name none.
+        The request id is given to the first call alone, and so is the model, except in a session: there it is
+        the model of each turn that names none.
         """
         names = self._names
         if isinstance(self._follower, SessionFollower) and self._follower.is_session:
@@ -131,11 +132,11 @@ class Watch:
         else:
             model = names.model or call.model
             self._names = StreamNames(names.service)
-        said = named(call, names.service, model)
-        return replace(said, request_id=call.request_id or names.request_id)
+        result = with_names(call, names.service, model)
+        return replace(result, request_id=call.request_id or names.request_id)
 
     def _readable(self, ending: str) -> Iterable[Captured]:
-        """Return the calls; one without counts where they cannot be read: flagged, but never missing."""
+        """Return the calls, or one flagged call without counts if they cannot be read."""
         try:
             return list(self._known(ending))
         except Exception as fault:
@@ -154,34 +155,34 @@ class Watch:
         if self._adapter is not None:
             return self._adapter.follow().result(ending)
         if self._names.service is None:
-            log.warning("a stream that %s is of no known provider, so it is not recorded", ending)
+            log.warning("a stream that %s is from an unknown provider, so it is not recorded", ending)
             return ()
         return _nothing_known(self._names.service, ending)
 
 
 def _nothing_known(service: str, ending: str) -> Iterable[Captured]:
-    why = f"the stream {ending} and nothing in it could be counted"
+    reason = f"the stream {ending} and nothing in it could be counted"
     return [
         Captured(
-            service=service, model="", usage=Usage(), operation="chat", usage_known=False, incomplete=why
+            service=service, model="", usage=Usage(), operation="chat", usage_known=False, incomplete=reason
         )
     ]
 
 
 def _snapshot(stream: object) -> Fields:
-    """Return what an SDK's stream helper has put together so far.
+    """Return what an SDK's stream helper has accumulated so far.
 
-    Needed where the caller reads through the helper (``text_stream``, ``get_final_message()``):
-    it then reads the stream from within, and no chunk passes here.
+    Needed if the caller reads through the helper (``text_stream``, ``get_final_message()``): the helper then
+    reads the stream itself, and :class:`Watch` sees no chunk.
     """
     for name in ("current_message_snapshot", "current_completion_snapshot"):
         try:
-            found = getattr(stream, name, None)
+            snapshot = getattr(stream, name, None)
         except (AssertionError, RuntimeError):
             continue  # the helper has not seen its first event
-        if found is not None:
-            return Fields(found)
-    # OpenAI's stream of a response shows its state only in a method that would read on.
+        if snapshot is not None:
+            return Fields(snapshot)
+    # The public method of OpenAI's response stream would read on, so its private state is used.
     return Fields(Fields(stream).part("_state").get("_completed_response"))
 
 
@@ -192,12 +193,12 @@ def _is_final(snapshot: Fields) -> bool:
 
 
 def _as_chunks(snapshot: Fields) -> Iterable[object]:
-    """Give an unfinished snapshot the shape of the chunks that made it."""
+    """Return an unfinished snapshot as chunks that would have produced it."""
     if snapshot.text("type") == "message":
         yield {"type": "message_start", "message": snapshot.raw}
         for block in snapshot.parts("content"):
             yield {"type": "content_block_delta", "delta": block.raw}
         return
     messages = [{"delta": choice.get("message")} for choice in snapshot.parts("choices")]
-    about = {name: snapshot.get(name) for name in ("id", "model", "service_tier")}
-    yield {"object": "chat.completion.chunk", **about, "choices": messages}
+    names = {name: snapshot.get(name) for name in ("id", "model", "service_tier")}
+    yield {"object": "chat.completion.chunk", **names, "choices": messages}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from ..capture.agent_sessions import KnownSessions, held_against, sessions_in
+from ..capture.agent_sessions import KnownSessions, compared_with, sessions_in
 from ..capture.captured import Captured
 from ..capture.reading import UnknownResponse, all_adapters, read_response
 from ..capture.streams import track_stream
@@ -110,7 +110,7 @@ def log_response(session: Session, response: object, told: CallerDetails) -> flo
     """Record the calls in a response and return their USD together."""
     calls: list[Call] = []
     try:
-        with held_against(_agent_sessions(session)):
+        with compared_with(_agent_sessions(session)):
             captures = read_response(response, service=told.service, model=told.model)
     except UnknownResponse:
         raise
@@ -156,7 +156,7 @@ def log_stream(session: Session, stream: Stream, told: CallerDetails) -> Stream:
         waiting[0] = said.of_the_next()
         record(session, as_call(captured, said), block)
 
-    with held_against(_agent_sessions(session)):
+    with compared_with(_agent_sessions(session)):
         return cast("Stream", track_stream(stream, report, StreamNames(told.service, told.model)))
 
 

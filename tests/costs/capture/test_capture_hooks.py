@@ -327,7 +327,7 @@ def test_a_fork_while_a_thread_is_in_a_hook(calls: Calls) -> None:
     def call() -> None:
         chains.begin(uuid4(), None)
         provider.get_tracer("calls").start_span("chat").end()
-        sessions.told("s", {})
+        sessions.add_steps("s", {})
         reporter._holding()
 
     thread = threading.Thread(target=hold)

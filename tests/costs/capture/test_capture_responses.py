@@ -176,7 +176,7 @@ class TestMissingUsage:
 class TestRefusals:
     @pytest.mark.parametrize("wrong", [{}, {"answer": 42}, object(), "text", None, 5, b"bytes"])
     def test_an_unknown_object_is_answered_with_the_list_of_what_is_known(self, wrong: object) -> None:
-        with pytest.raises(TypeError, match="no response that log_response knows") as refused:
+        with pytest.raises(TypeError, match="not a response that log_response can read") as refused:
             read_response(wrong)
         assert isinstance(refused.value, UnknownResponse)
         for adapter in all_adapters():
@@ -415,7 +415,7 @@ class TestLiteLLM:
         record(calls, {}, object())
         assert [(call.model, call.usage_known) for call in calls] == [("unknown", False)]
         assert "disk full" in caplog.text
-        assert "no response that log_response knows" in caplog.text
+        assert "not a response that log_response can read" in caplog.text
         assert {record.levelno for record in caplog.records} == {logging.ERROR, logging.WARNING}
 
 

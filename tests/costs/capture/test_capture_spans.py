@@ -225,7 +225,7 @@ def test_an_error_before_an_answer_is_not_billed() -> None:
     [
         ({"gen_ai.response.id": "r-1"}, NO_USAGE),
         ({"gen_ai.is_streaming": True}, NO_USAGE),
-        ({"gen_ai.usage.input_tokens": 5}, "the span of this call tells no output tokens"),
+        ({"gen_ai.usage.input_tokens": 5}, "the span of this call states no output tokens"),
     ],
 )
 def test_an_answer_without_usage_is_never_missing(more: dict[str, Any], why: str) -> None:

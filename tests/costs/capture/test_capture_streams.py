@@ -374,14 +374,14 @@ def test_the_dict_of_bedrock(calls: list[Captured]) -> None:
 
 @pytest.mark.parametrize("wrong", [5, {"no": "stream"}, object()])
 def test_what_is_no_stream_is_refused(wrong: object, calls: list[Captured]) -> None:
-    with pytest.raises(TypeError, match="no stream"):
+    with pytest.raises(TypeError, match="not a stream"):
         track_stream(wrong, calls.append)
 
 
 def test_a_stream_of_no_known_provider(calls: list[Captured], caplog: pytest.LogCaptureFixture) -> None:
     assert list(track_stream(iter(["a", "b"]), calls.append)) == ["a", "b"]
     assert calls == []
-    assert "no known provider" in caplog.text
+    assert "an unknown provider" in caplog.text
 
 
 def test_a_stream_of_a_named_provider_is_never_missing(calls: list[Captured]) -> None:

@@ -162,9 +162,9 @@ def test_what_is_no_file_of_a_batch_is_refused(tmp_path: Path, capsys: pytest.Ca
     assert "neither a result nor a batch" in capsys.readouterr().err
     (tmp_path / "broken.jsonl").write_text(f"{json.dumps(openai_result('a'))}\n{{nonsense\n")
     assert main(["batch", "collect", str(tmp_path / "broken.jsonl")]) == 2
-    assert "line 2 is no JSON" in capsys.readouterr().err
+    assert "line 2 is not JSON" in capsys.readouterr().err
     assert main(["batch", "submit", str(path)]) == 2
-    assert "no request of a batch" in capsys.readouterr().err
+    assert "not a request of a batch" in capsys.readouterr().err
 
 
 def test_a_result_may_hold_any_text_be_packed_and_begin_with_a_mark(

@@ -127,7 +127,7 @@ class TestLogResponse:
             tracker.log_response(answer(), tokens_output=3, colour="red")  # type: ignore[call-arg]  # the point
         with pytest.raises(ValueError, match="attempt"):
             tracker.log_response(answer(), attempt=0)
-        with pytest.raises(TypeError, match="no response that log_response knows"):
+        with pytest.raises(TypeError, match="not a response that log_response can read"):
             tracker.log_response(object())
         assert not tracker._session.job.ledger.exists()
 
@@ -185,7 +185,7 @@ class TestLogStream:
     def test_wrong_arguments_are_refused_before_it_is_read(self, tracker: CostTracker) -> None:
         with pytest.raises(ValueError, match="attempt"):
             tracker.log_stream(iter(chunks()), attempt=0)
-        with pytest.raises(TypeError, match="no stream"):
+        with pytest.raises(TypeError, match="not a stream"):
             tracker.log_stream(42)
 
     def test_asynchronously(self, tracker: CostTracker, recorded: Recorded) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from ...money import Nanos
 from ..adapter import Adapter
-from ..agent_sessions import CURRENT, BySpent, Figures, held_against
+from ..agent_sessions import CURRENT, BySpent, Figures, compared_with
 from ..captured import Captured, usage_of, usd_of
 from ..fields import Fields
 from ..unread import unread_counts
@@ -133,7 +133,7 @@ class ClaudeAgentFollower:
     def add(self, chunk: Fields) -> None:
         """Take in one message."""
         if _recognises(chunk):
-            with held_against(self._sessions):
+            with compared_with(self._sessions):
                 self._results.extend(_read(chunk))
             self._steps.clear()
         elif chunk.has("usage", "message_id"):
@@ -151,7 +151,7 @@ class ClaudeAgentFollower:
     def result(self, ending: str) -> Iterable[Captured]:
         """Return the results, and the steps after the last of them, flagged."""
         if self._steps:
-            self._sessions.told(self._session, _summed(self._steps.values()))
+            self._sessions.add_steps(self._session, _summed(self._steps.values()))
         why = f"the conversation {ending} before its result: this step's output may be a lower bound"
         return [*self._results, *(replace(step, incomplete=why) for step in self._steps.values())]
 

@@ -1,1 +1,1 @@
-"""Hooks into other libraries. Each file needs its library, and is imported by its name alone."""
+"""Hooks into other libraries. Each file needs its library, so import the one that you use by its name."""

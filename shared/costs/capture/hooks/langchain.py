@@ -4,7 +4,7 @@
 
     model.invoke("...", config={"callbacks": [CostCallbackHandler(tracker)]})
 
-Streams need ``stream_usage=True`` where the model does not set it by itself.
+Streams need ``stream_usage=True`` if the model does not set it by itself.
 """
 
 from __future__ import annotations
@@ -37,62 +37,62 @@ log = logging.getLogger("shared.cost_tracker")
 
 
 class CostCallbackHandler(BaseCallbackHandler):  # type: ignore[misc]  # Any where it is missing
-    """Sends each model call to ``sink`` (a ``CostTracker``) when it ends, also when it breaks midway."""
+    """Records each model call with ``sink`` (a ``CostTracker``) when it ends, also if it breaks midway."""
 
     def __init__(self, sink: Sink) -> None:
         self._calls = ModelCalls(sink)
 
     def on_chat_model_start(self, serialized: Any, messages: Any, *, run_id: UUID, **more: Any) -> None:
-        """Keep the names of model and provider: not every response repeats them."""
-        self._calls.begin(run_id, _about(serialized, more.get("metadata")))
+        """Keep the names of model and provider, because not every response repeats them."""
+        self._calls.begin(run_id, _call_metadata(serialized, more.get("metadata")))
 
     def on_llm_start(self, serialized: Any, prompts: Any, *, run_id: UUID, **more: Any) -> None:
-        """As :meth:`on_chat_model_start`, for models that complete text."""
-        self._calls.begin(run_id, _about(serialized, more.get("metadata")))
+        """Like :meth:`on_chat_model_start`, for models that complete text."""
+        self._calls.begin(run_id, _call_metadata(serialized, more.get("metadata")))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **more: Any) -> None:
         """Record the call. Raises nothing."""
         self._calls.end(run_id, response)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **more: Any) -> None:
-        """Record what came of a stream before it broke; a call that never answered is not billed."""
+        """Record what arrived of a stream before it broke; a call without an answer is not billed."""
         self._calls.fail(run_id, more.get("response"), error)
 
 
 class ModelCalls:
-    """The model calls that are under way, by LangChain's id of the run."""
+    """The model calls in progress, by LangChain's run id."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._about: dict[UUID, Mapping[str, object]] = {}
+        self._metadata: dict[UUID, Mapping[str, object]] = {}
         self._lock = lock_of(self, "_lock")
 
     def begin(self, run_id: UUID, metadata: Mapping[str, object] | None) -> None:
-        """Keep what LangChain says about a call that begins."""
+        """Keep LangChain's metadata of a call that begins."""
         with self._lock:
-            self._about[run_id] = metadata or {}
+            self._metadata[run_id] = metadata or {}
 
     def end(self, run_id: UUID, response: object) -> None:
-        """Record a call that ended well. Raises nothing."""
+        """Record a call that succeeded. Raises nothing."""
         self._record(run_id, lambda: ADAPTER.read(Fields(response)))
 
     def fail(self, run_id: UUID, response: object, error: BaseException) -> None:
-        """Record what came of a call that failed. Raises nothing."""
+        """Record what arrived of a call that failed. Raises nothing."""
         self._record(run_id, lambda: [*_broken(Fields(response), broke(error)), *_unparsed(error)])
 
     def _record(self, run_id: UUID, read: Callable[[], Iterable[Captured]]) -> None:
         with self._lock:
-            about = Fields(self._about.pop(run_id, {}))
+            metadata = Fields(self._metadata.pop(run_id, {}))
         try:
             for call in _readable(read):
-                self._sink.record_captured(_named(call, about))
+                self._sink.record_captured(_with_names(call, metadata))
         except Exception:
             # Whatever is wrong with recording, the chain must go on.
             log.exception("a LangChain call could not be recorded")
 
 
 def _readable(read: Callable[[], Iterable[Captured]]) -> list[Captured]:
-    """Return the calls; one of unknown usage where they cannot be read."""
+    """Return the calls; one of unknown usage if they cannot be read."""
     try:
         return list(read())
     except Exception as fault:
@@ -111,7 +111,7 @@ def _broken(response: Fields, ending: str) -> Iterable[Captured]:
 
 
 def _unparsed(error: BaseException) -> Iterable[Captured]:
-    """Return the call whose whole answer an error carries: one that was cut off, so that it cannot be parsed.
+    """Return the call whose answer an error carries: the answer was cut off and cannot be parsed.
 
     Source: ``LengthFinishReasonError`` of openai 3.57, which langchain-openai 1.7 lets through, 2026-11-30.
     """
@@ -122,7 +122,7 @@ def _unparsed(error: BaseException) -> Iterable[Captured]:
 _SELLERS: Final = frozenset(
     {"azure", "openrouter", "anthropic-bedrock", "anthropic-mantle", "google_vertexai"}
 )
-"""Who serves calls whose messages name the maker of the model, or nobody.
+"""Providers that serve calls whose messages name the maker of the model, or nobody.
 Source: ``AzureChatOpenAI`` of langchain-openai 1.7, ``ChatOpenRouter`` of langchain-openrouter 0.2.9 and
 ``ChatAnthropicBedrock`` of langchain-aws, 2026-11-30."""
 
@@ -130,33 +130,33 @@ Source: ``AzureChatOpenAI`` of langchain-openai 1.7, ``ChatOpenRouter`` of langc
 _LOCATION: Final = "vertex_location"
 
 
-def _about(serialized: object, metadata: dict[str, object] | None) -> dict[str, object] | None:
-    """Return what LangChain says about a call; of Vertex AI that it is, and where, as its client says."""
+def _call_metadata(serialized: object, metadata: dict[str, object] | None) -> dict[str, object] | None:
+    """Return LangChain's metadata of a call; for Vertex AI with its provider and location from the client."""
     client = Fields(serialized).part("kwargs")
     if not metadata or metadata.get("ls_provider") != "google_genai" or not _is_vertex(client):
         return metadata
-    place = client.text("location") or os.environ.get("GOOGLE_CLOUD_LOCATION")
-    return metadata | {"ls_provider": "google_vertexai", _LOCATION: place}
+    location = client.text("location") or os.environ.get("GOOGLE_CLOUD_LOCATION")
+    return metadata | {"ls_provider": "google_vertexai", _LOCATION: location}
 
 
 def _is_vertex(client: Fields) -> bool:
-    """Tell whether ``ChatGoogleGenerativeAI`` sends to Vertex AI; nothing in its messages says so.
+    """Tell whether ``ChatGoogleGenerativeAI`` sends to Vertex AI, which its messages do not say.
 
     Source: ``_determine_backend`` of langchain-google-genai 4.4.3, 2026-11-30.
     """
-    chosen = client.get("vertexai")
-    if chosen is None and (asked := os.environ.get("GOOGLE_GENAI_USE_VERTEXAI", "").lower()) in _SWITCH:
-        chosen = _SWITCH[asked]
-    return bool(client.has("credentials") or client.has("project")) if chosen is None else bool(chosen)
+    setting = client.get("vertexai")
+    if setting is None and (switch := os.environ.get("GOOGLE_GENAI_USE_VERTEXAI", "").lower()) in _SWITCH:
+        setting = _SWITCH[switch]
+    return bool(client.has("credentials") or client.has("project")) if setting is None else bool(setting)
 
 
 _SWITCH: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
-def _named(call: Captured, about: Fields) -> Captured:
-    stated = "" if call.model == UNKNOWN else call.model
-    model = stated or about.text("ls_model_name") or UNKNOWN
-    service, client = call.service, about.text("ls_provider")
-    if service == "langchain" or client in _SELLERS:
-        service = service_of(client, model)
-    return replace(call, model=model, service=service, region=call.region or about.text(_LOCATION))
+def _with_names(call: Captured, metadata: Fields) -> Captured:
+    model_name = "" if call.model == UNKNOWN else call.model
+    model = model_name or metadata.text("ls_model_name") or UNKNOWN
+    service, provider = call.service, metadata.text("ls_provider")
+    if service == "langchain" or provider in _SELLERS:
+        service = service_of(provider, model)
+    return replace(call, model=model, service=service, region=call.region or metadata.text(_LOCATION))

@@ -5,8 +5,8 @@
 
     litellm.callbacks = [CostLogger(tracker)]
 
-LiteLLM's own figure is an estimate: it is kept beside ours, and counts only where we have no price. Answers
-from its cache are recorded as what they are, at $0. Streams need
+LiteLLM's own cost is an estimate: it is kept beside ours, and counts only if we have no price. Answers
+from its cache are recorded at $0. Streams need
 ``stream_options={"include_usage": True}`` to state exact usage; without it LiteLLM counts tokens itself,
 and the entry is flagged.
 """
@@ -39,7 +39,7 @@ log = logging.getLogger("shared.cost_tracker")
 
 
 class CostLogger(CustomLogger):  # type: ignore[misc]  # Any where it is missing
-    """Sends each call to ``sink`` (a ``CostTracker``) when LiteLLM says that it succeeded."""
+    """Records each call with ``sink`` (a ``CostTracker``) when LiteLLM reports that it succeeded."""
 
     def __init__(self, sink: Sink) -> None:
         super().__init__()
@@ -54,10 +54,10 @@ class CostLogger(CustomLogger):  # type: ignore[misc]  # Any where it is missing
     async def async_log_success_event(
         self, kwargs: Mapping[str, Any], response_obj: Any, start_time: Any, end_time: Any
     ) -> None:
-        """Record a call of the asynchronous interface, without holding up its event loop. Raises nothing.
+        """Record a call of the asynchronous interface, without blocking its event loop. Raises nothing.
 
-        LiteLLM comes here after the call has returned, also when the event loop ends (it then cancels what
-        has begun) and when the program ends (no thread can begin any more): the call is recorded in both.
+        LiteLLM calls this after the call has returned, also when the event loop ends (and cancels what has
+        begun) and when the program ends (and no thread can start): the call is recorded in both cases.
         """
         import asyncio
 
@@ -71,86 +71,86 @@ class CostLogger(CustomLogger):  # type: ignore[misc]  # Any where it is missing
 
 
 def record(sink: Sink, kwargs: Mapping[str, Any], response: object) -> None:
-    """Record what LiteLLM tells its loggers of one call. Raises nothing.
+    """Record what LiteLLM passes to its loggers about one call. Raises nothing.
 
-    ``kwargs`` are LiteLLM's own words on the call. While a stream comes, each chunk is told too;
-    the whole response, which LiteLLM puts together at the end, is what counts.
+    ``kwargs`` are LiteLLM's details of the call. Of a stream, LiteLLM reports each chunk too; only the whole
+    response, which it assembles at the end, is recorded.
     """
-    about = Fields(kwargs)
-    whole = about.get("complete_streaming_response", "async_complete_streaming_response")
-    if about.get("stream") is True and whole is None:
+    details = Fields(kwargs)
+    complete = details.get("complete_streaming_response", "async_complete_streaming_response")
+    if details.get("stream") is True and complete is None:
         return
     try:
-        for call in _readable(about, whole or response):
+        for call in _readable(details, complete or response):
             sink.record_captured(call)
     except Exception:
         # Whatever is wrong with recording, the call must succeed.
         log.exception("a LiteLLM call could not be recorded")
 
 
-def _readable(about: Fields, response: object) -> list[Captured]:
-    """Return the calls; one of unknown usage where the response cannot be read."""
-    if about.text("call_type") in _SPEECH and isinstance(text := about.get("input"), str):
-        return [_speech(about, text)]
+def _readable(details: Fields, response: object) -> list[Captured]:
+    """Return the calls; one of unknown usage if the response cannot be read."""
+    if details.text("call_type") in _SPEECH and isinstance(text := details.get("input"), str):
+        return [_speech(details, text)]
     try:
-        return list(_calls(about, response))
+        return list(_calls(details, response))
     except Exception as fault:
         log.warning("a response of LiteLLM is recorded without its usage: %s", fault)
-        provider = about.part("litellm_params").text("custom_llm_provider") or ""
-        return [unreadable(provider, about.text("model") or "", fault)]
+        provider = details.part("litellm_params").text("custom_llm_provider") or ""
+        return [unreadable(provider, details.text("model") or "", fault)]
 
 
 _SPEECH: Final = frozenset({"speech", "aspeech"})
 
 
-def _speech(about: Fields, text: str) -> Captured:
-    """Return a call for speech by its text: the answer is sound, and LiteLLM's cost leaves the spaces out."""
+def _speech(details: Fields, text: str) -> Captured:
+    """Return a call for speech, counted by its text: the answer is audio, and LiteLLM counts no spaces."""
     call = Captured(
-        service=about.part("litellm_params").text("custom_llm_provider") or "openai",
-        model=about.text("model") or "unknown",
+        service=details.part("litellm_params").text("custom_llm_provider") or "openai",
+        model=details.text("model") or "unknown",
         usage=Usage(characters=len(text)),
         operation="speech",
     )
-    return with_estimate(call, usd_of(about.get("response_cost")))
+    return with_estimate(call, usd_of(details.get("response_cost")))
 
 
-def _calls(about: Fields, response: object) -> Iterator[Captured]:
-    cost = usd_of(about.get("response_cost"))
-    provider = about.part("litellm_params").text("custom_llm_provider")
-    for call in read_response(response, service=provider, model=about.text("model")):
-        named = _heard(about, replace(call, service=provider or call.service))
-        if about.get("cache_hit") is True:
-            yield named if named.stated_by == "cache" else answered_from_cache(named)
+def _calls(details: Fields, response: object) -> Iterator[Captured]:
+    cost = usd_of(details.get("response_cost"))
+    provider = details.part("litellm_params").text("custom_llm_provider")
+    for call in read_response(response, service=provider, model=details.text("model")):
+        served = _with_duration(details, replace(call, service=provider or call.service))
+        if details.get("cache_hit") is True:
+            yield served if served.stated_by == "cache" else answered_from_cache(served)
             continue
-        guessed = COUNTED_BY_LITELLM if _counts_by_itself(about, response) else None
-        yield with_estimate(replace(named, incomplete=first_reason((named.incomplete, guessed))), cost)
-        cost = None  # the cost of all of them
+        reason = COUNTED_BY_LITELLM if _counts_by_itself(details, response) else None
+        yield with_estimate(replace(served, incomplete=first_reason((served.incomplete, reason))), cost)
+        cost = None  # it was the cost of all of them
 
 
-def _heard(about: Fields, call: Captured) -> Captured:
-    """Return a transcription of unknown length by that of its file, where the file is WAV."""
+def _with_duration(details: Fields, call: Captured) -> Captured:
+    """Return a transcription of unknown length with the length of its file, if that is a WAV file."""
     if call.operation != "transcription" or call.usage_known:
         return call
-    sent = about.part("additional_args").part("complete_input_dict")  # ``input`` is the text of its repr
-    seconds = _wav_seconds(sent.get("file"))
+    request = details.part("additional_args").part("complete_input_dict")  # ``input`` is only its repr
+    seconds = _wav_seconds(request.get("file"))
     return measured(call, seconds) if seconds else call
 
 
 def _wav_seconds(file: object) -> float:
-    """Return the seconds of a WAV file, 0 of any other.
+    """Return the seconds of a WAV file, 0 for any other file.
 
-    It is what OpenAI's clients take: bytes, a path, an open file, or a tuple of a name and one of these. An
-    open file stays where the program left it.
+    ``file`` is what OpenAI's clients accept: bytes, a path, an open file, or a tuple of a name and one of
+    these. The position of an open file is not changed.
     """
     content = file[1] if isinstance(file, tuple) and len(file) > 1 else file
     if isinstance(content, io.BytesIO):
         content = content.getvalue()
-    place = getattr(content, "name", content)
+    path = getattr(content, "name", content)
     with suppress(OSError, EOFError, wave.Error, ZeroDivisionError):
         if isinstance(content, bytes):
             return wav_seconds(io.BytesIO(content))
-        if isinstance(place, (str, Path)) and Path(place).is_file():
-            with Path(place).open("rb") as opened:
+        if isinstance(path, (str, Path)) and Path(path).is_file():
+            with Path(path).open("rb") as opened:
                 return wav_seconds(opened)
     return 0.0
 
@@ -158,11 +158,11 @@ def _wav_seconds(file: object) -> float:
 COUNTED_BY_LITELLM: Final = "LiteLLM counted these tokens itself: the stream was not asked for its usage"
 
 
-def _counts_by_itself(about: Fields, response: object) -> bool:
-    """Tell whether the counts of a stream are LiteLLM's own: they look like a server's.
+def _counts_by_itself(details: Fields, response: object) -> bool:
+    """Tell whether the counts of a stream are LiteLLM's own, which look like a server's.
 
-    The stream of a response states them unasked.
+    A stream of the Responses API states them without being asked.
     """
-    asked = about.part("optional_params").part("stream_options").get("include_usage")
+    include_usage = details.part("optional_params").part("stream_options").get("include_usage")
     is_chat = Fields(response).text("object") != "response"
-    return is_chat and about.get("stream") is True and asked is not True
+    return is_chat and details.get("stream") is True and include_usage is not True

@@ -8,7 +8,7 @@
     provider.add_span_processor(CostSpanProcessor(tracker))
     trace.set_tracer_provider(provider)
 
-Some SDKs make such spans themselves (Anthropic's, Mistral's), the others with an instrumentation.
+Some SDKs make such spans themselves (Anthropic's, Mistral's), others need an instrumentation.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ log = logging.getLogger("shared.cost_tracker")
 
 
 class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is missing
-    """Sends the call in each span to ``sink`` (a ``CostTracker``) when the span ends.
+    """Records the call in each span with ``sink`` (a ``CostTracker``) when the span ends.
 
-    Where one call makes several spans inside each other (an agent's around a library's around
-    the SDK's), the innermost that tells usage counts, and those around it do not. Spans of one
-    response that are not nested have one response id, which the ledger counts once. An agent's span
-    waits until its trace is over: its sum counts only where no calls of the trace have told it, around,
-    beside or after it. Spans that are still open when the provider is shut down are recorded with what
-    is known, flagged. Who serves a call its host tells, unless ``by_host`` is ``False``.
+    If one call makes several nested spans (an agent's around a library's around the SDK's), only the
+    innermost that states usage counts. Spans of one response that are not nested share its response id,
+    which the ledger counts once. An agent's span waits until its trace has ended: its sum counts only if no
+    calls of the trace, inside, beside or after it, have reported the same tokens. Spans that are still open
+    when the provider is shut down are recorded with what is known, flagged. The service of a call is taken
+    from its host, unless ``by_host`` is ``False``.
     """
 
     def __init__(self, sink: Sink, *, by_host: bool = True) -> None:
@@ -61,80 +61,79 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
             trace.begin(span.context.span_id, span.parent.span_id if span.parent else None)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Record the call in the span, unless a span inside of it has told of it. Raises nothing."""
+        """Record the call in the span, unless a span inside it has reported it. Raises nothing."""
         with self._lock:
             if self._ended:
                 return
         self._finish(span, ended=True)
 
     def shutdown(self) -> None:
-        """Record the calls that are still open. Spans that end later are not looked at."""
+        """Record the calls that are still open. Spans that end later are ignored."""
         with self._lock:
             self._ended = True
-            left = list(self._open.values())
-        for span in reversed(left):  # the inner ones began later
+            open_spans = list(self._open.values())
+        for span in reversed(open_spans):  # inner spans began later
             self._finish(span, ended=False)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Do nothing: every call is on the disk when its span has ended."""
+        """Do nothing: every call is on disk when its span has ended."""
         return True
 
     def _finish(self, span: ReadableSpan, *, ended: bool) -> None:
         try:
-            self._take(span, ended=ended)
+            self._process(span, ended=ended)
         except Exception:
             # Whatever is wrong with recording, the traced program must go on.
             log.exception("the span %r could not be recorded", span.name)
 
-    def _take(self, span: ReadableSpan, *, ended: bool) -> None:
+    def _process(self, span: ReadableSpan, *, ended: bool) -> None:
         context = span.context
         failed = span.status.status_code.name == "ERROR"
         with self._lock:
             self._open.pop(_key(context), None)
             trace = self._traces.setdefault(context.trace_id, Trace())
             trace.begin(context.span_id, span.parent.span_id if span.parent else None)
-            told = trace.end(context.span_id)
+            is_reported = trace.end(context.span_id)
         attributes = span.attributes or {}
         scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
-        how = {"failed": failed, "ended": ended, "by_host": self._by_host}
-        call = None if told else read_span(attributes, scope=scope, **how)
-        agent = is_agent(attributes)
+        state = {"failed": failed, "ended": ended, "by_host": self._by_host}
+        call = None if is_reported else read_span(attributes, scope=scope, **state)
+        is_agent_span = is_agent(attributes)
         if call is not None and span.dropped_attributes:
             self._warn_of_dropped(span)
         with self._lock:
-            if agent:
+            if is_agent_span:
                 trace.note_agent(context.span_id, call)
             elif call is not None:
-                call = trace.tell(context.span_id, call)
-        if call is not None and not agent:
+                call = trace.report(context.span_id, call)
+        if call is not None and not is_agent_span:
             self._sink.record_captured(call)
         self._close(context.trace_id)
 
     def _warn_of_dropped(self, span: ReadableSpan) -> None:
-        """Say once that the span of a call is not whole: its seller or response id may be missing."""
+        """Warn once that the span of a call is not complete: its service or response id may be missing."""
         with self._lock:
             warned, self._warned = self._warned, True
         if not warned:
             log.warning(
-                "the span %r lost %d of its attributes to the tracer's limit: who was asked, or the"
-                " response's id, may be among them; set OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=100000 before"
-                " the program starts",
+                "the span %r lost %d of its attributes to the tracer's limit, perhaps the service or the"
+                " response id; set OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=100000 before the program starts",
                 span.name,
                 span.dropped_attributes,
             )
 
     def _close(self, trace_id: int) -> None:
-        """Record what agents told alone, when all spans of a trace that have begun are over."""
+        """Record what only agents reported, when all spans of a trace have ended."""
         with self._lock:
             trace = self._traces.get(trace_id)
             if trace is None or trace.is_open:
                 return
-            left = trace.untold()
+            calls = trace.unreported()
             if not trace.has_credit:
                 del self._traces[trace_id]
-            while len(self._traces) > _TRACES_MAX and (old := self._oldest_closed()) is not None:
-                del self._traces[old]
-        for call in left:
+            while len(self._traces) > _TRACES_MAX and (oldest := self._oldest_closed()) is not None:
+                del self._traces[oldest]
+        for call in calls:
             self._sink.record_captured(call)
 
     def _oldest_closed(self) -> int | None:
@@ -142,51 +141,51 @@ class CostSpanProcessor(SpanProcessor):  # type: ignore[misc]  # Any where it is
 
 
 _TRACES_MAX: Final = 1_000
-"""How many traces are remembered whose agents told of calls that may be told again."""
+"""How many traces are remembered whose agents reported calls that may be reported again."""
 
 Tokens = tuple[int, int]
 """Input and output tokens."""
 
 
 class Trace:
-    """The spans of one trace, as far as they tell of calls: each token counts once, whoever tells it."""
+    """The calls in the spans of one trace: each token counts once, whichever span reports it."""
 
     def __init__(self) -> None:
         self._parents: dict[int, int | None] = {}
         self._open: set[int] = set()
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
         self._agents: dict[int, Captured | None] = {}
         self._calls: dict[int, Tokens] = {}
         self._credit: Tokens = (0, 0)
 
     @property
     def is_open(self) -> bool:
-        """Whether a span of it has not ended."""
+        """Whether a span of this trace has not ended."""
         return bool(self._open)
 
     @property
     def has_credit(self) -> bool:
-        """Whether an agent's sum was recorded whose calls may still be told."""
+        """Whether an agent's sum was recorded whose calls may still be reported."""
         return self._credit != (0, 0)
 
     def begin(self, span: int, parent: int | None) -> None:
-        """Note a span and what it is in."""
+        """Note a span and its parent."""
         if span not in self._parents:
             self._parents[span] = parent
             self._open.add(span)
 
     def end(self, span: int) -> bool:
-        """Note the end of a span; tell whether a span inside of it has told of its call."""
+        """Note the end of a span; return whether a span inside it has reported its call."""
         self._open.discard(span)
-        return span in self._told
+        return span in self._reported
 
     def note_agent(self, span: int, call: Captured | None) -> None:
-        """Keep an agent's sum until the trace is over; ``None`` where its calls have told it."""
+        """Keep an agent's sum until the trace ends; ``None`` if its calls have reported it."""
         self._agents[span] = call
 
-    def tell(self, span: int, call: Captured) -> Captured | None:
-        """Return a call that counts; ``None`` where an agent's sum that was recorded before has it."""
-        self._told.update(self._around(span))
+    def report(self, span: int, call: Captured) -> Captured | None:
+        """Return the call if it counts; ``None`` if an agent's sum that is already recorded includes it."""
+        self._reported.update(self._around(span))
         tokens = _tokens(call)
         if tokens != (0, 0) and _covers(self._credit, tokens):
             self._credit = _less(self._credit, tokens)
@@ -194,38 +193,38 @@ class Trace:
         self._calls[span] = tokens
         return call
 
-    def untold(self) -> list[Captured]:
-        """Return the sums of agents whose calls nobody told; of agents in each other, the innermost's.
+    def unreported(self) -> list[Captured]:
+        """Return the sums of agents whose calls were not reported; of nested agents, the innermost's.
 
-        A sum is told by the calls inside of its agent, or by such beside it as are no other agent's.
+        A sum is reported by the calls inside its agent, or by calls outside of every agent.
         """
-        beside = [
+        outside = [
             tokens
             for span, tokens in self._calls.items()
             if not set(self._around(span)) & self._agents.keys()
         ]
-        free = (sum(tokens[0] for tokens in beside), sum(tokens[1] for tokens in beside))
-        left: list[Captured] = []
-        for span in sorted(self._agents, key=lambda each: -len(self._around(each))):
+        uncovered = (sum(tokens[0] for tokens in outside), sum(tokens[1] for tokens in outside))
+        sums: list[Captured] = []
+        for span in sorted(self._agents, key=lambda span_id: -len(self._around(span_id))):
             call = self._agents.pop(span)
-            if call is None or span in self._told:
+            if call is None or span in self._reported:
                 continue
-            self._told.update(self._around(span))
-            if _tokens(call) != (0, 0) and _covers(free, _tokens(call)):
-                free = _less(free, _tokens(call))
+            self._reported.update(self._around(span))
+            if _tokens(call) != (0, 0) and _covers(uncovered, _tokens(call)):
+                uncovered = _less(uncovered, _tokens(call))
             else:
-                left.append(call)
+                sums.append(call)
                 self._credit = (self._credit[0] + _tokens(call)[0], self._credit[1] + _tokens(call)[1])
         self._calls.clear()
-        return left
+        return sums
 
     def _around(self, span: int) -> list[int]:
-        found: list[int] = []
-        outer = self._parents.get(span)
-        while outer is not None and outer not in found:
-            found.append(outer)
-            outer = self._parents.get(outer)
-        return found
+        ancestors: list[int] = []
+        parent = self._parents.get(span)
+        while parent is not None and parent not in ancestors:
+            ancestors.append(parent)
+            parent = self._parents.get(parent)
+        return ancestors
 
 
 def _tokens(call: Captured) -> Tokens:
