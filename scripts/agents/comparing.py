@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from shared.costs.exchange.sessions import usual_files
-from shared.costs.exchange.sessions.importing import Positions, SessionImport
+from shared.costs.exchange.sessions.importing import LogPositions, SessionImport
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query
 from shared.costs.storage import CostStorage
@@ -50,7 +50,7 @@ def imported(run: Run, folder: Path) -> Sums:
     """Return what our import makes of an agent's logs, by model."""
     storage = CostStorage(folder.resolve())
     storage.prepare()
-    store, positions = Store.of(storage), Positions(storage)
+    store, positions = Store.of(storage), LogPositions(storage)
     importer = SessionImport(storage, store, Catalogue.load(), "agent", positions)
     importer.run(usual_files([run.name], run.home, {}))
     sums: Sums = {}

@@ -245,7 +245,7 @@ def _record_leftovers(pending: Path, folder: Path, names: Sequence[str]) -> None
         draft.write_text(json.dumps({"drafts": str(folder), "names": names}), encoding="utf-8")
 
 
-class Fault(NamedTuple):
+class PartFault(NamedTuple):
     """A file that is not as the manifest says, and how."""
 
     name: str
@@ -256,7 +256,7 @@ class ArchiveCheck(NamedTuple):
     """The result of checking an archive. ``surplus`` are files that the manifest does not name."""
 
     manifest: Manifest
-    faults: tuple[Fault, ...]
+    faults: tuple[PartFault, ...]
     surplus: tuple[str, ...]
 
     @property
@@ -294,7 +294,7 @@ def _check_parts(
     manifest: Manifest,
     database: DuckDBPyConnection,
     progress: Callable[[int, int], None],
-) -> Iterator[Fault]:
+) -> Iterator[PartFault]:
     for done, part in enumerate(manifest.parts):
         progress(done, len(manifest.parts))
         try:
@@ -302,25 +302,29 @@ def _check_parts(
         except ArchiveUnreachable:
             raise
         except DamagedArchive as fault:
-            yield Fault(part.name, str(fault))
+            yield PartFault(part.name, str(fault))
     progress(len(manifest.parts), len(manifest.parts))
 
 
-def _part_faults(place: ArchiveStorage, part: ParquetPart, database: DuckDBPyConnection) -> Iterator[Fault]:
+def _part_faults(
+    place: ArchiveStorage, part: ParquetPart, database: DuckDBPyConnection
+) -> Iterator[PartFault]:
     size, sha256 = place.digest(part.name)
     if (size, sha256) != (part.size, part.sha256):
-        yield Fault(part.name, f"its {size:,} bytes are not the {part.size:,} that were written (SHA-256)")
+        yield PartFault(
+            part.name, f"its {size:,} bytes are not the {part.size:,} that were written (SHA-256)"
+        )
         return
     import duckdb  # installed, because ``database`` is a connection
 
     try:
         row = _read(database, f"{SUMS}, count(*) FILTER (billing_month IS DISTINCT FROM ?)", place, part)
     except duckdb.Error as error:
-        yield Fault(part.name, f"cannot be read as Parquet: {error}")
+        yield PartFault(part.name, f"cannot be read as Parquet: {error}")
         return
     sums = sums_of(row)
     if sums != part.sums or row[-1]:
-        yield Fault(part.name, f"has {_described(sums)} where {_described(part.sums)} were written")
+        yield PartFault(part.name, f"has {_described(sums)} where {_described(part.sums)} were written")
 
 
 def _read(
@@ -337,7 +341,7 @@ def _described(sums: RowSums) -> str:
 
 def _duplicates(
     place: ArchiveStorage, parts: Iterable[ParquetPart], database: DuckDBPyConnection
-) -> Iterator[Fault]:
+) -> Iterator[PartFault]:
     """Yield the files with entries whose ids are also in an earlier file, or twice in the same."""
     names = {str(place.file(part.name)): part.name for part in parts}
     if not names:
@@ -346,7 +350,7 @@ def _duplicates(
             SELECT id, max(filename) AS last FROM read_parquet(?, filename = true, hive_partitioning = false)
             GROUP BY id HAVING count(*) > 1) GROUP BY last ORDER BY last"""
     for path, count in run(database, partial(_fetch_all, database, sql, list(names))):
-        yield Fault(names[path], f"{count:,} of its entries are in the archive twice")
+        yield PartFault(names[path], f"{count:,} of its entries are in the archive twice")
 
 
 def _fetch_all(database: DuckDBPyConnection, sql: str, files: list[str]) -> list[tuple[str, int]]:

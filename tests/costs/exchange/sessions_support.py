@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared.costs.exchange.sessions import files_under
-from shared.costs.exchange.sessions.importing import Positions, ProgramImport, SessionImport
+from shared.costs.exchange.sessions.importing import LogPositions, ProgramImport, SessionImport
 from shared.costs.model import Entry
 from shared.costs.pricing.catalogue import Catalogue
 from shared.costs.rollup import Query
@@ -37,7 +37,7 @@ class Imported(NamedTuple):
                 Store.of(storage),
                 CATALOGUE,
                 "ana",
-                Positions(storage),
+                LogPositions(storage),
                 dry_run=dry_run,
                 is_watching=is_watching,
             )

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.costs.exchange.exports import ExportContext, export_named
-from shared.costs.exchange.exports.journals import Names, exact_usd
+from shared.costs.exchange.exports.journals import AccountNames, exact_usd
 from shared.costs.exchange.source import ListedEntries
 from shared.costs.model import Entry, Usage
 
@@ -138,7 +138,7 @@ def test_any_entries_are_a_journal(given: list[Entry], tmp_path: Path) -> None:
 
 
 def test_names_that_come_out_alike_stay_apart() -> None:
-    names = Names(str.upper)
+    names = AccountNames(str.upper)
     assert names.part("", "a") == "A"
     assert names.part("", "A").startswith("A-")
     assert names.part("", "a") == "A"

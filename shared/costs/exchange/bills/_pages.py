@@ -12,14 +12,14 @@ from ..imports import FileSample
 from . import Statement, days_between, instant
 
 
-class Result(NamedTuple):
+class BucketResult(NamedTuple):
     """One result of a bucket: the start of its bucket, and its fields."""
 
     at: datetime
     values: Mapping[str, Any]
 
 
-def results_of(path: Path, statement: Statement, start: str, end: str) -> Iterator[tuple[str, Result]]:
+def results_of(path: Path, statement: Statement, start: str, end: str) -> Iterator[tuple[str, BucketResult]]:
     """Yield the results of all pages of a file, each with its position; gaps are recorded in ``statement``.
 
     ``start`` and ``end`` are the names of the fields that bound a bucket.
@@ -38,7 +38,7 @@ def results_of(path: Path, statement: Statement, start: str, end: str) -> Iterat
             reached = max(after, reached or after)
             statement.cover(first, after)
             for position, result in enumerate(bucket.get("results") or bucket.get("result") or (), start=1):
-                yield f"{where}.data[{number}].results[{position}]", Result(first, result)
+                yield f"{where}.data[{number}].results[{position}]", BucketResult(first, result)
     if more:
         until = f"{reached:%Y-%m-%d %H:%M}" if reached else "its beginning"
         statement.incomplete.append(f"it ends at {until}, and says that there is more (has_more)")

@@ -20,7 +20,7 @@ from ..foreign import decimal_of, nested
 from ..imports import FileSample
 from ..rows import NotUnderstood
 from . import BillFormat, BillLine, Category, Statement, count_of, instant, understood
-from ._pages import Result, first_result, results_of
+from ._pages import BucketResult, first_result, results_of
 
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -43,7 +43,7 @@ def _is_claude_code(sample: FileSample) -> bool:
     return {"model_breakdown", "date"} <= sample.row.keys()
 
 
-ToLine = Callable[[Statement, str, Result], BillLine | None]
+ToLine = Callable[[Statement, str, BucketResult], BillLine | None]
 
 
 def _reader(
@@ -63,7 +63,7 @@ def _reader(
     return read
 
 
-def _usage_line(statement: Statement, where: str, result: Result) -> BillLine | None:
+def _usage_line(statement: Statement, where: str, result: BucketResult) -> BillLine | None:
     fields = result.values
     cache_written, cache_read = _cache_written(fields), count_of(fields.get("cache_read_input_tokens"))
     counts = (
@@ -138,10 +138,10 @@ def _console_rows(path: Path, statement: Statement) -> Iterator[tuple[str, Any] 
             yield NotUnderstood(f"line {number}", f"usage_date_utc {error}")
             continue
         statement.cover(at, at + _ONE_DAY)
-        yield f"line {number}", Result(at, row)
+        yield f"line {number}", BucketResult(at, row)
 
 
-def _console_usage(statement: Statement, where: str, result: Result) -> BillLine | None:
+def _console_usage(statement: Statement, where: str, result: BucketResult) -> BillLine | None:
     fields = result.values
     cache_read = count_of(fields.get("usage_input_tokens_cache_read"))
     names = [name for name in fields if name.startswith("usage_input_tokens_cache_write")]
@@ -167,7 +167,7 @@ def _console_usage(statement: Statement, where: str, result: Result) -> BillLine
 _CENTS: Final = Decimal("0.01")
 
 
-def _cost_line(statement: Statement, where: str, result: Result) -> BillLine | None:
+def _cost_line(statement: Statement, where: str, result: BucketResult) -> BillLine | None:
     fields = result.values
     amount = decimal_of(fields["amount"])
     if amount is None:
@@ -177,7 +177,7 @@ def _cost_line(statement: Statement, where: str, result: Result) -> BillLine | N
     return _cost(where, result, fields.get("model"), "service_tier", amount * _CENTS)
 
 
-def _console_cost(statement: Statement, where: str, result: Result) -> BillLine | None:
+def _console_cost(statement: Statement, where: str, result: BucketResult) -> BillLine | None:
     fields = result.values
     amount, statement.unit = decimal_of(fields["cost_usd"]), _CENTS
     if amount is None:
@@ -186,7 +186,7 @@ def _console_cost(statement: Statement, where: str, result: Result) -> BillLine 
     return _cost(where, result, fields.get("model"), "usage_type", amount)
 
 
-def _cost(where: str, result: Result, model: Any, tier: str, amount: Decimal) -> BillLine:
+def _cost(where: str, result: BucketResult, model: Any, tier: str, amount: Decimal) -> BillLine:
     fields: Mapping[str, Any] = result.values
     kind = str(fields.get("cost_type") or "tokens").lower()
     category: Category = "model" if kind in {"tokens", "token", "usage"} else "tool"

@@ -52,7 +52,7 @@ def google_meter(sku: str) -> UsageMeter:
     return UsageMeter(model, kind, tier_of(sku), 1)
 
 
-class Sku(NamedTuple):
+class SkuUsage(NamedTuple):
     """The fields of a row about one SKU: description, type of cost, quantity, amount and project."""
 
     description: str
@@ -70,7 +70,7 @@ def _google_line(statement: Statement, where: str, row: Mapping[str, Any]) -> Bi
     amount, rate = decimal_of(row.get("cost")), decimal_of(row.get("currency_conversion_rate"))
     if statement.currency != "USD" and rate and amount is not None:
         amount, statement.currency = amount / rate, "USD"
-    sku = Sku(
+    sku = SkuUsage(
         str(nested(row.get("sku")).get("description") or row.get("sku.description") or ""),
         str(row.get("cost_type") or "regular").lower(),
         decimal_of(usage.get("amount", row.get("usage.amount"))),
@@ -97,7 +97,7 @@ def google_category(sku: str) -> Category | None:
     return "storage" if "storage" in name else "tool"
 
 
-def _sku_line(statement: Statement, where: str, at: datetime, sku: Sku) -> BillLine | None:
+def _sku_line(statement: Statement, where: str, at: datetime, sku: SkuUsage) -> BillLine | None:
     meter = google_meter(sku.description)
     category = _COST_TYPES.get(sku.kind) or google_category(sku.description)
     if category is None:
@@ -162,7 +162,7 @@ def _google_console(path: Path, statement: Statement) -> Iterator[BillLine | Not
         currency = next((name for name in row if "subtotal" in name and "(" in name), "($)")
         statement.currency = _SIGNS.get(currency.rpartition("(")[2].rstrip(")"), "USD")
         quantity, key = decimal_of(row.get("usage amount")), row.get("project id") or None
-        sku = Sku(str(row.get("sku description") or ""), "regular", quantity, decimal_of(cost), key)
+        sku = SkuUsage(str(row.get("sku description") or ""), "regular", quantity, decimal_of(cost), key)
         return _sku_line(statement, where, at, sku)
 
     yield from understood(named_rows(path), line)

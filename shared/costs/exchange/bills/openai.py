@@ -21,7 +21,7 @@ from ..foreign import decimal_of, nested
 from ..imports import FileSample
 from ..rows import NotUnderstood
 from . import BillFormat, BillLine, Category, Statement, count_of, instant, understood
-from ._pages import Result, first_result, results_of
+from ._pages import BucketResult, first_result, results_of
 
 _USAGE_MARKS: Final = (
     "input_tokens",
@@ -63,16 +63,16 @@ def _rows(path: Path, statement: Statement) -> Iterator[tuple[str, Any] | NotUnd
             continue
         statement.cover(start, end)
         if any(value for name, value in row.items() if not name.startswith(("start_time", "end_time"))):
-            yield f"line {number}", Result(start, row)
+            yield f"line {number}", BucketResult(start, row)
 
 
 def _reader(
-    to_line: Callable[[Statement, str, Result], BillLine | None],
+    to_line: Callable[[Statement, str, BucketResult], BillLine | None],
 ) -> Callable[[Path, Statement], Iterator[BillLine | NotUnderstood]]:
     return lambda path, statement: understood(_rows(path, statement), partial(to_line, statement))
 
 
-def _usage_line(statement: Statement, where: str, result: Result) -> BillLine | None:
+def _usage_line(statement: Statement, where: str, result: BucketResult) -> BillLine | None:
     fields = result.values
     if not any(fields.get(name) for name in (*_USAGE_MARKS, "output_tokens", "characters")):
         return None
@@ -131,7 +131,7 @@ _COUNT_INDEXES: Final[Mapping[str, tuple[int, ...]]] = {
 """The counts that a line's quantity belongs to: cached input is also input."""
 
 
-def _cost_line(statement: Statement, where: str, result: Result) -> BillLine | None:
+def _cost_line(statement: Statement, where: str, result: BucketResult) -> BillLine | None:
     fields = result.values
     amount = nested(fields.get("amount"))
     value = decimal_of(amount.get("value", fields.get("amount_value")))

@@ -127,7 +127,7 @@ _MILLION: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Charged:
+class ChargeRow:
     """The content of one row: a part of an entry's cost. ``first`` is true for an entry's first part."""
 
     entry: Entry
@@ -169,18 +169,18 @@ class Charged:
         return f"{self.sku}/{self.part or 'call'}/{tier}" if self.is_usage else None
 
 
-def charges(entry: Entry) -> Iterator[Charged]:
+def charges(entry: Entry) -> Iterator[ChargeRow]:
     """Return an entry's rows: one per part of its cost, or one of 0 if it has none."""
     parts = entry.charge.parts if entry.charge else {}
     for number, (part, amount) in enumerate((parts or {"": ZERO}).items()):
-        yield Charged(entry, part, amount, first=number == 0)
+        yield ChargeRow(entry, part, amount, first=number == 0)
 
 
 Cell = str | int | float | None
-FocusColumn = tuple[str, Callable[[Charged], Cell]]
+FocusColumn = tuple[str, Callable[[ChargeRow], Cell]]
 
 
-def _invoice(row: Charged) -> str | None:
+def _invoice(row: ChargeRow) -> str | None:
     """Return the invoice of a charge that a bill decided; computed charges are on none."""
     metadata = row.entry.metadata
     is_billed = "bill_line" in metadata and "invoice_id" in metadata
@@ -191,25 +191,25 @@ def _text(value: str | None) -> str | None:
     return None if value is None else guarded(value)
 
 
-def guarded_service(row: Charged) -> str:
+def guarded_service(row: ChargeRow) -> str:
     """Return the service's name: FOCUS's provider."""
     return guarded(row.entry.service)
 
 
-def _cost(row: Charged) -> str:
+def _cost(row: ChargeRow) -> str:
     return json_number(row.amount)
 
 
-def _hour(row: Charged) -> datetime:
+def _hour(row: ChargeRow) -> datetime:
     return row.entry.counted_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def _month_after(row: Charged) -> datetime:
+def _month_after(row: ChargeRow) -> datetime:
     first = _month(row)
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def _month(row: Charged) -> datetime:
+def _month(row: ChargeRow) -> datetime:
     return _hour(row).replace(day=1, hour=0)
 
 
@@ -218,7 +218,7 @@ def _instant(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _description(row: Charged) -> str:
+def _description(row: ChargeRow) -> str:
     entry = row.entry
     if entry.charge is None and entry.kind == "usage":
         return guarded(f"{entry.model}: unpriced, no price is known")
@@ -227,12 +227,12 @@ def _description(row: Charged) -> str:
     return guarded(f"{entry.model}: {subject}")
 
 
-def _tags(row: Charged) -> str | None:
+def _tags(row: ChargeRow) -> str | None:
     """Return the entry's tags as FOCUS's key-value text; a tag without a value is ``true``."""
     return json.dumps(dict.fromkeys(row.entry.tags, True)) if row.entry.tags else None
 
 
-def _is_unpriced(row: Charged) -> str:
+def _is_unpriced(row: ChargeRow) -> str:
     return str(row.entry.charge is None and row.entry.kind == "usage").lower()
 
 
@@ -299,7 +299,7 @@ _OWN: Final[tuple[FocusColumn, ...]] = (
 
 
 def _count_column(name: str) -> FocusColumn:
-    def signed(row: Charged) -> Cell:
+    def signed(row: ChargeRow) -> Cell:
         if not row.first:
             return None
         count = row.entry.sign * getattr(row.entry.usage, name)

@@ -49,7 +49,7 @@ def exact_usd(nanos: int) -> str:
 
 
 @dataclass(slots=True)
-class Names:
+class AccountNames:
     """Parts of account names: each name gets a part that the program accepts, and no two names the same.
 
     ``shaped`` makes a name valid; if two names become equal, the later one gets a hash as a suffix.
@@ -77,7 +77,7 @@ class Accounts:
     def __init__(self, expenses: str, owed: str, shaped: Callable[[str], str]) -> None:
         self._expenses = expenses
         self._owed = owed
-        self._names = Names(shaped)
+        self._names = AccountNames(shaped)
         self.used: dict[str, None] = {}
 
     def of(self, entry: Entry) -> tuple[str, str]:
@@ -91,7 +91,7 @@ class Accounts:
         return expenses, owed
 
 
-class Style(Protocol):
+class JournalStyle(Protocol):
     """How a program writes its journal."""
 
     def head(self) -> str:
@@ -111,14 +111,14 @@ class Style(Protocol):
         ...
 
 
-def write_journal(style: Style, source: EntrySource, target: Path, context: ExportContext) -> int:
+def write_journal(style: JournalStyle, source: EntrySource, target: Path, context: ExportContext) -> int:
     """Write entries as a journal; accounts are declared at its end, when all are known."""
     with target.open("w", encoding="utf-8", newline="\n") as file:
         file.write(style.head())
         return _write(style, counted(source.entries(), context), file)
 
 
-def _write(style: Style, entries: Iterator[Entry], file: TextIO) -> int:
+def _write(style: JournalStyle, entries: Iterator[Entry], file: TextIO) -> int:
     accounts, written, first = style.accounts(), 0, date.max
     for entry in entries:
         written += 1

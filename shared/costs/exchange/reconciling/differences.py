@@ -101,7 +101,7 @@ class Difference(NamedTuple):
 
 
 @dataclass(slots=True)
-class Agreed:
+class AgreedSums:
     """What agrees: the number of sums or calls, and the amounts of both sides in nano-dollars."""
 
     count: int = 0
@@ -139,7 +139,7 @@ class UncomparedLines:
 class Comparison:
     """The result of a comparison. ``keys`` counts the bill's lines by key or project, if it states them."""
 
-    agreed: Agreed = field(default_factory=Agreed)
+    agreed: AgreedSums = field(default_factory=AgreedSums)
     differences: list[Difference] = field(default_factory=list)
     uncompared: list[UncomparedLines] = field(default_factory=list)
     keys: Counter[str] = field(default_factory=Counter)

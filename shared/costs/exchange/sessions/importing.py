@@ -71,7 +71,7 @@ _FIND: Final = """SELECT path, program, session, device, inode, size, mtime, off
 _PUT: Final = "REPLACE INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-class Positions:
+class LogPositions:
     """The positions of all logs of one cost storage."""
 
     def __init__(self, storage: CostStorage) -> None:
@@ -140,7 +140,7 @@ class SessionImport:
     index: Store
     catalogue: Catalogue
     user_id: str
-    positions: Positions
+    positions: LogPositions
     dry_run: bool = False
     is_watching: bool = False
     progress: Callable[[int], None] = lambda _files: None

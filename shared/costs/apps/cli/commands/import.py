@@ -15,7 +15,7 @@ from ....exchange.importing import Importer, ImportSource
 from ....exchange.imports import CannotRead, import_for, imports
 from ....exchange.ledger_access import BatchWriter
 from ....exchange.sessions import ProgramLog, files_under, programs, recognised, usual_files
-from ....exchange.sessions.importing import Positions, ProgramImport, SessionImport
+from ....exchange.sessions.importing import LogPositions, ProgramImport, SessionImport
 from ....exchange.sessions.reporting import sessions_report
 from ....exchange.times import DateOrder
 from ....periods import zone
@@ -184,7 +184,7 @@ def import_sessions(app: App, sessions: LogSelection, *, dry_run: bool, **given:
         workspace.index,
         workspace.catalogue,
         given["user"] or app.default_user,
-        Positions(workspace.storage),
+        LogPositions(workspace.storage),
         dry_run=dry_run,
         is_watching=given["watch"],
     )
