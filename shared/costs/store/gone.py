@@ -26,7 +26,7 @@ from ..platform import SecureFile
 from ..storage import CostStorage, job_id_of
 from . import tables
 from .journal import Journal, JournalPosition, opened, size_of
-from .tables import Adder, LedgerRow, Problem
+from .tables import Adder, LedgerRow, Problem, Reserved
 
 FINGERPRINT_BYTES: Final = 256
 
@@ -313,7 +313,7 @@ class KeptJournal:
             raise NotKept(
                 str(fault) if is_named else f"{path}: {fault}; see cost-dashboard doctor"
             ) from fault
-        except (ValueError, LookupError, TypeError, AttributeError) as fault:
+        except _NOT_UNDERSTOOD as fault:
             raise NotKept(f"{path}: was written by a newer version of this program ({fault!r})") from fault
 
     def has_news(self, db: sqlite3.Connection) -> bool:
@@ -454,6 +454,10 @@ SHORTEN_BYTES: Final = 256 << 10
 """The journal is written anew when it is more than twice as long as after the last time, and this."""
 
 
+_NOT_UNDERSTOOD: Final = (ValueError, LookupError, TypeError, AttributeError, sqlite3.ProgrammingError)
+"""What records of another version come to, here or where their values are put into tables."""
+
+
 class NotKept(StorageUnavailable):
     """What was counted of a ledger that is gone could not be written down or read: no sum is complete."""
 
@@ -484,6 +488,11 @@ def _restore(db: sqlite3.Connection, record: dict[str, Any]) -> None:
     fold = Adder()
     fold.cells = {(bucket, tuple(dim)): values for bucket, dim, values in record["cells"]}
     fold.units = {(bucket, tuple(dim), unit): amount for bucket, dim, unit, amount in record["units"]}
-    fold.reserved = {name: tuple(sums) for name, sums in record["reserved"].items()}
+    fold.reserved = {name: _reserved(*sums) for name, sums in record["reserved"].items()}
     row = LedgerRow(next_number(db), base64.b64decode(place), *rest)
     put_back(db, row, fold, [tuple(each) for each in record["seen"]])
+
+
+def _reserved(calls: int, cost: int, unpriced: int = 0) -> Reserved:
+    """Return what there is under a reservation; earlier versions did not count calls without a price."""
+    return calls, cost, unpriced

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import shutil
@@ -32,7 +33,7 @@ from shared.costs.store.database import Database, DatabaseBusy
 from shared.costs.store.gone import LOST, NOTES, REPLACED, WAITING
 from shared.costs.store.journal import Journal, opened
 from shared.costs.store.store import Store
-from tests.costs.store.store_support import History, a_call, an_entry, month, spent
+from tests.costs.store.store_support import WIDE, History, a_call, an_entry, month, spent
 
 Fate = Callable[[History, Path], None]
 
@@ -682,6 +683,51 @@ def test_a_kept_record_that_is_not_understood_is_told(history: History, record: 
     with pytest.raises(StorageUnavailable, match="newer version"):
         month(store)
     assert store.note(history.job("next"))
+
+
+def kept_otherwise(history: History, change: Callable[[dict[str, Any]], object]) -> Store:
+    """Keep what a ledger had under a reservation as another version does; return a store without sums."""
+    writer = history.open()
+    ledger = history.job("gone")
+    history.log(writer, ledger, a_call(7, reservation="hold-1"))
+    shutil.rmtree(ledger.parent)
+    assert month(writer) == 7
+    writer.close()
+    path = history.storage.root / "kept.journal"
+    records = list(map(json.loads, Journal(path).news().records))
+    path.unlink()
+    for record in records:
+        if "row" in record:
+            change(record)
+        Journal(path).append(json.dumps(record).encode())
+    lose_sums(history)
+    return history.open()
+
+
+def test_what_an_earlier_version_kept_counts(history: History) -> None:
+    """It did not count which calls under a reservation have no price."""
+    store = kept_otherwise(history, lambda record: record["reserved"]["hold-1"].pop())
+    assert month(store) == spent(store) == history.owed
+    assert store.logged(["hold-1"]) == {"hold-1": (1, 7, 0)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record["reserved"]["hold-1"].append(0),
+        lambda record: record["cells"][0][2].append(0),
+        lambda record: record["cells"][0][1].append(""),
+    ],
+    ids=["reserved", "sums", "dimensions"],
+)
+def test_what_a_later_version_kept_is_told(
+    history: History, change: Callable[[dict[str, Any]], object]
+) -> None:
+    """A call is logged all the same: its line counts as soon as this version can read what was kept."""
+    store = kept_otherwise(history, change)
+    with pytest.raises(StorageUnavailable, match="newer version"):
+        month(store)
+    assert history.log(store, history.job("next"), a_call(1), [WIDE]) is None
 
 
 @pytest.mark.parametrize("hurt", [*HURTS, lambda path: path.write_bytes(b"x" * path.stat().st_size)])
