@@ -53,13 +53,13 @@ class Effect(NamedTuple):
 class Explanation(NamedTuple):
     """The costs of both sides and the parts of their difference, which sum to ``after - before`` exactly.
 
-    ``unpriced`` and ``partial`` count calls of both sides; ``calls`` those of each side.
+    ``unpriced`` and ``calls`` count calls of each side, ``partial`` those of both.
     """
 
     before: Nanos
     after: Nanos
     parts: tuple[Effect, ...]
-    unpriced: int
+    unpriced: tuple[int, int]
     partial: int = 0
     calls: tuple[int, int] = (0, 0)
 
@@ -208,7 +208,7 @@ def difference(first: ComparedSide, second: ComparedSide) -> Explanation:
         Nanos(first.cost),
         Nanos(second.cost),
         tuple(ordered),
-        first.unpriced + second.unpriced,
+        (first.unpriced, second.unpriced),
         first.partial + second.partial,
         (first.calls, second.calls),
     )

@@ -153,18 +153,25 @@ def explain_report(facts: ExplainFacts) -> Report:
     """Return the difference, split."""
     found = facts.explanation
     difference = Nanos(found.after - found.before)
-    change = f"{percent(difference, found.before):+.1f}%" if found.before > 0 else ""
+    before, after = map(_known, (found.before, found.after), found.calls, found.unpriced)
+    known = None if before is None or after is None else difference
+    change = f"{percent(difference, found.before):+.1f}%" if found.before > 0 and known is not None else ""
     return Report(
         title=f"{facts.after} against {facts.before}",
         figures=(
-            Figure("before", "Before", found.before, note=_side_words(facts.before, found.calls[0])),
-            Figure("after", "After", found.after, note=_side_words(facts.after, found.calls[1])),
-            Figure("difference", "Difference", difference, "difference", note=change),
+            Figure("before", "Before", before, note=_side_words(facts.before, found.calls[0])),
+            Figure("after", "After", after, note=_side_words(facts.after, found.calls[1])),
+            Figure("difference", "Difference", known, "difference", note=change),
         ),
         tables=(reason_table(facts), _largest_parts(found)) if found.parts else (),
         notes=tuple(_notes(facts)),
         data=_data(facts),
     )
+
+
+def _known(cost: Nanos, calls: int, unpriced: int) -> Nanos | None:
+    """Return the cost of a side; ``None`` where not one of its calls has a price."""
+    return cost if cost or unpriced < calls or not calls else None
 
 
 def _side_words(name: str, calls: int) -> str:
@@ -209,7 +216,7 @@ def _notes(facts: ExplainFacts) -> Iterator[Note]:
         yield Note("Neither side has any calls.")
     has = ("call has", "calls have")
     for number, what in (
-        (found.unpriced, f"no known price and no part in this: {CHECK} says why."),
+        (sum(found.unpriced), f"no known price and no part in this: {CHECK} says why."),
         (found.partial, f"units without a price, which are in neither cost: {CHECK} names them."),
     ):
         yield from (note._replace(remedy=CHECK) for note in noted(number, *has, what))
@@ -227,7 +234,8 @@ def _data(facts: ExplainFacts) -> dict[str, object]:
         "by_reason": {reason: to_usd(amount) for reason, amount in found.by_reason().items()},
         "parts": [_part(part) for part in found.parts],
         **dict(zip(("calls_before", "calls_after"), found.calls, strict=True)),
-        **derive(found, "unpriced_calls=unpriced", "partial_calls=partial"),
+        "unpriced_calls": sum(found.unpriced),
+        **derive(found, "partial_calls=partial"),
         **derive(facts.health, "incomplete"),
     }
 

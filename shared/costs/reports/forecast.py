@@ -20,7 +20,7 @@ from ..analysis.forecast import (
     history_of,
 )
 from ..analysis.pace import Pace, pace
-from ..analysis.sums import by_day, total
+from ..analysis.sums import by_day, is_unpriced, total
 from ..budgets.limits import Crossing, Spending, foresee
 from ..budgets.spending import spend_by_bucket
 from ..budgets.wording import message
@@ -91,7 +91,7 @@ def forecast_report(facts: ForecastFacts) -> Report:
 
 def _figures(facts: ForecastFacts) -> Iterator[Figure]:
     found = facts.forecast
-    yield Figure("spent", "Spent", found.spent)
+    yield Figure("spent", "Spent", None if is_unpriced(facts.totals) else found.spent)
     if not found.seen and not found.spent:
         return
     yield projected_figure(found)

@@ -235,14 +235,20 @@ def _standing(reader: Reader, asked: OverviewQuestion, period: Period) -> Sequen
     of, whole = asked.filters.get("user"), _month_of(period)
     if of is not None:
         return spendings(reader, limits_in(reader, of, whole))
-    users = reader.index.groups(("user_id",), Query(start=whole.start, end=whole.end))
-    found = {
-        (limit.scope, limit.span): limit
-        for user in users
-        for limit in limits_in(reader, str(user.key[0]), whole)
-        if limit.is_month or limit.scope.owner is None
-    }
-    return spendings(reader, found.values())
+    groups = reader.index.groups(("user_id",), Query(start=whole.start, end=whole.end))
+    users = [str(group.key[0]) for group in groups]
+    # In the time zone of a user, this month may be over, or not have begun.
+    own = [(user, period_named(reader, whole.name, user)) for user in users]
+    found = [
+        *(each for each in limits_in(reader, "", whole) if users and each.scope.owner is None),
+        *(
+            each
+            for user, its in own
+            for each in limits_in(reader, user, its)
+            if each.is_month and each.scope.owner
+        ),
+    ]
+    return spendings(reader, found)
 
 
 def _plans(reader: Reader, asked: OverviewQuestion, period: Period) -> PlanLimits:

@@ -208,7 +208,9 @@ def _subtitle(facts: PeriodFacts) -> str:
 def _present(facts: PeriodFacts) -> Iterator[Figure]:
     if facts.present:
         last = facts.stretches[-1].totals
-        yield Figure("present", facts.present, last.cost, note=plural(last.calls, "call", "calls"))
+        yield Figure(
+            "present", facts.present, cost_or_unpriced(last), note=plural(last.calls, "call", "calls")
+        )
 
 
 def _figures(totals: Totals) -> Iterator[Figure]:

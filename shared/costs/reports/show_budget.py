@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..analysis.forecast import Forecast
 from ..analysis.pace import Outlook, Pace, outlook
-from ..analysis.sums import total
+from ..analysis.sums import is_unpriced, total
 from ..budgets.limits import (
     Crossing,
     Level,
@@ -266,11 +266,13 @@ def _of_job(spending: Spending) -> str:
 def _figures(facts: BudgetFacts) -> Iterator[Figure]:
     pace, month = facts.pace, facts.month
     calls = plural(facts.totals.calls, "call", "calls")
-    yield Figure("spent", "Spent", facts.spent, note="no calls yet" if facts.totals.is_empty else calls)
+    is_known = not is_unpriced(facts.totals)
+    spent = facts.spent if is_known else None
+    yield Figure("spent", "Spent", spent, note="no calls yet" if facts.totals.is_empty else calls)
     yield from covered_figure(facts.covered)
     yield from drawn_figure(facts.drawn)
     if month:
-        note = "the limit is used up" if month.remaining <= 0 else ""
+        note = "the limit is used up" if month.remaining <= 0 else "" if is_known else "at most"
         yield Figure("remaining", "Remaining", month.remaining, note=note, tone=_tone(month.remaining < 0))
     if facts.holds or facts.orphans:
         yield Figure("reserved", "Reserved", facts.reserved, note=", ".join(_states(facts)))

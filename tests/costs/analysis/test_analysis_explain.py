@@ -112,7 +112,7 @@ def test_a_new_stage_and_a_stage_that_is_gone() -> None:
 
 def test_unpriced_calls_have_no_part() -> None:
     found = explain([entry(None)], [entry(None), call()])
-    assert (found.unpriced, found.after) == (2, ONE)
+    assert (found.unpriced, found.after) == ((1, 1), ONE)
     check(found, [], [call()])
 
 
