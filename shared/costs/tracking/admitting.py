@@ -1,8 +1,7 @@
-"""Jobs that start only where the budget can finish them: what one will cost, and room that is kept for it.
+"""Jobs that start only if the budget can finish them: what a job will cost, and the money held for it.
 
-The room is a hold like any other to everybody but the job itself, whose calls hold for themselves within
-it. It becomes smaller as the job spends, and ends with the process that keeps it: nothing of it will be
-billed.
+To everyone but the job itself, this is a hold like any other; the job's own calls hold their money within
+it. It shrinks as the job spends, and ends with the process that made it: nothing of it will be billed.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ if TYPE_CHECKING:
     from .session import Session
 
 RECENT: Final = timedelta(days=365)
-"""How far back jobs tell what one will cost, where there are any: what prices and models were then."""
+"""Which earlier jobs are used for an estimate, if there are any: older ones had other prices and models."""
 
 _MARGIN_PERCENT: Final = 125
 
 
 class JobEstimate(NamedTuple):
-    """What a job will cost in USD, by earlier ones: in the middle, for nine of ten, and what to keep for it.
+    """What a job will cost in USD, by earlier ones: the median, the 90th percentile and what to hold.
 
-    ``jobs`` is how many stand behind the stage with fewest, ``by_stage`` what to keep for each.
+    ``jobs`` is the number of jobs behind the stage that has fewest; ``by_stage`` is what to hold for each.
     """
 
     median: float
@@ -44,34 +43,34 @@ class JobEstimate(NamedTuple):
 
 
 def estimate_job(session: Session, stages: Collection[str], usage: Usage) -> JobEstimate | None:
-    """Return what these stages of a job will cost; ``None`` where no earlier job tells.
+    """Return what these stages of a job will cost; ``None`` if no earlier job had them.
 
-    Per minute of its audio, or where that is not known per input token; by jobs of the last 365 days, or
-    where there is none by older ones. A stage that never cost anything costs nothing.
+    The estimate is per minute of audio, or per input token if that is not known. It uses the jobs of the last
+    365 days, or older ones if there are none. A stage that never cost anything costs nothing.
     """
     index, since = session.workspace.index, session.workspace.clock() - RECENT
     query = Query(user_id=session.job.user_id)
-    for asked in (query._replace(start=since), query):
-        histories = stage_histories(index.groups(("ledger", "stage"), asked))
-        found = estimate_stages((each for each in histories if each.stage in stages), usage)
-        if found:
+    for span_query in (query._replace(start=since), query):
+        histories = stage_histories(index.groups(("ledger", "stage"), span_query))
+        estimates = estimate_stages((history for history in histories if history.stage in stages), usage)
+        if estimates:
             return JobEstimate(
-                to_usd(Nanos(sum(each.median for each in found))),
-                to_usd(Nanos(sum(each.ninety for each in found))),
-                to_usd(Nanos(sum(map(_most, found)))),
-                min(each.jobs for each in found),
-                {each.stage: to_usd(Nanos(_most(each))) for each in found},
+                to_usd(Nanos(sum(stage.median for stage in estimates))),
+                to_usd(Nanos(sum(stage.ninety for stage in estimates))),
+                to_usd(Nanos(sum(map(_amount_to_hold, estimates)))),
+                min(stage.jobs for stage in estimates),
+                {stage.stage: to_usd(Nanos(_amount_to_hold(stage))) for stage in estimates},
             )
     return None
 
 
-def _most(stage: StageEstimate) -> int:
-    """Return what to keep: as much as any earlier job took, and a quarter above nine of ten of them."""
+def _amount_to_hold(stage: StageEstimate) -> int:
+    """Return the most that an earlier job took, or a quarter above the 90th percentile if that is more."""
     return max(stage.highest, divide(stage.ninety * _MARGIN_PERCENT, 100))
 
 
 class Admission:
-    """Room that is kept for a job, from when it is made until :meth:`close`."""
+    """The money held for a job until :meth:`close`."""
 
     def __init__(self, session: Session, hold: Hold) -> None:
         self._session = session
@@ -79,25 +78,25 @@ class Admission:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a process needs in its environment, so that its calls are made within this room."""
+        """The environment variables with which a process makes its calls within this hold."""
         return {WITHIN_VARIABLE: self._hold.id} if self._hold.id else {}
 
     def lower(self, usd: float) -> None:
-        """Keep no more than this, once a part of the job is done. Raises nothing for the storage."""
+        """Hold at most this many USD from now on. Storage failures do not raise."""
         if self._hold.id:
             self._session.workspace.gate.lower(self._hold.id, Nanos(round(usd * 1e9)))
 
     def close(self) -> None:
-        """Keep no room any more."""
+        """Give back what is still held."""
         self._hold.void()
 
 
 def admit(session: Session, amount: Nanos, parts: Parts = ()) -> Admission:
-    """Keep room for a job, and with its parts for its stages, where limits are on those.
+    """Hold money for a job, and with ``parts`` for those of its stages that have limits of their own.
 
     Raises:
-        BudgetExceeded: a limit that blocks has no room for it.
-        BudgetGateUnavailable: that cannot be told.
+        BudgetExceeded: a limit that blocks does not have enough left.
+        BudgetGateUnavailable: the limits cannot be checked.
     """
     request = GateRequest(
         user_id=session.job.user_id,

@@ -42,14 +42,14 @@ from .responses import CallerDetails, as_call
 from .session import Session
 
 EXPIRES_AFTER: Final = timedelta(days=2)
-"""How long a batch is waited for: providers promise a day, and keep some for two."""
+"""How long to wait for a batch: providers promise a day, but keep some for two."""
 
 
 @dataclass(slots=True)
 class SubmittedBatch:
     """A batch that was submitted. ``waiting`` are the requests without a result so far.
 
-    ``taken`` are the lines of results that were read for it, as what tells each from others.
+    ``taken`` are the digests of the result lines that were read for it.
     """
 
     id: str
@@ -88,9 +88,9 @@ class BatchHold(NamedTuple):
 
 @dataclass(slots=True)
 class CollectResult:
-    """What collecting files did: calls ``recorded``, ``known`` from before, requests that cost nothing.
+    """What collecting files did: calls ``recorded``, calls ``known`` before, requests that cost nothing.
 
-    ``unplaced`` are batches that are over, where more than one that was submitted may be meant.
+    ``unplaced`` are ended batches that could be more than one of those submitted.
     """
 
     recorded: int = 0
@@ -122,12 +122,12 @@ class Batches:
 
     def all(self) -> list[SubmittedBatch]:
         """Return the batches that were submitted, the oldest first."""
-        found: list[SubmittedBatch] = []
+        batches: list[SubmittedBatch] = []
         for path in sorted(self._folder.glob("*.json")):
             plain = json.loads(path.read_text(encoding="utf-8"))
             sets = {name: set(plain.get(name, ())) for name in _SETS}
-            found.append(SubmittedBatch(**{**plain, **sets}))
-        return found
+            batches.append(SubmittedBatch(**{**plain, **sets}))
+        return batches
 
     def save(self, batch: SubmittedBatch) -> None:
         """Keep what a batch still waits for."""
@@ -152,17 +152,17 @@ def submit(
     max_output: int | None = None,
     batch_id: str | None = None,
 ) -> BatchHold:
-    """Hold what a batch can cost at most, and keep which results it waits for.
+    """Hold the most that a batch can cost, and store which results it waits for.
 
     Raises:
         BudgetExceeded: the budget does not allow it.
-        WrongUsage: there is no request, or two have one id.
+        WrongUsage: there are no requests, or two have the same id.
 
     """
     ids = {request.custom_id for request in requests}
     if not requests or len(ids) != len(requests):
         raise WrongUsage("a batch needs requests, each with a custom_id of its own")
-    estimate, why = _most(session, requests, max_output)
+    estimate, why = _highest_cost(session, requests, max_output)
     models = {(request.service, request.model) for request in requests}
     service, model = models.pop() if len(models) == 1 else ("any", "any")
     hold = session.hold(
@@ -177,7 +177,7 @@ def submit(
             stage=stage,
             one_call=False,
             calls=len(requests),
-            tokens=_most_tokens(requests, max_output),
+            tokens=_highest_tokens(requests, max_output),
             expires_after=EXPIRES_AFTER,
         )
     )
@@ -201,10 +201,10 @@ def submit(
     return BatchHold(batch, estimate, why)
 
 
-def _most(
+def _highest_cost(
     session: Session, requests: Iterable[BatchRequest], max_output: int | None
 ) -> tuple[Nanos | None, str]:
-    """Return the most that requests can cost together; ``None`` and why where that is not known."""
+    """Return the most that the requests can cost together; ``None`` and the reason if that is not known."""
     catalogue, total, now = session.recording.catalogue(), 0, session.workspace.clock()
     if catalogue is None:
         return None, "prices cannot be read now"
@@ -220,8 +220,8 @@ def _most(
     return Nanos(total), ""
 
 
-def _most_tokens(requests: Iterable[BatchRequest], max_output: int | None) -> int | None:
-    """Return the most tokens that requests can take together; ``None`` where one states no maximum."""
+def _highest_tokens(requests: Iterable[BatchRequest], max_output: int | None) -> int | None:
+    """Return the most tokens that the requests can use together; ``None`` if one has no maximum."""
     total = 0
     for request in requests:
         most = request.max_output or max_output
@@ -237,7 +237,7 @@ def collect(
     """Record the results in files of batches, each once, and end the holds of batches that are over.
 
     Raises:
-        WrongUsage: a file holds something that is neither a result nor a batch; the text says what.
+        WrongUsage: a line of a file is neither a result nor a batch; the text says which.
 
     """
     collected, batches = CollectResult(), Batches(workspace.storage)
@@ -251,13 +251,15 @@ def collect(
                 end = read_end(line) if not line.has("custom_id") and not line.has("key") else None
                 if end is not None:
                     ends.append(end)
-                elif (batch := _take(line, known, sessions, collected)) is not None and batch not in touched:
+                elif (
+                    batch := _record_line(line, known, sessions, collected)
+                ) is not None and batch not in touched:
                     touched.append(batch)
         for end in ends:
             if (batch := _batch_of(end, known, touched)) is not None:
                 batch.over, batch.batch_id, batch.ended_with = True, end.batch_id, end.results
                 touched.append(batch)
-            elif any(not each.is_complete for each in known):
+            elif any(not batch.is_complete for batch in known):
                 collected.unplaced.append(end.batch_id)
         for batch in touched:
             batches.save(batch)
@@ -273,7 +275,7 @@ def _lines(text: str) -> Iterator[Fields]:
     try:
         yield from lines_of(text)
     except ValueError as fault:
-        raise WrongUsage(f"this is no file of a batch: {fault}") from None
+        raise WrongUsage(f"this is not a file of a batch: {fault}") from None
 
 
 class _JobSessions:
@@ -281,12 +283,12 @@ class _JobSessions:
 
     def __init__(self, workspace: Workspace, job_dir: Path | None, user: str | None) -> None:
         self._workspace = workspace
-        self._given = (str(job_dir) if job_dir else None, user)
+        self._default_job = (str(job_dir) if job_dir else None, user)
         self._open: dict[tuple[str | None, str | None], Session] = {}
 
     def of(self, batch: SubmittedBatch | None) -> Session:
-        """Return the session of a batch's job, else of the one that was given."""
-        job_dir, user = (batch.job_dir, batch.user_id) if batch else self._given
+        """Return the session of a batch's job, else that of the given job."""
+        job_dir, user = (batch.job_dir, batch.user_id) if batch else self._default_job
         if (job_dir, user) not in self._open:
             job = job_context(job_dir, user, self._workspace.storage, os.environ)
             self._open[job_dir, user] = Session(self._workspace, job)
@@ -298,19 +300,19 @@ class _JobSessions:
             session.recording.close()
 
 
-def _take(
+def _record_line(
     line: Fields, known: Sequence[SubmittedBatch], sessions: _JobSessions, collected: CollectResult
 ) -> SubmittedBatch | None:
     """Record one result; return the batch that it belongs to.
 
-    Ids of requests are used again: of several batches with this one, that is meant for which the line was
-    read before, else the first that still waits for it.
+    Batches can share request ids: of several with this one, it is the batch for which the line was read
+    before, else the first that still waits for it.
     """
     custom_id, digest = line.text("custom_id", "key"), _digest(line)
-    candidates = [each for each in known if custom_id in each.known]
-    before = [each for each in candidates if digest in each.taken]
-    waiting = [each for each in candidates if custom_id in each.waiting]
-    batch = next(iter(before or waiting or candidates), None)
+    candidates = [batch for batch in known if custom_id in batch.known]
+    collected_before = [batch for batch in candidates if digest in batch.taken]
+    waiting = [batch for batch in candidates if custom_id in batch.waiting]
+    batch = next(iter(collected_before or waiting or candidates), None)
     try:
         result = read_result(
             line, service=batch.service if batch else None, model=batch.model if batch else None
@@ -319,7 +321,7 @@ def _take(
         raise WrongUsage(f"the result {custom_id!r} cannot be read: {fault}") from None
     if result is None:
         raise WrongUsage(f"a line is neither a result nor a batch that is over: {str(line.raw)[:80]}")
-    _record(result, batch, digest, sessions.of(batch), collected)
+    _record_calls(result, batch, digest, sessions.of(batch), collected)
     if batch is not None:
         batch.waiting.discard(result.custom_id)
         batch.taken.add(digest)
@@ -327,21 +329,21 @@ def _take(
 
 
 def _digest(line: Fields) -> str:
-    """Return what tells a line of results from others; nothing can be read back from it."""
+    """Return a hash that identifies a result line and reveals nothing of it."""
     return sha256(json.dumps(line.raw, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _record(
+def _record_calls(
     result: BatchResult, batch: SubmittedBatch | None, digest: str, session: Session, collected: CollectResult
 ) -> None:
     """Record the calls of a result, each once."""
     collected.unbilled += not result.calls
     for number, captured in enumerate(result.calls):
-        made = f"{batch.id if batch else 'batch'}/{digest}/{number}"
-        known = fitting(captured.request_id) or fitting(made)
+        result_id = f"{batch.id if batch else 'batch'}/{digest}/{number}"
+        request_id = fitting(captured.request_id) or fitting(result_id)
         details: ResponseDetails = {
             "service_tier": BATCH_TIER,
-            "request_id": known,
+            "request_id": request_id,
             "reservation": batch.reservation if batch else None,
         }
         call = as_call(captured, CallerDetails(stage=batch.stage if batch else None, details=details))
@@ -358,10 +360,10 @@ def _record(
 def _batch_of(
     end: BatchEnd, known: Sequence[SubmittedBatch], touched: Sequence[SubmittedBatch]
 ) -> SubmittedBatch | None:
-    """Return the batch that an object speaks of: by its id, else the only one it can be."""
+    """Return the batch that has ended: the one with its id, else the only one it can be."""
     named = [batch for batch in known if batch.batch_id == end.batch_id]
-    open_ones = [batch for batch in known if batch.batch_id is None and not batch.is_complete]
-    for candidates in (named, [batch for batch in touched if batch.batch_id is None], open_ones):
+    open_batches = [batch for batch in known if batch.batch_id is None and not batch.is_complete]
+    for candidates in (named, [batch for batch in touched if batch.batch_id is None], open_batches):
         if len(candidates) == 1:
             return candidates[0]
     return None

@@ -20,7 +20,7 @@ MAX_DESCRIPTION: Final = 500
 
 
 class UsageCounts(TypedDict, total=False):
-    """Counts besides input and output tokens. What each includes is said at ``Usage``."""
+    """Counts besides input and output tokens. ``Usage`` documents what each includes."""
 
     tokens_cached: int
     tokens_cache_write: int
@@ -62,14 +62,14 @@ class EstimateDetails(UsageCounts, total=False):
 
 
 class ResponseDetails(TypedDict, total=False):
-    """What may be said about a call besides what it used: the keywords of ``log_response``.
+    """The details of a call besides its usage: the keyword arguments of ``log_response``.
 
     ``category`` is another name for ``operation``, ``batch=True`` for ``service_tier="batch"``.
     ``timestamp`` is an aware ``datetime`` or ISO 8601 text with an offset. ``actual_cost_usd`` is what
-    the provider states that it bills: it is the call's cost, and our own arithmetic is kept beside it. A
-    zero is not believed beside usage that is not free. ``region`` is where the call ran, where that has a
-    price of its own. ``reservation`` is what ``tracker.reserve(...)`` gave. ``input_digest`` names what was
-    sent, such as a hash of it: the profile's ``guard.same_request`` counts calls with the same one.
+    the provider says it bills: it is the call's cost, and the cost at our prices is kept beside it. A
+    zero is ignored if the usage is not free. ``region`` is where the call ran, if that region has a
+    price of its own. ``reservation`` is what ``tracker.reserve(...)`` returned. ``input_digest`` identifies
+    what was sent, such as a hash of it: the profile's ``guard.same_request`` counts calls that share one.
     """
 
     request_id: str | None
@@ -93,7 +93,7 @@ class ResponseDetails(TypedDict, total=False):
 class CallDetails(UsageCounts, ResponseDetails, total=False):
     """The keyword arguments of ``log_usage`` besides input and output tokens.
 
-    ``tokens_total`` stands for input and output together where a provider tells no more; it is
+    ``tokens_total`` is input and output together, for providers that report only their sum; it is
     split 80/20 and the entry flagged ``estimated``.
     """
 
@@ -104,9 +104,9 @@ class CallDetails(UsageCounts, ResponseDetails, total=False):
 class Call:
     """A checked call, ready to be priced. ``at`` is ``None`` for now.
 
-    ``stated_by`` says who stated ``actual_cost``. ``usage_known`` is ``False`` where nobody stated what was
-    used, so that there is nothing to price. ``unpriced_units`` are units that were used, are billed, and are
-    no counts of ``usage``.
+    ``stated_by`` is the source of ``actual_cost``. ``usage_known`` is ``False`` if nobody reported what was
+    used, so that there is nothing to price. ``unpriced_units`` are billed units that ``usage`` has no count
+    for.
     """
 
     service: str
@@ -134,7 +134,7 @@ class Call:
 
     @property
     def hold(self) -> Hold | None:
-        """The reservation as its maker gave it; ``None`` where only its id is known."""
+        """The reservation itself; ``None`` if only its id is known."""
         return None if isinstance(self.reservation, str) else self.reservation
 
     @property
@@ -154,10 +154,10 @@ def make_call(
     metadata: Mapping[str, object] | None = None,
     **details: Unpack[CallDetails],
 ) -> Call:
-    """Check the arguments of ``log_usage`` and return them as one object; ``None`` says nothing.
+    """Check the arguments of ``log_usage`` and return them as one object; ``None`` counts as left out.
 
     Raises:
-        TypeError: an argument is of a wrong type, or has a name that is not known.
+        TypeError: an argument has the wrong type, or its name is unknown.
         ValueError: a count is negative, not finite or too large, a name is empty or has control
             characters, a time has no offset, or arguments contradict each other.
 
@@ -207,9 +207,9 @@ def reported_call(
     metadata: Mapping[str, object] | None = None,
     **details: Unpack[CallDetails],
 ) -> Call:
-    """As :func:`make_call`, of a call that was made: a count that is ``None`` was stated by nobody.
+    """As :func:`make_call`, for a call that was made: a count of ``None`` was not reported.
 
-    Its usage is not known where that is its input or output, or where nothing else is stated.
+    Its usage is unknown if its input or output was not reported, or if no count was.
 
     >>> reported_call("openai", "gpt-4o", 1000, 200, tokens_cached=None).usage_known  # type: ignore[arg-type]
     True
@@ -231,7 +231,7 @@ def reported_call(
 def split_total(tokens_total: int) -> tuple[int, int]:
     """Split a total count of tokens into input and output, 80/20.
 
-    The split is this project's stated assumption for providers that tell a total alone, and every
+    The split is this project's documented assumption for providers that report only a total, and every
     entry made with it is flagged ``estimated``.
 
     >>> split_total(1000), split_total(3)
@@ -263,10 +263,10 @@ def unread_call(
     details: ResponseDetails,
     fault: BaseException,
 ) -> Call:
-    """Return the call of a response that cannot be read now: recorded as one whose usage nobody knows.
+    """Return the call of a response that cannot be read now, as one of unknown usage.
 
-    What the response says of its usage is kept in the metadata, to be priced by hand.
-    ``names`` are the service and the model, as far as the caller gave them.
+    The usage that the response states is kept in the metadata, to be priced by hand.
+    ``names`` are the service and the model, if the caller gave them.
 
     Raises:
         TypeError, ValueError: as :func:`make_call`.
@@ -282,15 +282,17 @@ def unread_call(
     notes: dict[str, object] = {"not_read": f"{type(fault).__name__}: {fault}"}
     if isinstance(usage, Mapping):
         notes["usage"] = {str(key): value for key, value in usage.items() if isinstance(value, int)}
-    said: ResponseDetails = {**details}
-    said.setdefault("request_id", _text(response, "id"))
+    given_details: ResponseDetails = {**details}
+    given_details.setdefault("request_id", _text(response, "id"))
     notes |= metadata or {}
-    call = make_call(service or UNKNOWN, model or stated or UNKNOWN, stage=stage, metadata=notes, **said)
+    call = make_call(
+        service or UNKNOWN, model or stated or UNKNOWN, stage=stage, metadata=notes, **given_details
+    )
     return replace(call, usage_known=False)
 
 
 def _member(response: object, name: str) -> object:
-    """Return what a response has under a name; ``None`` where looking at it fails, again perhaps."""
+    """Return a member of a response; ``None`` if reading it fails, as it may have failed before."""
     with suppress(*FAILURES):
         return response.get(name) if isinstance(response, Mapping) else getattr(response, name, None)
     return None
@@ -353,7 +355,7 @@ def _instant(value: object) -> datetime | None:
 
 
 _YEARS: Final = range(1000, 9999)
-"""The years whose months can be asked for: with another, no view of a job or a month could be made."""
+"""The years whose months can be reported: no report of a job or a month could include another."""
 
 
 def _parse_instant(text: str) -> datetime:
@@ -402,7 +404,7 @@ def _service_tier(details: CallDetails) -> str | None:
 def _reservation(value: object) -> Hold | str | None:
     if value is None or isinstance(value, str):
         return optional_name("reservation", value)
-    from ..budgets.hold import Hold  # who has one has imported it
+    from ..budgets.hold import Hold  # imported already by whoever has one
 
     if not isinstance(value, Hold):
         raise TypeError(f"reservation must be what a tracker.reserve block gave, or its id, not {value!r}")
@@ -413,7 +415,7 @@ def _actual_cost(value: object) -> Nanos | None:
     if value is None:
         return None
     try:
-        cost = from_usd(value)  # type: ignore[arg-type]  # it says what is none
+        cost = from_usd(value)  # type: ignore[arg-type]  # it refuses what is not a number
     except TypeError:
         raise TypeError(f"actual_cost_usd must be a number, not {value!r}") from None
     if not 0 <= cost <= MAX_ENTRY_NANOS:

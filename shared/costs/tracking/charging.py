@@ -1,4 +1,4 @@
-"""What a call is charged: by a bill where there is one, else by our prices, else by an estimate. Pure.
+"""What a call is charged: what its bill says, else our prices, else an estimate. Pure.
 
 >>> from ..model import PricedBy, Usage
 >>> ours = Charge({"input": Nanos(2_000)}, PricedBy("catalogue", "1", "openai/gpt-4o"), {"file_searches": 4})
@@ -20,7 +20,7 @@ from .call import Call
 
 
 class SettledCost(NamedTuple):
-    """What an entry says about its cost. ``why`` tells what is missing, where something is."""
+    """What an entry says about its cost. ``why`` is what is missing, if anything is."""
 
     charge: Charge | None
     unpriced_units: Units = NO_UNITS
@@ -30,11 +30,11 @@ class SettledCost(NamedTuple):
 
 
 UNKNOWN_USAGE: Final[Units] = {"requests": 1}
-"""The units of a call of which nobody states what it used."""
+"""The units of a call whose usage nobody reported."""
 
 
 def settle(call: Call, verdict: Charge | Unpriced) -> SettledCost:
-    """Return what a call costs; ``verdict`` is what our prices say of its usage."""
+    """Return what a call costs; ``verdict`` is its usage at our prices."""
     if call.stated_by == "cache":
         return SettledCost(_stated(call, ZERO, "cache"))
     if call.actual_cost is not None and _is_bill(call) and _is_believed(call, verdict):
@@ -57,9 +57,9 @@ def _is_bill(call: Call) -> bool:
 
 
 def _unstated(call: Call, verdict: Charge | Unpriced) -> SettledCost:
-    """Return what is known of a call of which nobody states all that it used, such as of a cut stream.
+    """Return what is known of a call whose usage was not fully reported, such as a stream that was cut off.
 
-    Hosted tools that ran are billed for certain.
+    Hosted tools that ran are certain to be billed.
     """
     units = {**UNKNOWN_USAGE, **call.unpriced_units}
     if call.actual_cost or not isinstance(verdict, Charge):
@@ -74,13 +74,13 @@ def _unstated(call: Call, verdict: Charge | Unpriced) -> SettledCost:
 _DOUBTFUL: Final = frozenset(
     {name for name in USAGE_FIELDS if name.startswith("tokens_")} | {"requests", "channels"}
 )
-"""The counts that do not stand alone: tokens of a cut stream are those of its output at best."""
+"""The counts that may be incomplete: the tokens of a stream that was cut off are its output's at best."""
 
 
 def _is_believed(call: Call, verdict: Charge | Unpriced) -> bool:
-    """Tell whether a stated cost decides: a zero does for what was used and is free, or where nothing was.
+    """Tell whether a stated cost counts: a zero does if what was used is free, or if nothing was used.
 
-    Where nothing was used of what is free, our prices say so themselves: a local engine stays one.
+    If nothing was used of a free model, our prices give zero themselves, and a local engine stays local.
     """
     if call.actual_cost:
         return True
@@ -89,7 +89,7 @@ def _is_believed(call: Call, verdict: Charge | Unpriced) -> bool:
 
 
 def _by_estimate(call: Call, units: Units, why: str) -> SettledCost:
-    """Return what a library or the caller states, where we have no price of our own."""
+    """Return the cost that a library or the caller states, for a call that we have no price for."""
     if call.actual_cost is None or (call.actual_cost == 0 and not (call.usage.is_zero and call.usage_known)):
         return SettledCost(None, units, why=why)
     is_estimate = call.stated_by != "bill"
@@ -98,5 +98,5 @@ def _by_estimate(call: Call, units: Units, why: str) -> SettledCost:
     )
 
 
-def _stated(call: Call, cost: Nanos, by: str) -> Charge:
-    return Charge({"stated": cost}, PricedBy("stated", by, f"{call.service}/{call.model}"))
+def _stated(call: Call, cost: Nanos, source: str) -> Charge:
+    return Charge({"stated": cost}, PricedBy("stated", source, f"{call.service}/{call.model}"))

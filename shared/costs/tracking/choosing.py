@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Choice:
     """A model that the budget allows, and what is held for its call.
 
-    ``name`` is the model as it was given. ``degraded_from`` is the one that was wanted, where it is another;
-    an entry that is logged with ``hold`` as its reservation keeps it.
+    ``name`` is the model as it was given. ``degraded_from`` is the preferred one, if it is another;
+    an entry logged with ``hold`` as its reservation records it.
     """
 
     name: str
@@ -35,20 +35,20 @@ class Choice:
 
 
 class Candidate(NamedTuple):
-    """A model that may be chosen: its name as given, and what the gate is asked for it."""
+    """A model that may be chosen: its name as given, and the request to the gate for it."""
 
     name: str
     request: GateRequest
 
 
 def candidates(session: Session, intents: Sequence[tuple[str, Intent]]) -> list[Candidate]:
-    """Return what may be chosen: in the order given, models that run here after all others."""
-    found = [Candidate(name, call_request(session, intent)) for name, intent in intents]
-    return sorted(found, key=lambda each: each.request.local)
+    """Return the models to choose from in the given order, local ones last."""
+    models = [Candidate(name, call_request(session, intent)) for name, intent in intents]
+    return sorted(models, key=lambda candidate: candidate.request.local)
 
 
 def named(name: str) -> tuple[str, str]:
-    """Return service and model of a name.
+    """Split a name into service and model.
 
     >>> named("openai/gpt-4o"), named("gpt-4o"), named("local/sumy")
     (('openai', 'gpt-4o'), ('openai', 'gpt-4o'), ('local', 'sumy'))
@@ -58,54 +58,54 @@ def named(name: str) -> tuple[str, str]:
 
 
 class Choosing:
-    """A block for which one of several models is chosen on entering it. For ``with`` and ``async with``."""
+    """A block that chooses one of several models when it is entered. For ``with`` and ``async with``."""
 
     def __init__(self, session: Session, among: Sequence[Candidate], instead_of: str | None = None) -> None:
         if not among:
             raise ValueError("choose needs at least one model")
         self._session = session
-        self._among = among
-        self._wanted = instead_of or among[0].name
-        self._open: Reserving | None = None
+        self._candidates = among
+        self._preferred = instead_of or among[0].name
+        self._reserving: Reserving | None = None
 
     def __enter__(self) -> Choice:
         denied: Exception | None = None
-        for each in self._among:
-            reserving = Reserving(self._session, each.request)
+        for candidate in self._candidates:
+            reserving = Reserving(self._session, candidate.request)
             try:
                 hold = reserving.__enter__()
             except (BudgetExceeded, BudgetGateUnavailable) as refusal:
                 denied = refusal
                 continue
-            return self._chosen(each, reserving, hold)
+            return self._choice_of(candidate, reserving, hold)
         assert denied is not None
         raise denied
 
     async def __aenter__(self) -> Choice:
         denied: Exception | None = None
-        for each in self._among:
-            reserving = Reserving(self._session, each.request)
+        for candidate in self._candidates:
+            reserving = Reserving(self._session, candidate.request)
             try:
                 hold = await reserving.__aenter__()
             except (BudgetExceeded, BudgetGateUnavailable) as refusal:
                 denied = refusal
                 continue
-            return self._chosen(each, reserving, hold)
+            return self._choice_of(candidate, reserving, hold)
         assert denied is not None
         raise denied
 
-    def _chosen(self, chosen: Candidate, reserving: Reserving, hold: Hold) -> Choice:
-        self._open = reserving
-        wanted = None if chosen.name == self._wanted else self._wanted
-        hold.degraded_from = wanted
-        return Choice(chosen.name, chosen.request.service, chosen.request.model, hold, wanted)
+    def _choice_of(self, candidate: Candidate, reserving: Reserving, hold: Hold) -> Choice:
+        self._reserving = reserving
+        degraded_from = None if candidate.name == self._preferred else self._preferred
+        hold.degraded_from = degraded_from
+        return Choice(candidate.name, candidate.request.service, candidate.request.model, hold, degraded_from)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._open is not None:
-            self._open.__exit__(kind, error, trace)
-            self._open = None
+        if self._reserving is not None:
+            self._reserving.__exit__(kind, error, trace)
+            self._reserving = None
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,5 +1,5 @@
-"""For whom, and into which ledger, a tracker writes, which stage a call that is made here belongs to, and the
-checks of what callers name: users, stages, services and other labels.
+"""The user and the ledger that a tracker writes for, the stage that a call made here belongs to, and the
+checks of the names that callers give: users, stages, services and other labels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .stage import Stage
 
 INNERMOST: Final[ContextVar[Stage | None]] = ContextVar("cost_tracker_stage", default=None)
-"""The stage whose block was entered last, in this thread or task."""
+"""The stage whose block this thread or task entered last."""
 
 
 def current_stage(session: Session) -> Stage | None:
@@ -39,7 +39,7 @@ DEFAULT_USER: Final = "1"
 
 
 class JobContext(NamedTuple):
-    """One job, its ledger, the user who pays, and what the environment says about the work."""
+    """A job, its ledger, the user who pays, and what the environment says about the work."""
 
     job_id: str
     ledger: Path
@@ -55,12 +55,12 @@ class JobContext(NamedTuple):
 def job_context(
     job_dir: str | Path | None, user_id: int | str | None, storage: CostStorage, environ: Mapping[str, str]
 ) -> JobContext:
-    """Return the job that a tracker writes for: argument, else environment, else unassigned.
+    """Return the job that a tracker writes for: the argument, else the environment's, else unassigned.
 
     A job's id is the name of its resolved directory, so ``out/latest`` gives the job it points to.
 
     Raises:
-        TypeError, ValueError: the user id is no name, or the directory has none (``/``).
+        TypeError, ValueError: the user id is not a name, or the directory has none (``/``).
     """
     user = user_name(default_user(environ) if user_id is None else user_id)
     directory = job_dir if job_dir is not None else environ.get(JOB_DIR_VARIABLE)
@@ -82,14 +82,14 @@ MAX_NAME: Final = 200
 """Longest name of a service, model, stage, user or other label, in characters."""
 
 _BEGINNING: Final = 72
-"""How much of a name or an id that is too long stays readable, in characters."""
+"""How many characters of a name or an id that is too long stay readable."""
 
 
 def name(what: str, value: object) -> str:
     """Return a required label as it was given.
 
     Raises:
-        TypeError: it is no text.
+        TypeError: it is not text.
         ValueError: it is empty, too long, or has control characters or lone surrogates.
     """
     if not isinstance(value, str):
@@ -104,12 +104,12 @@ def name(what: str, value: object) -> str:
 
 
 def optional_name(what: str, value: object) -> str | None:
-    """Return a label, or ``None`` where none (or an empty one) was given."""
+    """Return a label, or ``None`` if none (or an empty one) was given."""
     return None if value is None or value == "" else name(what, value)
 
 
 def fitting(text: str | None) -> str | None:
-    """Return a name or an id as an entry can hold it: a proxy's may be longer than a label, or no text line.
+    """Return a name or an id as an entry can hold it: a proxy's may be too long, or not one printable line.
 
     >>> fitting("resp_1"), len(fitting("resp_" + "a" * 300)), fitting("  ")
     ('resp_1', 137, None)
@@ -118,14 +118,14 @@ def fitting(text: str | None) -> str | None:
         return None
     if len(text) <= MAX_NAME and text.isprintable():
         return text
-    import hashlib  # nearly every one fits
+    import hashlib  # rarely needed: nearly every name fits
 
     beginning = printable(text[:_BEGINNING])
     return f"{beginning}~{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def positive(what: str, value: object) -> int | None:
-    """Return a number that counts from 1, or ``None`` where none was given."""
+    """Return a number that counts from 1, or ``None`` if none was given."""
     if value is None:
         return None
     value = plain_number(value)
@@ -137,7 +137,7 @@ def positive(what: str, value: object) -> int | None:
 
 
 def user_name(value: object) -> str:
-    """Return a user id as text: ``1`` and ``"1"`` are one user."""
+    """Return a user id as text: ``1`` and ``"1"`` are the same user."""
     value = plain_number(value)
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise TypeError(f"user_id must be a number or a name, not {value!r}")

@@ -11,7 +11,7 @@ from ..money import ZERO, Nanos, format_usd
 
 @dataclass(slots=True)
 class StageSums:
-    """What the calls inside one ``stage()`` block came to."""
+    """The sums of the calls inside one ``stage()`` block."""
 
     calls: int = 0
     unpriced: int = 0
@@ -57,8 +57,8 @@ def _remark(sums: StageSums) -> str:
     if not sums.calls:
         return " (no calls)"
     doubts = ((sums.unpriced, "unpriced"), (sums.partial, "priced in part"))
-    said = [f"{count} of {sums.calls} calls {what}" for count, what in doubts if count]
-    return f" ({', '.join(said)})" if said else ""
+    remarks = [f"{count} of {sums.calls} calls {what}" for count, what in doubts if count]
+    return f" ({', '.join(remarks)})" if remarks else ""
 
 
 def _month(standing: StageStanding) -> str:

@@ -18,7 +18,7 @@ from .recording import log
 
 
 def estimate(workspace: Workspace, call: Call) -> Nanos:
-    """Return what a call would cost now, in nano-dollars; zero, with a warning, when unpriced."""
+    """Return what a call would cost now, in nano-dollars; zero and a warning if it has no price."""
     charge = _charge(workspace, call)
     return charge.total if charge else ZERO
 
@@ -32,21 +32,21 @@ def calculate_cost(
     zeros and a warning.
 
     Raises:
-        TypeError, ValueError: a count or name makes no sense.
+        TypeError, ValueError: a count or name is not valid.
 
     Example:
         >>> calculate_cost("gpt-4o", 1000, 200)
         (0.0025, 0.002, 0.0045)
 
     """
-    named = service or infer_service(model) or UNKNOWN
-    charge = _charge(_workspace_here(), make_call(named, model, tokens_input, tokens_output))
+    service_name = service or infer_service(model) or UNKNOWN
+    charge = _charge(_current_workspace(), make_call(service_name, model, tokens_input, tokens_output))
     output = output_part(charge)
     total = charge.total if charge else ZERO
     return to_usd(Nanos(total - output)), to_usd(output), to_usd(total)
 
 
-def _workspace_here() -> Workspace:
+def _current_workspace() -> Workspace:
     """Return the workspace of this environment; its catalogue is read once."""
     variables = (os.environ.get(HOME_VARIABLE), os.environ.get(PROFILE_VARIABLE))
     return _workspace_of(Path.cwd(), variables)

@@ -1,4 +1,4 @@
-"""What is looked at when a stage ends: months that are on course to pass a limit, and plans' own limits."""
+"""Checks at the end of a stage: months that are on course to pass a limit, and the limits of plans."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ if TYPE_CHECKING:
 
 
 def foreseen(index: Store, spendings: Iterable[Spending], now: datetime, names: ModelName) -> list[Crossing]:
-    """Return the alerts of limits on months and years that will be passed as days have been going.
+    """Return the alerts of limits on months and years that will be passed at the present rate.
 
-    Nothing is foreseen before two weeks of days tell weekdays apart: an alert is told once, and must
-    not be used up by a busy first morning.
+    Nothing is forecast before there are two weeks of days, enough to tell weekdays apart: an alert is sent
+    once, and a busy first morning must not use it up.
     """
-    found = (_foreseen(index, each, now, names) for each in spendings if _likely(each, now))
-    return [crossed for crossed in found if crossed is not None]
+    forecasts = (
+        _foresee(index, spending, now, names) for spending in spendings if _may_be_passed(spending, now)
+    )
+    return [crossing for crossing in forecasts if crossing is not None]
 
 
-def _foreseen(index: Store, spending: Spending, now: datetime, names: ModelName) -> Crossing | None:
+def _foresee(index: Store, spending: Spending, now: datetime, names: ModelName) -> Crossing | None:
     limit, period = spending.limit, spending.limit.period
     if period is None:
         return None
@@ -46,8 +48,8 @@ def _foreseen(index: Store, spending: Spending, now: datetime, names: ModelName)
     return foresee(spending, expected.projected) if expected.by_weekday else None
 
 
-def _likely(spending: Spending, now: datetime) -> bool:
-    """Tell whether a look weeks back is worth its time: not below half an even pace."""
+def _may_be_passed(spending: Spending, now: datetime) -> bool:
+    """Tell whether a forecast is worth its time: not if less than half of an even share is spent."""
     period = spending.limit.period
     if period is None or period.kind not in ("month", "year") or spending.remaining <= 0:
         return False
@@ -59,7 +61,7 @@ def _likely(spending: Spending, now: datetime) -> bool:
 Names = Callable[[str, str], str]
 
 Look = Literal["near", "sums", "calls"]
-"""How plans are looked at: those near to a limit, or all, by sums or by their calls."""
+"""How plans are checked: those near a limit, or all of them, from sums or from their calls."""
 
 
 def plan_spendings(
@@ -70,30 +72,32 @@ def plan_spendings(
     names: Names,
     look: Look = "near",
 ) -> Iterator[Spending]:
-    """Give how the limits of a user's plans stand in the month of ``now``; ``None``: of all plans.
+    """Yield the spending of the plans with a limit in the month of ``now``: a user's, or with ``None`` all.
 
-    With a look at ``near`` of those alone that may have reached a threshold. Calls are read for what plans
-    have free; not where the look is at ``sums``, or something waits for it, however many calls a month has.
+    With ``near``, only of those that may have reached a threshold. What a plan includes for free is counted
+    from its calls; from sums alone with ``sums``, or where waiting is bounded: a month can have many calls.
     """
-    mine = {
+    limited = {
         name: plan for name, plan in profile.plans.items() if plan.limit is not None and plan.is_for(user_id)
     }
-    if not mine:
+    if not limited:
         return
     period = periods.month(now, profile.timezone, profile.billing_day)
-    limits = {name: _limit(name, plan, profile, period) for name, plan in mine.items()}
-    found = plan_months_of_sums(
+    limits = {name: _limit(name, plan, profile, period) for name, plan in limited.items()}
+    months = plan_months_of_sums(
         profile.plans,
         lambda start, end: index.groups(SUMMED_BY, Query(start=start, end=end)),
         period,
         names,
     )
-    own = [each for each in found if each.name in mine]
-    near = {each.name for each in own if look != "near" or _most(each) >= limits[each.name].first_crossing}
-    if look != "sums" and any(mine[name].unit for name in near) and remaining() is None:
+    own = [month for month in months if month.name in limited]
+    near = {
+        month.name for month in own if look != "near" or _most(month) >= limits[month.name].first_crossing
+    }
+    if look != "sums" and any(limited[name].unit for name in near) and remaining() is None:
         entries = index.entries(Query(start=period.start, end=period.end))
-        found = plan_months(profile.plans, entries, period, names)
-    yield from (Spending(limits[month.name], month.due) for month in found if month.name in near)
+        months = plan_months(profile.plans, entries, period, names)
+    yield from (Spending(limits[month.name], month.due) for month in months if month.name in near)
 
 
 def _most(month: PlanMonth) -> Nanos:

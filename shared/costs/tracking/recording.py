@@ -1,4 +1,4 @@
-"""The way of one call: checked, priced, appended and synced, indexed."""
+"""Recording one call: it is checked, priced, appended and synced, then indexed."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ log = logging.getLogger("shared.cost_tracker")
 
 T = TypeVar("T")
 
-_said: set[str] = set()
-"""What this process has said of a service's prices: each is said once, whatever the tracker."""
+_notices_logged: set[str] = set()
+"""The notices about services' prices that this process has logged: each is logged once for all trackers."""
 
 
 class RecordOutcome(NamedTuple):
-    """What became of one call. ``entry`` is the one that counts; not ``new`` when it was there before.
+    """The result of recording a call. ``entry`` is the one that counts; not ``new`` if it was there before.
 
-    ``spends`` answers what was asked about the budgets, where the index had the answers at hand.
-    ``known`` is false where the cost storage could not be told of the ledger.
+    ``spends`` are the answers to the budget queries, if the index had them at hand.
+    ``known`` is false if the ledger could not be registered in the cost storage.
     """
 
     entry: Entry
@@ -53,9 +53,9 @@ class RecordOutcome(NamedTuple):
 
 
 class WriteResult(NamedTuple):
-    """Whether a line is in its ledger, and the answers to what was asked, where they were at hand.
+    """Whether a line is in its ledger, and the answers to the budget queries, if they were at hand.
 
-    ``known`` is false where the cost storage could not be told of the ledger.
+    ``known`` is false if the ledger could not be registered in the cost storage.
     """
 
     in_ledger: bool
@@ -64,22 +64,22 @@ class WriteResult(NamedTuple):
 
 
 class Progress:
-    """How far the recording of one call came: its entry, and whether its line is kept somewhere."""
+    """How far the recording of one call got: its entry, and whether its line is stored somewhere."""
 
     entry: Entry | None = None
     is_safe = False
 
 
 class CallRecorder:
-    """Records calls of one job. Never raises for a storage failure: it warns, and keeps the entry."""
+    """Records the calls of a job. A storage failure never raises: it warns, and keeps the entry."""
 
     def __init__(self, workspace: Workspace, job: JobContext) -> None:
         self._workspace = workspace
         self._job = job
-        self._recorder = Recorder(workspace.storage, self._announce, self._arrived)
+        self._recorder = Recorder(workspace.storage, self._note_ledger, self._index_lines)
         self._warned: set[object] = set()
-        self._noticed: set[str] = set()
-        """The services of which was said what there is to say of their prices."""
+        self._services_noticed: set[str] = set()
+        """The services whose price notice was looked up."""
 
     @property
     def degraded(self) -> int:
@@ -88,15 +88,15 @@ class CallRecorder:
 
     @property
     def waiting(self) -> int:
-        """How many of them are not there yet."""
+        """How many of those entries are still outside their ledger."""
         return self._recorder.waiting
 
     def record(
-        self, call: Call, attempt: int = 1, asked: Sequence[Query] = (), progress: Progress | None = None
+        self, call: Call, attempt: int = 1, queries: Sequence[Query] = (), progress: Progress | None = None
     ) -> RecordOutcome:
-        """Price one call and write it durably; return its entry, and what was spent in ``asked`` then.
+        """Price one call and write it durably; return its entry, and the answers to ``queries`` after it.
 
-        ``progress`` says afterwards, also after an exception, how far this came.
+        ``progress`` holds afterwards, also after an exception, how far this got.
 
         Raises:
             ValueError: the charge is above one million USD, or the call does not fit into a line.
@@ -108,13 +108,13 @@ class CallRecorder:
             log.debug("request %s is recorded already, as entry %s", call.request_id, known.id)
             progress.is_safe = True
             return RecordOutcome(known, new=False)
-        written = self.write(entry, self._job.ledger, asked, progress)
+        written = self.write(entry, self._job.ledger, queries, progress)
         is_free = entry.charge is not None and not entry.charge.parts  # a free price has no parts
         local = is_free and bool(self.tried("whether the model is local", lambda: self._is_local(entry)))
         return RecordOutcome(entry, True, local, written.in_ledger, written.spends, written.known)
 
     def write(
-        self, entry: Entry, ledger: Path, asked: Sequence[Query] = (), progress: Progress | None = None
+        self, entry: Entry, ledger: Path, queries: Sequence[Query] = (), progress: Progress | None = None
     ) -> WriteResult:
         """Append a complete entry to a ledger and bring the index up to it."""
         line, index, known = encode(entry), None, False
@@ -122,7 +122,7 @@ class CallRecorder:
             index = self._workspace.index
             known = index.note(ledger)
         except FAILURES as fault:
-            self._failed("the cost storage", fault)
+            self._handle_failure("the cost storage", fault)
         recorded = self._recorder.record(ledger, line, entry.id)
         if progress is not None:
             progress.is_safe = True
@@ -137,39 +137,39 @@ class CallRecorder:
             return WriteResult(in_ledger=True, known=known)
         spends = None
         try:
-            spends = (index or self._workspace.index).appended(ledger, entry, place, line, asked)
+            spends = (index or self._workspace.index).appended(ledger, entry, place, line, queries)
         except FAILURES as fault:
-            self._failed("the cost storage", fault)
+            self._handle_failure("the cost storage", fault)
         try:
             self._workspace.publish(ledger)
         except FAILURES as fault:
-            self._failed("the shared budget", fault)
+            self._handle_failure("the shared budget", fault)
         return WriteResult(True, spends, known)
 
     def tried(self, what: str, action: Callable[[], T]) -> T | None:
-        """Return what an action gives; ``None``, with a warning, where it fails.
+        """Return the result of an action; ``None``, with a warning, if it fails.
 
-        For all that stands beside a call that is being recorded. An exception of a signal handler goes on.
+        For what must not stop a call from being recorded. An exception from a signal handler is raised.
         """
         try:
             return action()
         except FAILURES as fault:
-            self._failed(what, fault)
+            self._handle_failure(what, fault)
             return None
 
-    def _failed(self, what: str, fault: BaseException) -> None:
-        """Warn of what stands beside a call, and failed; to be called where it is handled."""
+    def _handle_failure(self, what: str, fault: BaseException) -> None:
+        """Warn that something beside a call has failed. Call it in the ``except`` block."""
         reraise_foreign(fault)
         self._warn_once(what, "cost tracking degraded: %s: %s: %s", what, type(fault).__name__, fault)
 
     def close(self) -> None:
-        """Try once more to write what waits in memory."""
+        """Try once more to write the entries that wait in memory."""
         self._recorder.close()
 
-    def _announce(self, ledger: Path) -> bool:
+    def _note_ledger(self, ledger: Path) -> bool:
         return self._workspace.index.note(ledger)
 
-    def _arrived(self, ledger: Path, lines: Sequence[bytes], offset: int) -> None:
+    def _index_lines(self, ledger: Path, lines: Sequence[bytes], offset: int) -> None:
         self._workspace.index.arrived(ledger, lines, offset)
 
     def find(self, entry_id: str) -> Entry | None:
@@ -180,7 +180,7 @@ class CallRecorder:
         now = self._workspace.clock()
         at = call.at or now
         texts = self._safe_texts(call)
-        settled = self._settled(call, at)
+        settled = self._settle(call, at)
         hold, reservation = (None, None) if call.reservation is None else (call.hold, call.reservation_id)
         reserved_at = hold.period_at if hold else None
         return Entry(
@@ -216,21 +216,21 @@ class CallRecorder:
         )
 
     def _safe_texts(self, call: Call) -> _Texts:
-        """Return the free texts of a call as they may be stored; none where that cannot be told."""
+        """Return the redacted free texts of a call; none of them if redaction fails."""
         runs = self._job.work.runs
         metadata = call.metadata if call.reservation is None else _with_override(call)
         metadata = {**runs, **metadata} if runs else metadata
         workflow = call.workflow or self._job.work.workflow
-        given = (call.operation, call.description, workflow, call.project)
-        if not (metadata or call.tags or any(given)):
+        texts_given = (call.operation, call.description, workflow, call.project)
+        if not (metadata or call.tags or any(texts_given)):
             return _NO_TEXTS
         texts = self.tried(
-            "redaction, without which no texts are kept", lambda: _redacted(given, call.tags, metadata)
+            "redaction, without which no texts are kept", lambda: _redact(texts_given, call.tags, metadata)
         )
         return texts or _NO_TEXTS._replace(metadata={"left_out": "texts and metadata: redaction failed"})
 
-    def _settled(self, call: Call, at: datetime) -> SettledCost:
-        """Return what a call costs, and warn once for each model of which something has no price."""
+    def _settle(self, call: Call, at: datetime) -> SettledCost:
+        """Return what a call costs, and warn once for each model that lacks a price."""
         if not call.usage_known and self.tried("prices", lambda: self._is_free(call, at)):
             call = replace(call, usage_known=True)  # a free model costs nothing, whatever it used
         settled = settle(call, self._verdict(call, at))
@@ -242,14 +242,14 @@ class CallRecorder:
         elif settled.unpriced_units:
             key = (call.service, call.model, *settled.unpriced_units)
             self._warn_once(key, "priced in part: %s", settled.why)
-        elif call.usage.requests > 1 and self._is_sum_above(call, at):
+        elif call.usage.requests > 1 and self._is_sum_above_tier(call, at):
             return settled._replace(estimated=True)
         return settled
 
-    def _is_sum_above(self, call: Call, at: datetime) -> bool:
-        """Tell whether a sum of requests is larger than what one request pays a higher rate for.
+    def _is_sum_above_tier(self, call: Call, at: datetime) -> bool:
+        """Tell whether the input of several requests together exceeds the size that has a higher rate.
 
-        It is charged at the ordinary rates: whether one of its requests was that large is not known.
+        It is charged at the ordinary rates: whether a single request was that large is not known.
         """
         catalogue = self.catalogue()
         if catalogue is None:
@@ -261,19 +261,19 @@ class CallRecorder:
     def _verdict(self, call: Call, at: datetime) -> Charge | Unpriced:
         try:
             if (catalogue := self.catalogue()) is not None:
-                if call.service not in self._noticed:
-                    self._tell_notice(catalogue, call.service)
+                if call.service not in self._services_noticed:
+                    self._log_notice(catalogue, call.service)
                 return catalogue.charge(
                     call.service, call.model, call.usage, at, call.service_tier, call.region
                 )
         except FAILURES as fault:
-            self._failed("prices", fault)
+            self._handle_failure("prices", fault)
         return Unpriced(f"the price of {call.service}/{call.model} cannot be read now; reprice it later")
 
-    def _tell_notice(self, catalogue: Catalogue, service: str) -> None:
-        self._noticed.add(service)
-        if (notice := catalogue.notice(service)) is not None and notice not in _said:
-            _said.add(notice)
+    def _log_notice(self, catalogue: Catalogue, service: str) -> None:
+        self._services_noticed.add(service)
+        if (notice := catalogue.notice(service)) is not None and notice not in _notices_logged:
+            _notices_logged.add(notice)
             log.warning("%s", notice)
 
     def _is_free(self, call: Call, at: datetime) -> bool:
@@ -285,11 +285,11 @@ class CallRecorder:
         return catalogue is not None and catalogue.is_local(entry.service, entry.model)
 
     def catalogue(self) -> Catalogue | None:
-        """Return the prices; ``None`` while their files cannot be read: the call is recorded all the same."""
+        """Return the prices; ``None`` if their files cannot be read: the call is recorded without a price."""
         try:
             loaded = self._workspace.loaded_catalogue()
         except FAILURES as fault:
-            self._failed("prices cannot be read", fault)
+            self._handle_failure("prices cannot be read", fault)
             return None
         if loaded.fault:
             self._warn_once(str(loaded.fault), "the project's own prices are not used: %s", loaded.fault)
@@ -299,7 +299,7 @@ class CallRecorder:
         try:
             self._workspace.index.catch_up(self._job.ledger)
             return self.find(entry_id)
-        except FAILURES as fault:  # should it be there: an id counts once
+        except FAILURES as fault:  # recording it twice is harmless: an id counts once
             reraise_foreign(fault)
             log.debug("not known whether entry %s is recorded: %s", entry_id, fault)
             return None
@@ -311,12 +311,12 @@ class CallRecorder:
 
 
 def _with_override(call: Call) -> Mapping[str, object]:
-    """Return the metadata, with what overrode the budget check, or what the budget did not allow."""
+    """Return the metadata with the budget override, and the model that the budget did not allow."""
     if call.hold is None:
         return call.metadata
     notes = {"budget_override": call.hold.override, "degraded_from": call.hold.degraded_from}
-    said = {name: note for name, note in notes.items() if note is not None}
-    return {**said, **call.metadata} if said else call.metadata
+    overrides = {name: note for name, note in notes.items() if note is not None}
+    return {**overrides, **call.metadata} if overrides else call.metadata
 
 
 class _Texts(NamedTuple):
@@ -333,9 +333,9 @@ class _Texts(NamedTuple):
 _NO_TEXTS = _Texts(None, None, None, None, (), {})
 
 
-def _redacted(given: tuple[str | None, ...], tags: tuple[str, ...], metadata: Mapping[str, object]) -> _Texts:
+def _redact(texts: tuple[str | None, ...], tags: tuple[str, ...], metadata: Mapping[str, object]) -> _Texts:
     redact, clean = _redaction()
-    operation, description, workflow, project = (clean(text) if text else None for text in given)
+    operation, description, workflow, project = (clean(text) if text else None for text in texts)
     return _Texts(
         operation,
         description,
@@ -348,7 +348,7 @@ def _redacted(given: tuple[str | None, ...], tags: tuple[str, ...], metadata: Ma
 
 @cache
 def _redaction() -> tuple[Callable[[Mapping[str, object]], dict[str, object]], Callable[[str], str]]:
-    """Return what makes metadata and texts safe; kept, so that an interpreter that ends still has it."""
+    """Return the redaction of metadata and of texts; cached, because imports fail at interpreter shutdown."""
     import_safely("shared.costs.ledger.redact")
     from ..ledger.redact import clean_text, redact  # its patterns take 4 ms to compile
 

@@ -1,4 +1,4 @@
-"""Which request a call is, for the guard against repetition: by what the caller says of its input."""
+"""Counts repeated requests for the guard against repetition, by the digest that the caller gives."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ log = logging.getLogger("shared.cost_tracker")
 
 
 class RepeatCounter:
-    """Counts the requests of one job, where a profile has ``guard.same_request``; else it costs nothing.
+    """Counts the requests of one job if the profile has ``guard.same_request``, else does nothing.
 
-    ``digest`` is what the caller says of an input. Only a hash of it is kept, for ten minutes.
+    ``digest`` is the caller's digest of an input. Only a hash of it is kept, for ten minutes.
     """
 
     def __init__(self, workspace: Workspace, job: JobContext) -> None:
@@ -39,12 +39,12 @@ class RepeatCounter:
             self._repetitions.sending(bound, request, f"{service}/{model}", override)
 
     def unsent(self, service: str, model: str, digest: str) -> None:
-        """Take a count back: the request was not sent after all."""
+        """Uncount a request that was not sent after all."""
         if self._bound is not None:
             self._repetitions.unsent(self._request(service, model, digest))
 
     def sent(self, service: str, model: str, digest: str) -> None:
-        """Count a request that was made; warn where it was made too often."""
+        """Count a request that was sent; warn if it was sent too often."""
         if (bound := self._bound) is not None:
             self._repetitions.sent(bound, self._request(service, model, digest), f"{service}/{model}")
 
@@ -54,9 +54,9 @@ class RepeatCounter:
 
     @property
     def _repetitions(self) -> RepetitionGuard:
-        return RepetitionGuard(self._workspace.requests, self._workspace.clock, self._told)
+        return RepetitionGuard(self._workspace.requests, self._workspace.clock, self._notify)
 
-    def _told(self, bound: RepeatLimit, request: str, level: Level, text: str) -> None:
+    def _notify(self, bound: RepeatLimit, request: str, level: Level, text: str) -> None:
         from ..notify.alerts import notify_repetition  # only for a loop, which is rare
 
         try:

@@ -1,7 +1,6 @@
 """``tracker.reserve(...)``: money set aside before a call is sent.
 
-Works with ``with`` and with ``async with``; what it gives is passed to ``log_usage`` as
-``reservation``.
+Works with ``with`` and with ``async with``; pass what it returns to ``log_usage`` as ``reservation``.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ MAX_EXPIRY_S: Final = 7 * 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What a caller is about to do. ``max_tokens_output`` is ``None`` when it sets no maximum.
+    """A call that is about to be made. ``max_tokens_output`` is ``None`` if it has no maximum.
 
-    ``override`` says why a refusal is to be overridden; the environment may say so too.
-    ``expires_after`` is set where its calls may wait that long for their provider.
+    ``override`` is the reason to override a refusal; the environment can give one too.
+    ``expires_after`` is how long its calls may wait for their provider, if longer than usual.
     """
 
     service: str
@@ -83,7 +82,7 @@ def make_intent(
     """Check the arguments of ``CostTracker.reserve`` and return them as one object.
 
     Raises:
-        TypeError, ValueError: an argument makes no sense.
+        TypeError, ValueError: an argument is not valid.
 
     """
     override = optional_name("override", details.pop("override", None))
@@ -92,7 +91,7 @@ def make_intent(
         raise ValueError(f"expires_after_s must be between 0 and {MAX_EXPIRY_S:g}, not {expires_after_s!r}")
     if max_tokens_output is not None:
         max_tokens_output = Usage(tokens_output=max_tokens_output).tokens_output  # like any other count
-    call = make_call(service, model, tokens_input, **details)  # type: ignore[misc]  # what is left are CallDetails
+    call = make_call(service, model, tokens_input, **details)  # type: ignore[misc]  # the rest are CallDetails
     return Intent(
         service=call.service,
         model=call.model,
@@ -112,9 +111,9 @@ def make_intent(
 
 
 class _Handover:
-    """A reservation that is made in a thread for a task, which may be gone before it is there.
+    """A reservation made in a thread for a task, which may be gone by the time it is made.
 
-    Whoever of the two comes last gives it back then: it was not used for any request.
+    Then the thread or the task, whichever comes last, gives it back: it was not used for any request.
     """
 
     def __init__(self) -> None:
@@ -123,7 +122,7 @@ class _Handover:
         self._lock = lock_of(self, "_lock")
 
     def made(self, hold: Hold, loop: AbstractEventLoop) -> Hold:
-        """Take what the thread has made, for a task of ``loop``."""
+        """Hand over the thread's reservation to a task of ``loop``."""
         with self._lock:
             self._hold = hold
             given_up = self._given_up or loop.is_closed()
@@ -141,9 +140,9 @@ class _Handover:
 
 
 class Reserving:
-    """A reservation that is made on entering its block, and ended on leaving it.
+    """A reservation that is made when its block is entered and ends when the block is left.
 
-    It may be used for one block after another, each with a hold of its own, not for two at once.
+    It can be used for one block after another, each with its own hold, but not for two at once.
     """
 
     def __init__(self, session: Session, request: GateRequest) -> None:
@@ -191,11 +190,11 @@ class Reserving:
 
 
 def call_request(session: Session, intent: Intent) -> GateRequest:
-    """Return what the gate is asked for one call."""
+    """Return the request to the gate for one call."""
     catalogue = session.recording.catalogue()
     stage = current_stage(session)
     now = session.workspace.clock()
-    known = _highest_cost(catalogue, intent, now)
+    cost = _highest_cost(catalogue, intent, now)
 
     def cost_as(service: str, model: str) -> Nanos | None:
         return _highest_cost(catalogue, replace(intent, service=service, model=model), now).estimate
@@ -204,12 +203,12 @@ def call_request(session: Session, intent: Intent) -> GateRequest:
         user_id=session.job.user_id,
         service=intent.service,
         model=intent.model,
-        estimate=known.estimate,
-        unknown=known.unknown,
-        unpriced=known.unpriced,
-        free=known.free,
-        local=known.local,
-        tokens=_most_tokens(intent, known),
+        estimate=cost.estimate,
+        unknown=cost.unknown,
+        unpriced=cost.unpriced,
+        free=cost.free,
+        local=cost.local,
+        tokens=_highest_tokens(intent, cost),
         job=session.job_ref,
         stage=intent.stage or (stage.name if stage else session.job.work.stage),
         project=intent.project or (stage.options.project if stage else None),
@@ -226,7 +225,7 @@ def call_request(session: Session, intent: Intent) -> GateRequest:
 
 
 def block_request(session: Session, stage: StageOptions, amount: Nanos) -> GateRequest:
-    """Return what the gate is asked for all calls of a stage together."""
+    """Return the request to the gate for all calls of a stage together."""
     return GateRequest(
         user_id=session.job.user_id,
         service="any",
@@ -246,7 +245,7 @@ def block_request(session: Session, stage: StageOptions, amount: Nanos) -> GateR
 
 
 WITHIN_VARIABLE: Final = "COST_TRACKER_WITHIN"
-"""Names the reservation that keeps room for the calls of this process, where there is one."""
+"""The environment variable with the id of the reservation that this process makes its calls within."""
 
 
 def _within(session: Session) -> str | None:
@@ -254,10 +253,10 @@ def _within(session: Session) -> str | None:
 
 
 class _HighestCost(NamedTuple):
-    """The most that a call can cost, in nano-dollars; else ``None``, and why in words.
+    """The most that a call can cost, in nano-dollars, or ``None`` and the reason why that is unknown.
 
-    ``unpriced`` where a price is missing; ``free`` where whatever is used costs nothing, ``local`` where
-    that is because it runs here.
+    ``unpriced``: a price is missing. ``free``: whatever it uses costs nothing. ``local``: because it runs
+    here.
     """
 
     estimate: Nanos | None
@@ -267,12 +266,12 @@ class _HighestCost(NamedTuple):
     local: bool = False
 
 
-def _most_tokens(intent: Intent, known: _HighestCost) -> int | None:
-    """Return the most tokens that a call can take; ``None`` where its output has no maximum.
+def _highest_tokens(intent: Intent, cost: _HighestCost) -> int | None:
+    """Return the most tokens that a call can use; ``None`` if its output has no maximum.
 
-    A call whose cost is known without one, such as an embedding, has no output that is counted.
+    A call whose cost is known without a maximum, such as an embedding, has no output to count.
     """
-    if intent.max_tokens_output is None and (known.estimate is None or known.free):
+    if intent.max_tokens_output is None and (cost.estimate is None or cost.free):
         return None
     return intent.usage.tokens_input + (intent.max_tokens_output or 0)
 
@@ -282,14 +281,14 @@ def _highest_cost(catalogue: Catalogue | None, intent: Intent, now: datetime) ->
         return _HighestCost(None, f"the price of {intent.service}/{intent.model} cannot be read now", True)
     if catalogue.is_local(intent.service, intent.model):
         return _HighestCost(ZERO, free=True, local=True)
-    # One token of output shows whether output is charged where no maximum is given.
+    # Without a maximum, one token of output shows whether output is charged.
     output = 1 if intent.max_tokens_output is None else intent.max_tokens_output
     usage = _with_output(intent.usage, output)
-    asked = now, intent.service_tier, intent.region
-    verdict = catalogue.ceiling(intent.service, intent.model, usage, *asked)
+    terms = now, intent.service_tier, intent.region
+    verdict = catalogue.ceiling(intent.service, intent.model, usage, *terms)
     no_price = isinstance(verdict, Unpriced) or "tokens_output" in verdict.missing
     if intent.max_tokens_output is None and no_price:
-        verdict = catalogue.ceiling(intent.service, intent.model, intent.usage, *asked)
+        verdict = catalogue.ceiling(intent.service, intent.model, intent.usage, *terms)
     if isinstance(verdict, Unpriced):
         return _HighestCost(None, verdict.reason, unpriced=True)
     if verdict.missing:
@@ -305,7 +304,7 @@ def _with_output(usage: Usage, tokens_output: int) -> Usage:
 
 
 def _override(session: Session, argument: str | None) -> str | None:
-    """Return by what a refusal is overridden: the argument, or the environment variable."""
+    """Return the reason to override a refusal: the argument, or the name of the environment variable."""
     if argument:
         return argument
     return OVERRIDE_VARIABLE if session.workspace.environ.get(OVERRIDE_VARIABLE) == "1" else None

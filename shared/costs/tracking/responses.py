@@ -1,4 +1,4 @@
-"""From a captured call to a recorded one: ``log_response``, ``log_stream`` and hooks come through here."""
+"""Turns captured calls into recorded ones, for ``log_response``, ``log_stream`` and hooks."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Stream = TypeVar("Stream")
 
 
 _OF_ONE_CALL: Final = ("request_id", "actual_cost_usd", "reservation", "input_digest")
-"""What is said of one call alone, where a response holds several."""
+"""The details that are those of a response's first call alone, if it has several."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallerDetails:
-    """What the caller says about a response or a stream. It wins over what is read there."""
+    """What the caller says about a response or a stream. It overrides what the response itself says."""
 
     stage: str | None = None
     metadata: Mapping[str, object] | None = None
@@ -42,7 +42,7 @@ class CallerDetails:
     details: ResponseDetails = field(default_factory=ResponseDetails)
 
     def of_the_next(self) -> CallerDetails:
-        """Return what holds for the second and later calls of the same response too."""
+        """Return the details of the second and later calls of the same response."""
         rest = {key: value for key, value in self.details.items() if key not in _OF_ONE_CALL}
         return replace(self, details=cast("ResponseDetails", rest))
 
@@ -59,11 +59,11 @@ def as_call(captured: Captured, told: CallerDetails | None = None) -> Call:
     ('13_summary', 5, True)
     """
     told = told or CallerDetails()
-    said: dict[str, Any] = {key: value for key, value in told.details.items() if value is not None}
-    if said.get("batch"):
-        said.setdefault("service_tier", None)
-    if "category" in said:
-        said.setdefault("operation", None)
+    given: dict[str, Any] = {key: value for key, value in told.details.items() if value is not None}
+    if given.get("batch"):
+        given.setdefault("service_tier", None)
+    if "category" in given:
+        given.setdefault("operation", None)
     read: dict[str, Any] = {
         "request_id": fitting(captured.request_id),
         "operation": captured.operation,
@@ -77,22 +77,22 @@ def as_call(captured: Captured, told: CallerDetails | None = None) -> Call:
     # What the caller says is checked; what a server says has to fit.
     service = told.service or fitting(captured.service) or UNKNOWN
     model = captured.model if told.model is not None else fitting(captured.model) or UNKNOWN
-    call = make_call(service, model, stage=told.stage, metadata=notes, **{**read, **said})
-    stated_by = call.stated_by if "actual_cost_usd" in said else captured.stated_by
+    call = make_call(service, model, stage=told.stage, metadata=notes, **{**read, **given})
+    stated_by = call.stated_by if "actual_cost_usd" in given else captured.stated_by
     call = replace(call, stated_by=stated_by, unpriced_units=captured.unpriced_units)
     return call if captured.usage_known else _as_reserved(call)
 
 
 def _as_reserved(call: Call) -> Call:
-    """Return a call whose usage nobody states: as its reservation knows it, else unknown.
+    """Return a call whose usage was not reported with that of its reservation, else as one of unknown usage.
 
-    The provider bills the whole input, and what it sent before it was cut.
+    The provider bills the whole input, and the output that it sent before it was cut off.
     """
     intended = call.hold.intended if call.hold else None
     if intended is None or intended.is_zero:
         return replace(call, usage_known=False)
-    known, came = intended.counts(), call.usage.counts()
-    seen = {name: max(known.get(name, 0), came.get(name, 0)) for name in {**known, **came}}
+    reserved, received = intended.counts(), call.usage.counts()
+    seen = {name: max(reserved.get(name, 0), received.get(name, 0)) for name in {**reserved, **received}}
     return replace(call, usage=Usage(**seen), estimated=True)  # type: ignore[arg-type]  # counts of a Usage
 
 
@@ -107,7 +107,7 @@ def prepare() -> None:
 
 
 def log_response(session: Session, response: object, told: CallerDetails) -> float:
-    """Record the calls in a response and return their USD together."""
+    """Record the calls in a response and return their total in USD."""
     calls: list[Call] = []
     try:
         with compared_with(_agent_sessions(session)):
@@ -115,7 +115,7 @@ def log_response(session: Session, response: object, told: CallerDetails) -> flo
     except UnknownResponse:
         raise
     except FAILURES as fault:
-        # The provider's fault, or that of what its object is made with: it ends no stage, and loses no call.
+        # A fault of the provider, or of the library of its object, must not end a stage or lose a call.
         reraise_foreign(fault)
         log.warning("a response is recorded without its usage: %s; give the counts to log_usage", fault)
         return session.record(unread(response, told, fault))
@@ -126,9 +126,9 @@ def log_response(session: Session, response: object, told: CallerDetails) -> flo
 
 
 def record(session: Session, call: Call, stage: Stage | None = None) -> float:
-    """Record a call as a provider states it, and return its USD.
+    """Record a call as a provider reports it, and return its cost in USD.
 
-    Counts that cannot be true, since no call costs that much, leave it without any.
+    A call whose counts cannot be true, since no call costs that much, is recorded without any.
     """
     try:
         return session.record(call, stage)
@@ -146,22 +146,22 @@ def unread(response: object, told: CallerDetails, fault: BaseException) -> Call:
 
 
 def log_stream(session: Session, stream: Stream, told: CallerDetails) -> Stream:
-    """Return a stream that records its call when it is over, in the stage that is open now."""
+    """Return a stream that records its call when it ends, in the stage that is open now."""
     as_call(_ANY_CALL, told)  # wrong arguments are refused now, not when the stream is over
     block = current_stage(session)
-    waiting = [told]
+    next_details = [told]
 
     def report(captured: Captured) -> None:
-        said = waiting[0]
-        waiting[0] = said.of_the_next()
-        record(session, as_call(captured, said), block)
+        details = next_details[0]
+        next_details[0] = details.of_the_next()
+        record(session, as_call(captured, details), block)
 
     with compared_with(_agent_sessions(session)):
         return cast("Stream", track_stream(stream, report, StreamNames(told.service, told.model)))
 
 
 def _agent_sessions(session: Session) -> KnownSessions:
-    """Return the agents' sessions of the cost storage: another process may go on with one."""
+    """Return the agents' sessions in the cost storage: another process may continue one."""
     return sessions_in(session.workspace.storage.root)
 
 

@@ -43,20 +43,20 @@ if TYPE_CHECKING:
     from .repeats import RepeatCounter
 
 
-_TOLD: Final = set[str]()
-"""Which loosened limits this process has reported."""
+_REPORTED_CHANGES: Final = set[str]()
+"""The loosened limits that this process has logged."""
 
-_LAST: Final[dict[int, Session]] = {}
-"""The session that recorded last, by the process: what others spent during its last calls is told at exit."""
+_LAST_SESSIONS: Final[dict[int, Session]] = {}
+"""The session that recorded last, by process id: it logs at exit what others spent during its last calls."""
 
 T = TypeVar("T")
 
 CALL_S: Final = 2.2
-"""How long recording one call may wait in all, in seconds: for its ledger, the index and the state."""
+"""How long recording one call may wait in total, in seconds: for its ledger, the index and the state."""
 
 
 class Session:
-    """One tracker's life. Safe to use from several threads and tasks."""
+    """The state of one tracker. Safe to use from several threads and tasks."""
 
     def __init__(self, workspace: Workspace, job: JobContext) -> None:
         self.workspace = workspace
@@ -66,13 +66,13 @@ class Session:
         self.figures = Figures(workspace, job)
         self.open_stages: list[Stage] = []
         self._unchecked = 0
-        """How many calls one after the other could not be held against the budgets."""
-        self._asked: Questions | None = None
-        """What the last call outside a stage asked of the budgets."""
+        """How many calls in a row could not be checked against the budgets."""
+        self._last_questions: Questions | None = None
+        """The budget queries of the last call outside a stage."""
         self._introduced = False
 
     def record(self, call: Call, stage: Stage | None = None) -> float:
-        """Record a checked call, count it where it belongs, and return its USD."""
+        """Record a checked call, count it where it belongs, and return its cost in USD."""
         progress = Progress()
         stage = stage or current_stage(self)
         attempt = 1
@@ -81,38 +81,38 @@ class Session:
             call = stage.completed(call)
         try:
             with at_most(CALL_S):
-                return self._recorded(call, stage, attempt, progress)
+                return self._record(call, stage, attempt, progress)
         except (TypeError, ValueError):
-            raise  # the call makes no sense; nothing else raises these
+            raise  # the call is not valid; nothing else raises these
         except BaseException:
             # A signal handler's: the call was made all the same.
             if not progress.is_safe:
                 self._count(self.recording.record(call, attempt, progress=progress), stage)
             raise
 
-    def _recorded(self, call: Call, stage: Stage | None, attempt: int, progress: Progress) -> float:
+    def _record(self, call: Call, stage: Stage | None, attempt: int, progress: Progress) -> float:
         tried = self.recording.tried
         if not self._introduced:
             tried("the profile", self._introduce)
-        # The alerts of a stage are told when it ends; those of a call alone at once.
-        asked = None
+        # The alerts of a stage are logged when it ends, those of a single call at once.
+        questions = None
         if stage is None:
-            asked = tried("the budgets", partial(self._questions, call))
-        outcome = self.recording.record(call, attempt, asked.queries if asked else (), progress)
+            questions = tried("the budgets", partial(self._questions, call))
+        outcome = self.recording.record(call, attempt, questions.queries if questions else (), progress)
         self._count(outcome, stage)
-        if outcome.new and asked is not None:
-            self._asked = asked
-            if _LAST.get(pid := os.getpid()) is not self:
-                _end_with(pid, self)
-            tried("the budgets", partial(self._tell, asked, outcome.spends))
+        if outcome.new and questions is not None:
+            self._last_questions = questions
+            if _LAST_SESSIONS.get(pid := os.getpid()) is not self:
+                _check_at_exit_of(pid, self)
+            tried("the budgets", partial(self._log_alerts, questions, outcome.spends))
         if call.reservation is not None:
-            tried("the reservation", partial(self._report, call.reservation, outcome))
+            tried("the reservation", partial(self._report_to_reservation, call.reservation, outcome))
         if call.input_digest is not None and outcome.new and not outcome.local:
             tried("the guard against repetition", partial(self._count_input, call, call.input_digest))
         return to_usd(outcome.entry.cost)
 
     def _questions(self, call: Call) -> Questions:
-        """Return what to ask of the limits that cover a call: of many on models, of those on its own."""
+        """Return the queries of the limits that cover a call; of those on models, only its own model's."""
         work = self.job.work
         scope = CallScope(
             service=call.service,
@@ -134,7 +134,7 @@ class Session:
         return RepeatCounter(self.workspace, self.job)
 
     def _count_input(self, call: Call, digest: str) -> None:
-        """Count what a call has sent, unless that was done when it was reserved for."""
+        """Count the request of a call, unless its reservation has counted it."""
         hold = call.hold
         if hold is not None and hold.input_digest == digest:
             hold.input_digest = None
@@ -152,7 +152,7 @@ class Session:
         self.recording.tried("the profile", self._introduce)
         digest = None if request.local else request.input_digest
         if digest is not None:
-            self._sending(request, digest)
+            self._count_sending(request, digest)
         try:
             if os.path.exists(self.job.ledger):  # the storage may be another one than when it was begun
                 self.workspace.index.note(self.job.ledger)
@@ -160,20 +160,20 @@ class Session:
             hold = self.workspace.gate.reserve(request, loaded.profile, loaded.fault)
         except BaseException as fault:
             if digest is not None:
-                self._unsent(request, digest)
+                self._count_unsent(request, digest)
             if not isinstance(fault, NOT_LOADED):
                 raise
             reraise_foreign(fault)
             raise BudgetGateUnavailable(f"the budget gate cannot be used: {fault}; try again") from fault
         hold.intended, hold.input_digest = request.usage, digest
         if digest is not None:
-            hold.unsent = partial(self._unsent, request, digest)
+            hold.unsent = partial(self._count_unsent, request, digest)
         for warning in hold.terms.warnings:
             log.warning("%s", warning)
         return hold
 
-    def _sending(self, request: GateRequest, digest: str) -> None:
-        """Count a request that is about to be sent; where that fails, it is told, and the call goes on."""
+    def _count_sending(self, request: GateRequest, digest: str) -> None:
+        """Count a request that is about to be sent; a failure is logged, and the call goes on."""
         try:
             self.repeats.sending(request.service, request.model, digest, request.override)
         except BudgetExceeded:
@@ -182,14 +182,14 @@ class Session:
             reraise_foreign(fault)
             log.warning("repetitions of a request cannot be counted: %s", fault)
 
-    def _unsent(self, request: GateRequest, digest: str) -> None:
+    def _count_unsent(self, request: GateRequest, digest: str) -> None:
         self.recording.tried(
             "repetitions", lambda: self.repeats.unsent(request.service, request.model, digest)
         )
 
-    def _report(self, reservation: Hold | str, outcome: RecordOutcome) -> None:
-        """Tell a reservation, in hand or by its id alone, of a call that was recorded under it."""
-        labels, told = _labels_of(outcome.entry), list[str | None]()
+    def _report_to_reservation(self, reservation: Hold | str, outcome: RecordOutcome) -> None:
+        """Report a recorded call to its reservation, given as the hold or by its id."""
+        labels, warnings = _labels_of(outcome.entry), list[str | None]()
         if not isinstance(reservation, str):
             alert = reservation.recorded(
                 outcome.entry.cost,
@@ -200,19 +200,21 @@ class Session:
             )
             if (beyond := reservation.strayed(labels)) is not None:
                 profile = self.workspace.loaded_profile().profile
-                told.append(self.workspace.gate.strayed(reservation, beyond, profile, overran=bool(alert)))
-            told.append(alert)
+                warnings.append(
+                    self.workspace.gate.strayed(reservation, beyond, profile, overran=bool(alert))
+                )
+            warnings.append(alert)
         elif outcome.in_ledger and outcome.known:
             try:
                 profile = self.workspace.loaded_profile().profile
-                told += self.workspace.gate.reported(reservation, labels, profile)
+                warnings += self.workspace.gate.reported(reservation, labels, profile)
             except StorageUnavailable as fault:  # it counts on, less this entry
                 log.info("reservation %s could not be settled yet: %s", reservation, fault)
-        for warning in filter(None, told):
+        for warning in filter(None, warnings):
             log.warning("%s", warning)
 
     def reverse(self, entry_id: str, why: str) -> Nanos:
-        """Take a recorded call back; return the nano-dollars it no longer costs."""
+        """Reverse a recorded call; return the nano-dollars that it no longer costs."""
         from ..ledger.redact import clean_text
         from .corrections import corrected_entry, reversal
 
@@ -227,25 +229,25 @@ class Session:
         self.recording.write(taken_back, location.ledger)
         return Nanos(-taken_back.cost)
 
-    # --- looks at the budgets: they answer in time, and raise nothing
+    # --- checks of the budgets: they return in bounded time and do not raise
 
     def alerts(self, user_id: str | None) -> list[str]:
-        """Return what is to be said about the budgets now."""
-        return self._looked(partial(self.watch.alerts, user_id), lambda why: [why])
+        """Return the alerts of the budgets now."""
+        return self._check(partial(self.watch.alerts, user_id), lambda why: [why])
 
     def is_over(self, user_id: str | None) -> bool:
-        """Tell whether any limit is reached; ``False`` where that cannot be told."""
-        return self._looked(partial(self.watch.is_over, user_id), lambda _: False)
+        """Tell whether any limit is reached; ``False`` if that cannot be checked."""
+        return self._check(partial(self.watch.is_over, user_id), lambda _: False)
 
     def fits(self, estimate: Nanos) -> tuple[bool, list[str]]:
-        """Tell whether ``estimate`` fits; where that cannot be told, whether no limit may block it."""
-        call = self._call_here()
-        return self._looked(
+        """Tell whether ``estimate`` fits, and the alerts; if that is unknown, whether no limit blocks."""
+        call = self._current_scope()
+        return self._check(
             lambda: self.watch.fits(estimate, call), lambda why: (not self._may_block(), [why])
         )
 
-    def _call_here(self) -> CallScope:
-        """Return the scope of a call, to whatever model, of which no more is known than where it is made."""
+    def _current_scope(self) -> CallScope:
+        """Return the scope of a call made here, to any model."""
         stage, job = current_stage(self), self.job
         call = CallScope(
             job.user_id,
@@ -258,10 +260,10 @@ class Session:
             call if stage is None else call._replace(project=stage.options.project, tags=stage.options.tags)
         )
 
-    def _looked(self, look: Callable[[], T], otherwise: Callable[[str], T]) -> T:
+    def _check(self, check: Callable[[], T], otherwise: Callable[[str], T]) -> T:
         with at_most(CALL_S):
             try:
-                return look()
+                return check()
             except FAILURES as fault:
                 reraise_foreign(fault)
                 why = f"the budgets cannot be checked: {type(fault).__name__}: {fault}"
@@ -276,21 +278,21 @@ class Session:
         return any(budget.block_at_limit for budget in budgets)
 
     def tell_last(self) -> None:
-        """Say which limits others have crossed during the last calls, which believed an earlier look."""
-        asked, self._asked = self._asked, None
-        if asked is not None and os.path.isdir(self.workspace.storage.root):
+        """Log the limits that others crossed during the last calls, which relied on sums read before."""
+        questions, self._last_questions = self._last_questions, None
+        if questions is not None and os.path.isdir(self.workspace.storage.root):
             self.watch.look_at_plans_again()
             with at_most(CALL_S):
-                self.recording.tried("the budgets", partial(self._tell, asked))
+                self.recording.tried("the budgets", partial(self._log_alerts, questions))
 
-    def _tell(self, asked: Questions, spends: Sequence[int] | None = None) -> None:
-        """Say which limits a call has crossed; it is recorded, whatever happens here."""
+    def _log_alerts(self, questions: Questions, spends: Sequence[int] | None = None) -> None:
+        """Log the limits that a recorded call has crossed; a failure to read them is logged, not raised."""
         try:
-            for alert in self.watch.alerts_of(asked, spends):
+            for alert in self.watch.alerts_of(questions, spends):
                 log.log(alert.level, "%s", alert.text)
             self._unchecked = 0
         except StorageUnavailable as fault:
-            # What was missed once, as when many jobs begin together, the next call of anybody tells.
+            # A single miss, as when many jobs begin together, is made up for by anybody's next call.
             self._unchecked += 1
             is_news = self._unchecked > 1 or not isinstance(fault, StorageBusy)
             log.log(logging.WARNING if is_news else logging.INFO, "the budgets cannot be checked: %s", fault)
@@ -301,8 +303,8 @@ class Session:
         return None if self.job.is_unassigned else JobRef(self.job.job_id, self.job.ledger)
 
     def report(self, stage: Stage) -> None:
-        """Say what a stage cost, what is wrong with its recording, and which alerts are new."""
-        if sys.is_finalizing():  # of a generator that nobody read to its end: the budgets cannot be looked at
+        """Log what a stage cost, what is wrong with its recording, and which alerts are new."""
+        if sys.is_finalizing():  # a generator was not read to its end: the budgets cannot be checked any more
             return
         with at_most(CALL_S):
             if self.degraded:
@@ -316,7 +318,7 @@ class Session:
                 stage.say(logging.WARNING, f"what was spent cannot be told: {fault}")
 
     def new_alerts(self, stage: str | None, *, ended: bool = False) -> list[Alert]:
-        """Return the alerts that no process has told yet for this period; see the watch for ``ended``."""
+        """Return the alerts that no process has logged yet in their period; see the watch for ``ended``."""
         return self.watch.new_alerts(stage, ended=ended)
 
     def standing(self) -> StageStanding:
@@ -330,7 +332,7 @@ class Session:
         return self.recording.degraded
 
     def degraded_line(self) -> str:
-        """Say that entries wait or waited elsewhere; nothing is lost."""
+        """Return the line that says how many entries wait or waited outside the ledger; none is lost."""
         waiting = self.recording.waiting
         had_to = f"⚠️  Cost tracking degraded: {_entries(self.degraded)} had to wait"
         if not waiting:
@@ -338,7 +340,7 @@ class Session:
         return f"{had_to}, {waiting} still outside the ledger; run cost-dashboard doctor"
 
     def _introduce(self) -> None:
-        """Tell once, in the log, for whom and under which profile this tracker records."""
+        """Log once the job, the user and the profile of this tracker."""
         if self._introduced:
             return
         self._introduced = True
@@ -351,27 +353,27 @@ class Session:
             loaded.description,
         )
         for change in loaded.loosened:
-            if change not in _TOLD:
-                _TOLD.add(change)
+            if change not in _REPORTED_CHANGES:
+                _REPORTED_CHANGES.add(change)
                 log.warning("profile %s was changed: %s", loaded.description, change)
 
     def close(self) -> None:
-        """Close the index; entries that wait in memory are tried once more."""
+        """Try once more to write the entries that wait in memory, then close the index."""
         self.recording.close()
         self.tell_last()
         self.workspace.close()
 
 
-def _end_with(pid: int, session: Session) -> None:
-    """Have a session look at the budgets once more as this process ends."""
-    if pid not in _LAST:
-        _LAST.clear()  # a forked child has its parent's
-        at_exit(_tell_at_exit)
-    _LAST[pid] = session
+def _check_at_exit_of(pid: int, session: Session) -> None:
+    """Have a session check the budgets once more when this process ends."""
+    if pid not in _LAST_SESSIONS:
+        _LAST_SESSIONS.clear()  # a forked child has its parent's
+        at_exit(_log_last_alerts)
+    _LAST_SESSIONS[pid] = session
 
 
-def _tell_at_exit() -> None:
-    if (session := _LAST.get(os.getpid())) is not None:
+def _log_last_alerts() -> None:
+    if (session := _LAST_SESSIONS.get(os.getpid())) is not None:
         session.tell_last()
 
 

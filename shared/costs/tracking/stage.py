@@ -33,11 +33,11 @@ R = TypeVar("R")
 
 
 class StageOptions(NamedTuple):
-    """How a stage is run: its name, where its lines go, and the how-manieth attempt it is.
+    """How a stage is run: its name, where its lines go, and which attempt this is, from 1.
 
     ``reserve`` (nano-dollars) is held for all its calls together; ``None`` holds nothing. ``reserve_calls``
-    and ``reserve_tokens`` are held with it, where limits are on them. ``project`` and
-    ``tags`` are those of its calls that name none, and of what is held.
+    and ``reserve_tokens`` are held with it, if there are limits on calls or tokens. ``project`` and
+    ``tags`` apply to its calls that have none, and to what is held.
     """
 
     name: str
@@ -68,7 +68,7 @@ def stage_options(stage: str, arguments: StageArguments) -> StageOptions:
     """Check the arguments of ``CostTracker.stage``.
 
     Raises:
-        TypeError, ValueError: a name, an attempt or an amount makes no sense.
+        TypeError, ValueError: a name, an attempt or an amount is not valid.
 
     """
     unknown = arguments.keys() - StageArguments.__annotations__.keys()
@@ -98,10 +98,10 @@ def _amount(reserve: float | str) -> Nanos:
 class Stage:
     """One run of one stage. Made by ``CostTracker.stage``.
 
-    Calls logged inside the block, also from tasks started in it, belong to it. Calls from threads
-    of one's own do too while it is the only open stage of its tracker; otherwise log them with
-    this object's own :meth:`log_usage`. A block with a ``yield`` in it stays open while its generator
-    waits, and has the calls of whoever asked for the item; a generator that is decorated has its own alone.
+    Calls logged inside the block, also from tasks started in it, belong to it. So do calls from other
+    threads while it is the only open stage of its tracker; otherwise log them with this object's own
+    :meth:`log_usage`. A block with a ``yield`` in it stays open while its generator waits, and so gets the
+    calls that its consumer makes; a decorated generator gets only its own.
     """
 
     def __init__(self, session: Session, options: StageOptions) -> None:
@@ -114,7 +114,7 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """The stage's name, as its entries carry it."""
+        """The stage's name, as in its entries."""
         return self.options.name
 
     def log_usage(
@@ -126,12 +126,12 @@ class Stage:
         metadata: Mapping[str, object] | None = None,
         **details: Unpack[CallDetails],
     ) -> float:
-        """Record a call of this stage, from whatever thread. As ``CostTracker.log_usage``; USD."""
+        """Record a call of this stage from any thread, as ``CostTracker.log_usage``; return its USD."""
         call = reported_call(service, model, tokens_input, tokens_output, self.name, metadata, **details)
         return self.log(call)
 
     def completed(self, call: Call) -> Call:
-        """Return a call of this stage with what the stage says of it, where the call itself does not."""
+        """Return a call with the stage's name, reservation, project and tags, if it has none of its own."""
         return replace(
             call,
             stage=call.stage or self.name,
@@ -141,11 +141,11 @@ class Stage:
         )
 
     def log(self, call: Call) -> float:
-        """Record a checked call of this stage and return its USD."""
+        """Record a checked call of this stage and return its cost in USD."""
         return self.session.record(call, self)
 
     def count(self, outcome: RecordOutcome) -> None:
-        """Add one recorded call to what the stage's line will say."""
+        """Add one recorded call to the sums of the stage's cost line."""
         with self._lock:
             self.sums.calls += 1
             self.sums.local += outcome.local
@@ -155,10 +155,10 @@ class Stage:
 
     def __enter__(self) -> Self:
         reserving = self._reserving()
-        return self._entered(None if reserving is None else reserving.__enter__())
+        return self._enter(None if reserving is None else reserving.__enter__())
 
     def _reserving(self) -> Reserving | None:
-        """Return what holds money for all calls of the block; ``None`` where nothing is to be held."""
+        """Return the reservation for all calls of the block; ``None`` if nothing is to be held."""
         if self.options.reserve is None:
             return None
         try:
@@ -167,21 +167,21 @@ class Stage:
             raise BudgetGateUnavailable(f"the budget gate cannot be loaded: {fault}; try again") from fault
         return Reserving(self.session, block_request(self.session, self.options, self.options.reserve))
 
-    def _entered(self, hold: Hold | None) -> Self:
+    def _enter(self, hold: Hold | None) -> Self:
         self.hold = hold
         try:
             self._step_in()
         except BaseException:  # a signal handler's: the block is not entered, so nobody leaves it
-            self._left(failed=True)
+            self._leave(failed=True)
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._left(failed=kind is not None)
+        self._leave(failed=kind is not None)
         self.session.report(self)
 
-    def _left(self, *, failed: bool) -> None:
-        """Give up what entering took; an exception that comes meanwhile keeps none of it."""
+    def _leave(self, *, failed: bool) -> None:
+        """Undo what entering did, the hold too, even if an exception interrupts it."""
         try:
             self._step_out()
         finally:
@@ -193,12 +193,12 @@ class Stage:
             if INNERMOST.get() is self:
                 INNERMOST.set(self.outer)
         finally:
-            with suppress(ValueError):  # it did not get there, or has left already
+            with suppress(ValueError):  # it was not added yet, or is removed already
                 self.session.open_stages.remove(self)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Let calls that are made meanwhile belong to the stage that they are made in, not to this one."""
+        """Let calls made in this block belong to the surrounding stage instead of this one."""
         self._step_out()
         try:
             yield
@@ -212,34 +212,34 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         reserving = self._reserving()
-        return self._entered(None if reserving is None else await reserving.__aenter__())
+        return self._enter(None if reserving is None else await reserving.__aenter__())
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.__exit__(kind)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Run every call of ``function`` as a stage of its own, of a generator all its steps."""
+        """Run each call of ``function`` as a stage of its own; for a generator, all its steps."""
         if inspect.iscoroutinefunction(function):
             return cast("Callable[P, R]", self._around_coroutine(function))
         if inspect.isgeneratorfunction(function):
-            return cast("Callable[P, R]", around_generator(self._another, function))
+            return cast("Callable[P, R]", around_generator(self._new_run, function))
         if inspect.isasyncgenfunction(function):
-            return cast("Callable[P, R]", around_async_generator(self._another, function))
+            return cast("Callable[P, R]", around_async_generator(self._new_run, function))
 
         @functools.wraps(function)
         def staged(*args: P.args, **kwargs: P.kwargs) -> R:
-            with self._another():
+            with self._new_run():
                 return function(*args, **kwargs)
 
         return staged
 
-    def _another(self) -> Stage:
+    def _new_run(self) -> Stage:
         return Stage(self.session, self.options)
 
     def _around_coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         async def staged(*args: Any, **kwargs: Any) -> Any:
-            with self._another():
+            with self._new_run():
                 return await function(*args, **kwargs)
 
         return staged
@@ -253,16 +253,16 @@ class Stage:
         print(text.encode(encoding, "replace").decode(encoding), file=sys.stderr)  # noqa: T201  # its job
 
 
-# --- generators that are stages: what others do between two steps of one is no part of its stage
+# --- generators as stages: what the caller does between two steps is not part of the stage
 
-# A generator waits at its `yield` while its caller works on what it got. With the stage open meanwhile, the
-# calls that the caller makes would be the stage's.
+# A generator waits at its `yield` while its caller works on the item. If the stage stayed open meanwhile, the
+# caller's calls would count as the stage's.
 
 
 def around_generator(
     stage_of: Callable[[], Stage], function: Callable[..., Generator[Any, Any, Any]]
 ) -> Callable[..., Generator[Any, Any, Any]]:
-    """Return ``function`` with each of its generators in a stage of its own, from first step to end."""
+    """Return ``function`` with each of its generators in its own stage, from first step to end."""
 
     @functools.wraps(function)
     def staged(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -288,7 +288,7 @@ def around_generator(
 def around_async_generator(
     stage_of: Callable[[], Stage], function: Callable[..., AsyncGenerator[Any, Any]]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Return an asynchronous generator's function as :func:`around_generator` returns another one."""
+    """As :func:`around_generator`, for a function of asynchronous generators."""
 
     @functools.wraps(function)
     async def staged(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:

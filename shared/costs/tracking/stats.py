@@ -1,6 +1,6 @@
-"""What a tracker can be asked for: what its process has spent so far, and sums of jobs, stages and months.
+"""The figures of a tracker: what its process has spent so far, and sums of jobs, stages and months.
 
-The former are counters in memory, gone with the process.
+The former are counters in memory, and end with the process.
 """
 
 from __future__ import annotations
@@ -48,37 +48,37 @@ class ProcessStats:
         """Return the totals, by operation and by model too; money in USD."""
         with self._lock:
             return {
-                **_figures(self._whole()),
+                **_figures(self._total()),
                 "unique_jobs": len(self._jobs()),
-                "by_operation": self._by(0),
-                "by_model": self._by(1),
+                "by_operation": self._figures_by(0),
+                "by_model": self._figures_by(1),
             }
 
     def average_cost_per_job(self) -> float:
         """Return the USD spent per job that this process recorded calls for; 0.0 before the first."""
         with self._lock:
             jobs = len(self._jobs())
-            return to_usd(self._whole().cost) / jobs if jobs else 0.0
+            return to_usd(self._total().cost) / jobs if jobs else 0.0
 
     def _jobs(self) -> set[str]:
         return {job for _, _, job in self._sums}
 
-    def _whole(self) -> Totals:
-        return _merged(self._sums.values())
+    def _total(self) -> Totals:
+        return _sum_of(self._sums.values())
 
-    def _by(self, part: int) -> dict[str, dict[str, object]]:
-        """Return the figures by one part of the keys."""
+    def _figures_by(self, part: int) -> dict[str, dict[str, object]]:
+        """Return the figures by the part of the keys at an index."""
         values = sorted({key[part] for key in self._sums})
         return {
-            value: _figures(_merged(sums for key, sums in self._sums.items() if key[part] == value))
+            value: _figures(_sum_of(sums for key, sums in self._sums.items() if key[part] == value))
             for value in values
         }
 
 
-def _merged(many: Iterable[Totals]) -> Totals:
+def _sum_of(totals: Iterable[Totals]) -> Totals:
     whole = Totals()
-    for one in many:
-        whole.merge(one)
+    for part in totals:
+        whole.merge(part)
     return whole
 
 
@@ -97,7 +97,7 @@ def _figures(total: Totals) -> dict[str, object]:
 
 
 PROCESS_STATS = ProcessStats()
-"""The one of this process."""
+"""The totals of this process."""
 
 
 class Figures:
@@ -111,7 +111,7 @@ class Figures:
         """Return what each stage of a job has cost, over its whole life and by all its users.
 
         Raises:
-            UnknownJob: no job has this id, or several do.
+            UnknownJob: no job has this id, or more than one.
 
         """
         ledger = self._ledger_of(job_id)
@@ -147,9 +147,9 @@ class Figures:
         settings = profile.for_user(user)
         return user, month(self._workspace.clock(), settings.timezone, profile.billing_day)
 
-    def _groups_of(self, ledger: Path, by: Sequence[Dimension]) -> list[Group]:
+    def _groups_of(self, ledger: Path, dimensions: Sequence[Dimension]) -> list[Group]:
         self._workspace.index.catch_up(ledger)
-        return self._workspace.index.groups(by, Query(ledger=ledger))
+        return self._workspace.index.groups(dimensions, Query(ledger=ledger))
 
     def _ledger_of(self, job_id: str | None) -> Path:
         if job_id in (None, self._job.job_id):

@@ -448,7 +448,7 @@ def test_why_there_is_no_price_is_said_where_that_is_known(service: str, model: 
 def test_the_hosted_price_of_whisperx_is_said_once_in_a_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.costs.tracking.recording._said", set())
+    monkeypatch.setattr("shared.costs.tracking.recording._notices_logged", set())
     for job in ("one", "two"):
         with CostTracker(tmp_path / job, cost_storage_path=tmp_path / "costs") as tracker:
             assert tracker.log_usage("WhisperX", "large-v3", audio_seconds=60) == 0.006

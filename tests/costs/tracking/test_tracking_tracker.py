@@ -615,7 +615,7 @@ def test_a_call_priced_in_part_is_said_in_the_line_and_in_the_figures(
     assert tracker.get_usage_stats()["partial_calls"] == 1
 
 
-@pytest.mark.parametrize("end", [CostTracker.close, lambda _: session._tell_at_exit()])
+@pytest.mark.parametrize("end", [CostTracker.close, lambda _: session._log_last_alerts()])
 def test_what_others_spent_during_the_last_calls_is_told_in_the_end(
     tracker: CostTracker,
     profile: Path,
