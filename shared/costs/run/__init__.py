@@ -1,6 +1,6 @@
-"""``cost-dashboard run``: any program's AI calls in the ledger, without a changed line in it.
+"""``cost-dashboard run``: records the AI calls of any program without changing it.
 
-``program`` starts it, with ``bootstrap`` first on its ``PYTHONPATH``. In each Python process that it
-becomes or starts, ``child`` then waits for AI libraries to be imported, and has the OpenTelemetry
-instrumentation that is installed for them report every call.
+``program`` starts the program with ``bootstrap`` first on its ``PYTHONPATH``. In each Python process of it,
+``child`` then waits for AI libraries to be imported, and wraps the methods of SDKs that are known, or has the
+installed OpenTelemetry instrumentation report every call.
 """

@@ -1,9 +1,9 @@
-"""What an SDK has read of an answer, before it makes of it what the program asked for, which may fail.
+"""Answers that an SDK has read and then failed to turn into what the program asked for.
 
-``parse`` of OpenAI's and Anthropic's SDKs raises where an answer was cut off or does not fit its class
-(``LengthFinishReasonError``, pydantic's ``ValidationError``), and litellm where one does not fit a schema
-(``enable_json_schema_validation``), breaks a rule of the caller's, or has a shape that it does not know. The
-answer has come, and is billed. Source: ``parse`` of ``APIResponse`` in openai 3.57.0 and anthropic 2.14.0,
+``parse`` of OpenAI's and Anthropic's SDKs raises if an answer was cut off or does not fit its class
+(``LengthFinishReasonError``, pydantic's ``ValidationError``), and litellm if it does not fit a schema
+(``enable_json_schema_validation``), breaks a rule of the caller, or has an unknown shape. The answer
+has arrived and is billed. Source: ``parse`` of ``APIResponse`` in openai 3.57.0 and anthropic 2.14.0,
 ``post_call_processing`` and ``HTTPHandler`` in litellm 1.110.2, 2026-11-30.
 """
 
@@ -14,15 +14,15 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
-_under_way: Final[ContextVar[LastAnswer | None]] = ContextVar("answer_under_way", default=None)
-"""Where the answer of the call goes whose SDK is at work in this thread or task."""
+_current: Final[ContextVar[LastAnswer | None]] = ContextVar("current_answer", default=None)
+"""Collects the answers of the call that this thread or task is making."""
 
 
 class LastAnswer:
-    """What SDKs read while this was entered, as functions that give it.
+    """The answers that SDKs read inside this context, as functions that return them.
 
-    ``reads`` are the answers of which a result may come, ``refused`` those before them that were not good
-    enough: the call may have been made again.
+    ``reads`` are the answers that may become the result. ``refused`` are earlier ones that the SDK rejected,
+    after which it may have repeated the call.
     """
 
     __slots__ = ("_before", "reads", "refused")
@@ -32,52 +32,52 @@ class LastAnswer:
         self.refused: list[Callable[[], Any]] = []
 
     def __enter__(self) -> LastAnswer:
-        self._before = _under_way.get()
-        _under_way.set(self)
+        self._before = _current.get()
+        _current.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _under_way.set(self._before)
+        _current.set(self._before)
 
 
 def watch_answers(library: str) -> None:
-    """Have an SDK show each answer as it has read it."""
+    """Collect each answer of an SDK as soon as the SDK has read it."""
     import wrapt
 
-    for (module, name), shown in _READERS.items():
+    for (module, name), wrapper in _READERS.items():
         if module.startswith(f"{library}."):
             with suppress(ImportError, AttributeError):  # a version that has no such method
-                wrapt.wrap_function_wrapper(module, name, shown)
+                wrapt.wrap_function_wrapper(module, name, wrapper)
 
 
-def _parsed(wrapped: Any, _instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-    read = wrapped(*args, **given)
-    if (answer := _under_way.get()) is not None:
-        answer.reads = [lambda: read]
-    return read
+def _parsed(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    response = wrapped(*args, **kwargs)
+    if (answer := _current.get()) is not None:
+        answer.reads = [lambda: response]
+    return response
 
 
-def _checked(wrapped: Any, _instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-    read, answer = args[0] if args else given["original_response"], _under_way.get()
+def _checked(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    response, answer = args[0] if args else kwargs["original_response"], _current.get()
     try:
-        return wrapped(*args, **given)
+        return wrapped(*args, **kwargs)
     except Exception:
         if answer is not None:
             answer.reads = []
-            answer.refused.append(lambda: read)
+            answer.refused.append(lambda: response)
         raise
 
 
-def _body(wrapped: Any, _instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-    return _sent(wrapped(*args, **given))
+def _body(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return _collect(wrapped(*args, **kwargs))
 
 
-async def _body_later(wrapped: Any, _instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-    return _sent(await wrapped(*args, **given))
+async def _body_async(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return _collect(await wrapped(*args, **kwargs))
 
 
-def _sent(response: Any) -> Any:
-    if (answer := _under_way.get()) is not None:
+def _collect(response: Any) -> Any:
+    if (answer := _current.get()) is not None:
         answer.reads.append(response.json)
     return response
 
@@ -88,6 +88,6 @@ _READERS: Final = {
     ("anthropic._response", "BaseAPIResponse._parse"): _parsed,
     ("litellm.utils", "post_call_processing"): _checked,
     ("litellm.llms.custom_httpx.http_handler", "HTTPHandler.post"): _body,
-    ("litellm.llms.custom_httpx.http_handler", "AsyncHTTPHandler.post"): _body_later,
+    ("litellm.llms.custom_httpx.http_handler", "AsyncHTTPHandler.post"): _body_async,
 }
-"""What reads an answer in each SDK, before it makes of it what was asked for, and how that is seen."""
+"""The functions of each SDK that read an answer, and the wrappers that collect it."""

@@ -1,9 +1,9 @@
-"""What the answers of Bedrock's runtime state, as boto3 and aiobotocore return them.
+"""Reading the answers of Bedrock's runtime, as boto3 and aiobotocore return them.
 
-``Converse`` and its stream state their usage. The answers of ``InvokeModel`` are those of the model's maker:
-what an adapter knows is read as such; else the counts are taken that Bedrock adds itself, in headers or in
-the last event of a stream. As everywhere at Bedrock, their input leaves the cache out. Agents state usage in
-their traces alone.
+``Converse`` and its stream state their usage. The answers of ``InvokeModel`` have the format of the model's
+maker: an adapter reads them if it can; otherwise the counts are used that Bedrock adds, in headers or in
+the last event of a stream. As everywhere at Bedrock, their input excludes the cache. Agents state usage only
+in their traces.
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html (2026-11-30).
 """
 
@@ -40,75 +40,79 @@ _COUNTS: Final = (
 
 
 def calls_in(answer: dict[str, Any], model: str | None) -> Iterable[Captured]:
-    """Return the calls in a whole answer; the body of one that has a body can still be read after that."""
+    """Return the calls in a whole answer. Its body, if it has one, can still be read afterwards."""
     if "body" not in answer:
         return read_response(answer, service=SERVICE, model=model or UNKNOWN)
     metadata = Fields(answer).part("ResponseMetadata")
     usage = _usage(metadata.get("HTTPHeaders"), _HEADERS)
-    calls = _calls_of_body(_kept(answer), model or UNKNOWN)
+    calls = _calls_of_body(_read_body(answer), model or UNKNOWN)
     if usage is not None and not any(call.usage_known for call in calls):
         calls = [Captured(service=SERVICE, model=model or UNKNOWN, usage=usage)]
-    request = metadata.text("RequestId")
-    return [_served(replace(call, request_id=call.request_id or request), answer) for call in calls]
+    request_id = metadata.text("RequestId")
+    return [_with_tier(replace(call, request_id=call.request_id or request_id), answer) for call in calls]
 
 
 def follow_events(
     answer: dict[str, Any], report: Report, names: StreamNames
 ) -> TrackedStream | TrackedAsyncStream:
-    """Put a stream that reports its call into an answer, in the place of its own; return it."""
-    request = Fields(answer).part("ResponseMetadata").text("RequestId")
-    names = replace(names, request_id=request)
+    """Replace the stream in an answer by one that reports its call, and return that one."""
+    request_id = Fields(answer).part("ResponseMetadata").text("RequestId")
+    names = replace(names, request_id=request_id)
     if "stream" in answer:
         tracked: TrackedStream | TrackedAsyncStream = track_stream(answer["stream"], report, names)
         answer["stream"] = tracked
         return tracked
-    watch = _PartsOfBody(answer["body"], lambda call: report(_served(call, answer)), names)
-    kind = TrackedAsyncStream if hasattr(answer["body"], "__aiter__") else TrackedStream
-    answer["body"] = tracked = kind(answer["body"], watch)
+    watch = _PartsOfBody(answer["body"], lambda call: report(_with_tier(call, answer)), names)
+    stream_class = TrackedAsyncStream if hasattr(answer["body"], "__aiter__") else TrackedStream
+    answer["body"] = tracked = stream_class(answer["body"], watch)
     return tracked
 
 
 def follow_agent(
     answer: dict[str, Any], report: Report, names: StreamNames
 ) -> TrackedStream | TrackedAsyncStream:
-    """Put a stream that reports the calls in an agent's traces into an answer; return it."""
-    told = answer["completion"]
-    kind = TrackedAsyncStream if hasattr(told, "__aiter__") else TrackedStream
-    answer["completion"] = tracked = kind(told, _Traces(told, report, StreamNames(names.service)))
+    """Replace the stream in an agent's answer by one that reports the calls in its traces, and return it."""
+    completion = answer["completion"]
+    stream_class = TrackedAsyncStream if hasattr(completion, "__aiter__") else TrackedStream
+    answer["completion"] = tracked = stream_class(
+        completion, _Traces(completion, report, StreamNames(names.service))
+    )
     return tracked
 
 
 class _Traces(Watch):
-    """Follows the answer of an agent, whose traces state what each call of a model used.
+    """Follows an agent's answer, whose traces state the usage of each model call.
 
     Source: https://docs.aws.amazon.com/bedrock/latest/userguide/trace-events.html (2026-11-30).
     """
 
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
-        self._of_models: dict[str, Captured] = {}
+        self._model_calls: dict[str, Captured] = {}
 
     def _follow(self, chunk: object) -> None:
         for step in _steps(Fields(chunk).part("trace").get("trace")):
-            asked, answered = step.part("modelInvocationInput"), step.part("modelInvocationOutput")
-            if asked:
-                self._of_models[asked.text("traceId") or ""] = _unstated_step(asked)
-            elif (usage := answered.part("metadata").usage("usage")) and (job := answered.text("traceId")):
+            model_input, model_output = step.part("modelInvocationInput"), step.part("modelInvocationOutput")
+            if model_input:
+                self._model_calls[model_input.text("traceId") or ""] = _unstated_step(model_input)
+            elif (usage := model_output.part("metadata").usage("usage")) and (
+                trace_id := model_output.text("traceId")
+            ):
                 counts = Usage(
                     tokens_input=usage.count("inputTokens"), tokens_output=usage.count("outputTokens")
                 )
-                call = self._of_models.get(job) or _unstated_step(answered)
-                self._of_models[job] = replace(call, usage=counts, usage_known=True, incomplete=None)
+                call = self._model_calls.get(trace_id) or _unstated_step(model_output)
+                self._model_calls[trace_id] = replace(call, usage=counts, usage_known=True, incomplete=None)
 
     def _known(self, ending: str) -> Iterable[Captured]:
-        if self._of_models:
-            return list(self._of_models.values())
+        if self._model_calls:
+            return list(self._model_calls.values())
         why = f"the agent's answer {ending} without a trace of usage: invoke it with enableTrace=True"
         return [Captured(service=SERVICE, model="", usage=Usage(), usage_known=False, incomplete=why)]
 
 
 def _steps(trace: object) -> Iterable[Fields]:
-    """Return the parts of a trace, each of a kind of step of the agent."""
+    """Return the parts of a trace, each a kind of step of the agent."""
     return [Fields(step) for step in trace.values()] if isinstance(trace, Mapping) else []
 
 
@@ -124,27 +128,27 @@ def _unstated_step(step: Fields) -> Captured:
 
 
 RERANKED_AT_ONCE: Final = 100
-"""How many documents a query has at most; more are further ones.
+"""How many documents one query has at most; more count as further queries.
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/rerank-pricing.html (2026-11-30)."""
 
 
-def units_of(given: Mapping[str, Any]) -> int:
-    """Return for how many queries a request to rank documents is billed; 0 for any other one.
+def units_of(arguments: Mapping[str, Any]) -> int:
+    """Return how many queries a rerank request is billed for; 0 for any other request.
 
     >>> units_of({"queries": [{}], "sources": [{}] * 101}), units_of({"agentId": "a"})
     (2, 0)
     """
-    queries, documents = given.get("queries") or [], given.get("sources") or []
+    queries, documents = arguments.get("queries") or [], arguments.get("sources") or []
     return len(queries) * -(-len(documents) // RERANKED_AT_ONCE)
 
 
 class _PartsOfBody(Watch):
-    """Follows a stream whose events have parts of the maker's own stream in them."""
+    """Follows a stream whose events contain chunks of the maker's own stream."""
 
     _metrics: object = None
 
     def _follow(self, chunk: object) -> None:
-        part = json.loads(Fields(chunk).part("chunk").get("bytes"))  # type: ignore[arg-type]  # else it raises
+        part = json.loads(Fields(chunk).part("chunk").get("bytes"))  # type: ignore[arg-type]  # any other value raises
         self._metrics = Fields(part).get(_METRICS) or self._metrics
         super()._follow(part)
 
@@ -156,38 +160,38 @@ class _PartsOfBody(Watch):
 
 
 def _usage(counts: object, names: tuple[str, ...]) -> Usage | None:
-    """Return what Bedrock counted; ``None`` where it states neither input nor output."""
-    found = [counts.get(name) for name in names] if isinstance(counts, Mapping) else [None, None]
-    if found[0] is None and found[1] is None:
+    """Return Bedrock's own counts; ``None`` if it states neither input nor output."""
+    values = [counts.get(name) for name in names] if isinstance(counts, Mapping) else [None, None]
+    if values[0] is None and values[1] is None:
         return None
-    sent, answered, read, written = (int(each or 0) for each in found)
+    tokens_input, tokens_output, tokens_cached, tokens_cache_write = (int(value or 0) for value in values)
     return Usage(
-        tokens_input=sent + read + written,
-        tokens_output=answered,
-        tokens_cached=read,
-        tokens_cache_write=written,
+        tokens_input=tokens_input + tokens_cached + tokens_cache_write,
+        tokens_output=tokens_output,
+        tokens_cached=tokens_cached,
+        tokens_cache_write=tokens_cache_write,
     )
 
 
 def _calls_of_body(body: bytes, model: str) -> Iterable[Captured]:
     try:
-        told = json.loads(body)
+        answer = json.loads(body)
     except ValueError:
-        told = {}
-    return read_response(told, service=SERVICE, model=model)
+        answer = {}
+    return read_response(answer, service=SERVICE, model=model)
 
 
-def _served(call: Captured, answer: Mapping[str, Any]) -> Captured:
-    """Return a call with the tier that served it, which stands beside the body."""
+def _with_tier(call: Captured, answer: Mapping[str, Any]) -> Captured:
+    """Return a call with the tier that served it, which the answer states outside its body."""
     optimized = answer.get("performanceConfigLatency") == "optimized"
-    served = tier(answer.get("serviceTier")) or ("optimized" if optimized else None)
-    return replace(call, service_tier=served or call.service_tier)
+    service_tier = tier(answer.get("serviceTier")) or ("optimized" if optimized else None)
+    return replace(call, service_tier=service_tier or call.service_tier)
 
 
-def _kept(answer: dict[str, Any]) -> bytes:
-    """Return the body of an answer, and put one in its place that gives the same, or fails alike.
+def _read_body(answer: dict[str, Any]) -> bytes:
+    """Read the body of an answer, and replace it by one with the same content or the same error.
 
-    One of aiobotocore is left unread, for reading it has to be awaited.
+    A body of aiobotocore is not read, since that has to be awaited.
     """
     from botocore.response import StreamingBody
 

@@ -1,4 +1,4 @@
-"""The calls that wrapped methods make: what is known of one before it is sent, and how its answer is read."""
+"""The calls that wrapped methods make: what is known before a call is sent, and how its answer is read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .bedrock import SERVICE as BEDROCK
 from .bedrock import calls_in, units_of
 from .bounds import RequestBounds, bounds_of, bounds_of_bedrock, model_of
 from .jobs import STARTED, Jobs, has_failed
-from .methods import MediaMethod, Method, characters_at, found_at, text_at
+from .methods import MediaMethod, Method, characters_at, text_at, value_at
 
 if TYPE_CHECKING:
     from .sending import Ticket
@@ -25,74 +25,76 @@ if TYPE_CHECKING:
 Report = Callable[[Captured], object]
 
 _MAKERS: Final = {"mistralai": "mistral"}
-"""Who makes an SDK, where its module is not called so."""
+"""The makers of SDKs whose modules have another name."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrappedCall:
-    """One call of a wrapped method, before it returned."""
+    """One call of a wrapped method."""
 
     method: Method
     instance: Any
     args: tuple[Any, ...]
-    given: dict[str, Any]
+    arguments: dict[str, Any]
     ticket: Ticket | None = None
 
     @property
     def maker(self) -> str:
-        """Whose SDK it is, which serves the call where nothing says otherwise."""
-        if self.method.others:
+        """The maker of the SDK, which serves the call if nothing says otherwise."""
+        if self.method.calls_other_sdks:
             return self._provider or UNKNOWN
         module = self.method.module.partition(".")[0]
         return _MAKERS.get(module, module)
 
     @property
     def _provider(self) -> str | None:
-        """The provider that LiteLLM sends a call to, as it says."""
+        """The provider that LiteLLM sends the call to, by LiteLLM's own function."""
         from litellm import get_llm_provider
 
-        asked = self.given.get("custom_llm_provider"), self.given.get("api_base")
-        with suppress(Exception):  # it knows no such model, and the call itself will say so
-            return str(get_llm_provider(model_of(self.given) or "", *asked)[1])
+        provider_and_base = self.arguments.get("custom_llm_provider"), self.arguments.get("api_base")
+        with suppress(Exception):  # LiteLLM does not know the model, and the call itself will fail
+            return str(get_llm_provider(model_of(self.arguments) or "", *provider_and_base)[1])
         return None
 
-    def tell(self, captured: Captured) -> None:
-        """Tell whoever was asked before of a call that came of it."""
+    def record(self, captured: Captured) -> None:
+        """Record what was captured of this call, under its ticket."""
         if self.ticket is not None:
             self.ticket.report(captured)
 
     @contextmanager
     def failing(self) -> Iterator[None]:
-        """Tell whoever was asked before where the call fails, and of an answer that came all the same."""
+        """Notify the ticket if the call fails, and record an answer that came all the same."""
         try:
             with LastAnswer() as answer:
                 yield
         except BaseException as fault:
             if self.ticket is None:
                 raise
-            if not self.reported(answer, failed=True):
+            if not self.record_unused(answer, failed=True):
                 self.ticket.failed(fault)
             if (denied := self.ticket.denied) is not None and denied is not fault:
                 raise denied from fault
             raise
-        self.reported(answer, failed=False)
+        self.record_unused(answer, failed=False)
 
-    def reported(self, answer: LastAnswer, *, failed: bool) -> bool:
-        """Tell of answers that the SDK read and could not make what was asked for of, if any came.
+    def record_unused(self, answer: LastAnswer, *, failed: bool) -> bool:
+        """Record answers that the SDK read but could not return; tell whether there were any.
 
-        ``failed`` tells whether no result came of those that were not refused either.
+        ``failed`` says that the call raised, so that the answers that were not refused went unused too.
         """
-        told = False
+        is_recorded = False
         for read in (*answer.refused, *(answer.reads if failed else ())):
-            with suppress(Exception):  # no response: a stream that was opened, say
+            with suppress(Exception):  # not a response, for example a stream that was opened
                 response = read()
-                is_body = self.method.others and isinstance(response, dict)  # which names no service
-                self.report(response, self._tell_as_makers if is_body else self.tell)
-                told = True
-        return told
+                is_body = self.method.calls_other_sdks and isinstance(
+                    response, dict
+                )  # a body names no service
+                self.report(response, self._record_as_maker if is_body else self.record)
+                is_recorded = True
+        return is_recorded
 
-    def _tell_as_makers(self, captured: Captured) -> None:
-        self.tell(replace(captured, service=self.maker))
+    def _record_as_maker(self, captured: Captured) -> None:
+        self.record(replace(captured, service=self.maker))
 
     @property
     def _client(self) -> Any:
@@ -107,42 +109,42 @@ class WrappedCall:
 
     @property
     def service(self) -> str | None:
-        """Who serves the call, where the client or its host says so; the response tells otherwise."""
+        """The service, if the client or its host names one; otherwise the response names it."""
         if type(self._client).__name__.removeprefix("Async").startswith("AzureOpenAI"):
             return "azure"
         if getattr(self._client, "vertexai", False) is True:
-            return "vertex"  # also where it sends to an address of one's own
+            return "vertex"  # also with a custom address
         return service_of(self._address)
 
     @property
     def region(self) -> str | None:
-        """Where the call runs, where the client says so."""
+        """The region of the call, if the client states one."""
         client = self._client
         stated = getattr(client, "location", None) if getattr(client, "vertexai", False) else None
         return region_of(self._address) or (stated if isinstance(stated, str) else None)
 
     @property
     def model(self) -> str | None:
-        """The model that was asked for."""
-        model = model_of(self.given) or (
+        """The requested model."""
+        model = model_of(self.arguments) or (
             self.args[0] if self.args and isinstance(self.args[0], str) else None
         )
-        if model and self.method.others:
+        if model and self.method.calls_other_sdks:
             model = model.removeprefix(f"{self.maker}/")
         return model.removeprefix("models/") if model else None
 
     @property
     def stream_model(self) -> str | None:
-        """The model of a stream that names none itself."""
+        """The model of a stream that names none itself; ``None`` if the stream names it."""
         return None
 
     @property
     def bounds(self) -> RequestBounds | None:
-        """The most that its request can use; ``None`` where nothing in it says how much it will use."""
-        return bounds_of(self.method.module, self.method.name, self.given)
+        """The most that the request can use; ``None`` if nothing in it limits its usage."""
+        return bounds_of(self.method.module, self.method.name, self.arguments)
 
-    def named(self, call: Captured) -> Captured:
-        """Return a call that was read, with what is known of it beside: its model, its region, its tier."""
+    def completed(self, call: Captured) -> Captured:
+        """Return a captured call with the model, region and tier of the request, unless it has its own."""
         model = self.model if call.model in {"", "unknown"} and self.model else call.model
         return replace(
             call,
@@ -152,41 +154,47 @@ class WrappedCall:
         )
 
     def _unconfirmed_tier(self) -> str | None:
-        """Return ``unconfirmed`` where Gemini was asked for a tier and no answer says which one served."""
-        config = self.given.get("config")
-        asked = (
+        """Return ``unconfirmed`` if Gemini was asked for a tier and no answer states the tier that served."""
+        config = self.arguments.get("config")
+        requested_tier = (
             config.get("service_tier")
             if isinstance(config, Mapping)
             else getattr(config, "service_tier", None)
         )
-        named = str(getattr(asked, "value", asked) or "").lower()
-        google = self.method.module.startswith("google.")
-        return "unconfirmed" if google and named and named not in {"standard", "unspecified"} else None
+        tier_name = str(getattr(requested_tier, "value", requested_tier) or "").lower()
+        is_google = self.method.module.startswith("google.")
+        return (
+            "unconfirmed"
+            if is_google and tier_name and tier_name not in {"standard", "unspecified"}
+            else None
+        )
 
-    def unread(self, fault: Exception) -> Captured:
+    def unreadable_call(self, fault: Exception) -> Captured:
         """Return the call of a response that could not be read."""
         service = self.service or self.maker
         return unreadable(service, self.model or "", fault, region=self.region)
 
     def report(self, response: Any, report: Report) -> None:
-        """Send the calls in a whole response on."""
+        """Pass the calls in a whole response to ``report``."""
         for number, call in enumerate(
             read_response(response, service=self.service, model=self._fallback(response))
         ):
-            report(self.named(call) if number == 0 else replace(call, region=call.region or self.region))
+            report(self.completed(call) if number == 0 else replace(call, region=call.region or self.region))
 
     def _fallback(self, response: Any) -> str | None:
-        """Return the model that was asked for, where the response names none."""
-        stated = response.get("model") if isinstance(response, Mapping) else getattr(response, "model", None)
-        stated = stated or getattr(response, "model_version", None)
+        """Return the requested model if the response names none, else ``None``."""
+        response_model = (
+            response.get("model") if isinstance(response, Mapping) else getattr(response, "model", None)
+        )
+        response_model = response_model or getattr(response, "model_version", None)
         parse = getattr(response, "parse", None)
-        return None if stated or callable(parse) else self.model
+        return None if response_model or callable(parse) else self.model
 
     def remember(self, result: Any) -> None:
-        """Keep what only the request of a job says, for when its result is read."""
+        """Remember what only a job's request states, until its result is read."""
 
-    def unstated(self) -> Captured:
-        """Return the call behind an answer that never says what is billed."""
+    def unstated_call(self) -> Captured:
+        """Return the call behind an answer that does not state what is billed."""
         return Captured(
             service=self.service or self.maker,
             model=self.model or UNKNOWN,
@@ -196,23 +204,23 @@ class WrappedCall:
             incomplete="the answer does not state what is billed: give its counts to log_usage",
         )
 
-    def unanswered(self) -> Captured:
+    def unanswered_call(self) -> Captured:
         """Return the call behind a request that was sent and not answered."""
-        why = "its request was sent and no answer came: the provider may bill it"
-        return replace(WrappedCall.unstated(self), incomplete=why)
+        reason = "its request was sent and no answer came: the provider may bill it"
+        return replace(WrappedCall.unstated_call(self), incomplete=reason)
 
-    def see_headers(self, response: Any) -> None:
-        """Tell of the call whose answer has just begun; the program gets it, whatever is wrong with it."""
+    def record_headers(self, response: Any) -> None:
+        """Record the call of an answer that has just begun, from its headers. Raises nothing."""
         try:
-            self.report(response, self.tell)
+            self.report(response, self.record)
         except UnknownResponse:
-            self.tell(self.unstated())
+            self.record(self.unstated_call())
         except Exception as fault:
-            self.tell(self.unread(fault))
+            self.record(self.unreadable_call(fault))
 
     def report_speech(self, report: Report) -> None:
-        """Send speech on, whose answer states nothing: its text is billed by the character, or by tokens."""
-        text = self.given.get("input")
+        """Report a call for speech, whose answer states nothing: it is billed by characters or tokens."""
+        text = self.arguments.get("input")
         report(
             Captured(
                 service=self.service or "openai",
@@ -227,9 +235,9 @@ class WrappedCall:
 
 @dataclass(frozen=True, slots=True)
 class MediaCall(WrappedCall):
-    """A call of a service of speech, translation or documents, before it returned.
+    """A call of a speech, translation or document service.
 
-    ``given`` are its arguments by their names, ``jobs`` what was started before.
+    ``arguments`` are all its arguments by name, ``jobs`` the jobs that were started earlier.
     """
 
     method: MediaMethod
@@ -237,134 +245,138 @@ class MediaCall(WrappedCall):
 
     @property
     def maker(self) -> str:
-        """Whose call it is where the answer does not say so."""
+        """The service of the call, if the answer does not state it."""
         return self.method.service
 
     @property
     def service(self) -> str | None:
-        """Nothing: the adapter that reads the answer knows."""
+        """``None``: the adapter that reads the answer states it."""
         return None
 
     @property
     def region(self) -> str | None:
-        """Nothing: list prices of these services hold everywhere."""
+        """``None``: the list prices of these services hold in every region."""
         return None
 
     @property
     def model(self) -> str | None:
-        """The model that was asked for; of Document AI the name of the processor, or of its version."""
-        asked = text_at(self.given, self.method.model)
-        if asked and "/processors/" in asked:
-            asked = asked.rpartition("/")[2]
-        return self._features or asked or self.method.default
+        """The requested model; for Document AI the name of the processor or of its version."""
+        requested = text_at(self.arguments, self.method.model)
+        if requested and "/processors/" in requested:
+            requested = requested.rpartition("/")[2]
+        return self._features or requested or self.method.default
 
     @property
     def _features(self) -> str | None:
-        named = self.given.get(self.method.features) if self.method.features else None
-        asked = [str(each).lower() for each in named] if isinstance(named, (list, tuple)) else []
-        return "+".join(sorted(asked)) or None
+        requested = self.arguments.get(self.method.features) if self.method.features else None
+        names = (
+            [str(feature).lower() for feature in requested] if isinstance(requested, (list, tuple)) else []
+        )
+        return "+".join(sorted(names)) or None
 
     @contextmanager
     def failing(self) -> Iterator[None]:
-        """Tell whoever was asked before where the call fails; forget the job where that failed."""
+        """Notify the ticket if the call fails, and forget the job if the job failed."""
         try:
             with WrappedCall.failing(self):
                 yield
         except BaseException:
             if self.method.reads == "known" and has_failed(self.instance):
-                self.jobs.read((self.method.service,), self._job)
+                self.jobs.close((self.method.service,), self._job)
             raise
 
     @property
-    def speaker(self) -> object:
-        """What tells of its jobs in events; ``None`` where nothing does."""
+    def event_source(self) -> object:
+        """The object whose events report its jobs; ``None`` if there is none."""
         return None
 
     def remember(self, result: Any) -> None:
-        """Keep a job that was started."""
-        self.jobs.started(self, result)
+        """Remember a job that was started."""
+        self.jobs.add(self, result)
 
-    def not_read(self, job: Hashable) -> Captured:
-        """Return the call of a job that was started, for when its result is not read."""
-        call = self.unstated()
+    def unread_job(self, job: Hashable) -> Captured:
+        """Return the call that is recorded for a started job if nobody reads its result."""
+        call = self.unstated_call()
         if not isinstance(job, str):
-            return self.named(
+            return self.completed(
                 replace(call, incomplete="its result was not read: give its counts to log_usage")
             )
-        why = f"the job {job} was started and no result of it was read: give its counts to log_usage"
-        return self.named(replace(call, incomplete=why, request_id=f"{job}{STARTED}"))
+        reason = f"the job {job} was started and no result of it was read: give its counts to log_usage"
+        return self.completed(replace(call, incomplete=reason, request_id=f"{job}{STARTED}"))
 
     @property
     def stream_model(self) -> str | None:
-        """The model of a stream: what was asked for is what it has."""
+        """The model of a stream, which is the requested one."""
         return self.model
 
     @property
     def bounds(self) -> RequestBounds | None:
-        """Nothing: sound and documents are billed by what is in them."""
+        """``None``: sound and documents are billed by their content."""
         return None
 
-    def named(self, call: Captured) -> Captured:
-        """Return a call that was read, with what only its arguments say: its model, its text, its job."""
+    def completed(self, call: Captured) -> Captured:
+        """Return a captured call with what only its arguments state: its model, its text, its job."""
         job = self._job
-        asked = self._features or self.jobs.model_of(job) or self.jobs.model_of(call.request_id) or self.model
+        requested = (
+            self._features or self.jobs.model_of(job) or self.jobs.model_of(call.request_id) or self.model
+        )
         model, plus, features = call.model.partition("+")
-        if asked and (model in {"", UNKNOWN} or self.method.features):
-            call = replace(call, model=asked if self.method.features else asked + plus + features)
+        if requested and (model in {"", UNKNOWN} or self.method.features):
+            call = replace(call, model=requested if self.method.features else requested + plus + features)
         if not call.usage_known and (count := self._characters):
             call = replace(call, usage=Usage(characters=count), usage_known=True, incomplete=None)
         return replace(call, request_id=job) if isinstance(job, str) and not call.request_id else call
 
     @property
     def _characters(self) -> int:
-        return characters_at(self.given, self.method.text)
+        return characters_at(self.arguments, self.method.text)
 
     @property
     def _job(self) -> Hashable:
-        way = self.method.job
-        if not way:
+        path = self.method.job
+        if not path:
             return None
-        job = found_at(self.instance, way[1:]) if way[0] == "self" else found_at(self.given, way)
+        job = value_at(self.instance, path[1:]) if path[0] == "self" else value_at(self.arguments, path)
         return job if isinstance(job, Hashable) else None
 
     def report(self, response: Any, report: Report) -> None:
-        """Send the calls in an answer on."""
+        """Pass the calls in an answer to ``report``."""
         for call in read_response(response):
-            report(self.named(call))
+            report(self.completed(call))
 
     def report_known(self, answer: Any, report: Report) -> None:
-        """Send the calls on that an answer about a job states; one that is over was read then."""
-        told: list[Captured] = []
+        """Report the calls in an answer about a job, and close the job if the answer ends it."""
+        calls: list[Captured] = []
         with suppress(UnknownResponse):
-            self.report(answer, told.append)
-        for call in told:
+            self.report(answer, calls.append)
+        for call in calls:
             report(call)
-        if told or has_failed(answer) or not isinstance(self._job, str):
-            named = {call.request_id for call in told if self.method.reads != "event"}
-            services = {self.method.service, *(call.service for call in told)}
-            self.jobs.read(services, *{self._job, *named})
+        if calls or has_failed(answer) or not isinstance(self._job, str):
+            job_names = {call.request_id for call in calls if self.method.reads != "event"}
+            services = {self.method.service, *(call.service for call in calls)}
+            self.jobs.close(services, *{self._job, *job_names})
 
 
 class AzureSpeechCall(MediaCall):
-    """A sentence that Azure's Speech SDK recognises or says, or an event about one.
+    """A sentence that Azure's Speech SDK recognises or speaks, or an event about one.
 
-    The SDK tells it in its events, in what its futures give, or in both: a result has an id, so it counts
-    once. A partial result, and one that was cancelled, is not billed.
+    The SDK reports it in events, through futures, or in both: a result has an id, so it counts
+    once. Partial and cancelled results are not billed.
     """
 
     __slots__ = ()
 
     @property
     def model(self) -> str | None:
-        """The kind of the voice; of what is recognised nothing, which the result tells."""
+        """The kind of the voice; ``None`` for recognition, whose result names the model."""
         if not self.method.text:
             return None
-        named = _VOICE.findall(self._text) or [self._property("SpeechServiceConnection_SynthVoice")]
-        return "hd" if any("DragonHD" in voice for voice in named) else "neural"
+        voices = _VOICE.findall(self._text) or [self._property("SpeechServiceConnection_SynthVoice")]
+        return "hd" if any("DragonHD" in voice for voice in voices) else "neural"
 
     def _property(self, name: str) -> str:
-        """Return a property of the object that speaks."""
-        properties: Any = found_at(self.instance, ("properties",))
+        """Return a property of the synthesizer."""
+        properties: Any = value_at(self.instance, ("properties",))
         if properties is None:
             return ""
         from azure.cognitiveservices.speech import PropertyId
@@ -372,43 +384,45 @@ class AzureSpeechCall(MediaCall):
         return str(properties.get_property(PropertyId[name]))
 
     @property
-    def speaker(self) -> object:
+    def event_source(self) -> object:
         """The handle of the recogniser, which its events have too."""
-        signal = found_at(self.instance, ("_EventSignal__handle",))
-        return signal or (None if self.method.text else found_at(self.instance, ("_handle",)))
+        signal = value_at(self.instance, ("_EventSignal__handle",))
+        return signal or (None if self.method.text else value_at(self.instance, ("_handle",)))
 
     @property
     def _text(self) -> str:
-        return text_at(self.given, self.method.text) or ""
+        return text_at(self.arguments, self.method.text) or ""
 
     @property
     def _characters(self) -> int:
-        """The characters that are billed: those of the text and of its marks, Chinese ones twice.
+        """The billed characters: those of the text and its markup, Chinese ones twice.
 
         Source: https://learn.microsoft.com/azure/ai-services/speech-service/text-to-speech (pricing note,
         2026-11-30).
         """
-        text = _UNBILLED_MARKS.sub("", self._text) if "ssml" in self.given else self._text
+        text = _UNBILLED_MARKS.sub("", self._text) if "ssml" in self.arguments else self._text
         return len(text) + len(_CHINESE.findall(text))
 
-    def named(self, call: Captured) -> Captured:
-        """Return a call that was read, with what its request said of it."""
-        sent = self.jobs.request_of(self._job)
-        if sent is not None and not call.usage_known:
-            incomplete = None if sent.usage_known else call.incomplete
-            known = sent.usage_known
-            return replace(call, model=sent.model, usage=sent.usage, usage_known=known, incomplete=incomplete)
-        return super().named(call)
+    def completed(self, call: Captured) -> Captured:
+        """Return a captured call with what its request stated."""
+        request = self.jobs.request_of(self._job)
+        if request is not None and not call.usage_known:
+            known = request.usage_known
+            incomplete = None if known else call.incomplete
+            return replace(
+                call, model=request.model, usage=request.usage, usage_known=known, incomplete=incomplete
+            )
+        return super().completed(call)
 
     def report(self, response: Any, report: Report) -> None:
-        """Send the call in a result or an event on; of what was said the event tells no text."""
-        told = self.method.reads == "event"
-        for call in read_response(found_at(response, ("result",)) if told else response):
-            if told and call.operation == "speech":
+        """Report the call in a result or an event; events of synthesis are skipped, as they have no text."""
+        is_event = self.method.reads == "event"
+        for call in read_response(value_at(response, ("result",)) if is_event else response):
+            if is_event and call.operation == "speech":
                 continue
-            if told:
-                self.jobs.heard(self.speaker)
-            report(self.named(call))
+            if is_event:
+                self.jobs.close_first_of(self.event_source)
+            report(self.completed(call))
 
 
 _VOICE: Final = re.compile(r"""<voice\b[^>]*\bname\s*=\s*["']([^"']*)""")
@@ -417,53 +431,53 @@ _CHINESE: Final = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U0002000
 
 
 class BedrockCall(MediaCall):
-    """A call of Bedrock's runtime through boto3, before it returned."""
+    """A call of Bedrock's runtime through boto3."""
 
     __slots__ = ()
 
     @property
     def service(self) -> str | None:
-        """Bedrock, whoever made the model."""
+        """Bedrock, whichever company made the model."""
         return BEDROCK
 
     @property
     def region(self) -> str | None:
         """The region of the client."""
-        region = found_at(self.instance, ("meta", "region_name"))
+        region = value_at(self.instance, ("meta", "region_name"))
         return region if isinstance(region, str) else None
 
     @property
     def bounds(self) -> RequestBounds | None:
-        """The most that its request can use; nothing for what is billed by seconds or pictures."""
-        return None if self.method.reads == "unstated" else bounds_of_bedrock(self.given)
+        """The most that the request can use; ``None`` for what is billed by seconds or pictures."""
+        return None if self.method.reads == "unstated" else bounds_of_bedrock(self.arguments)
 
-    def named(self, call: Captured) -> Captured:
-        """Return a call that was read, with its model and its region, which no answer states."""
-        found = super().named(call)
-        return replace(found, region=found.region or self.region)
+    def completed(self, call: Captured) -> Captured:
+        """Return a captured call with its model and its region, which no answer states."""
+        call = super().completed(call)
+        return replace(call, region=call.region or self.region)
 
     def report(self, response: Any, report: Report) -> None:
-        """Send the calls in an answer on."""
+        """Pass the calls in an answer to ``report``."""
         for call in calls_in(response, self.model):
-            report(self.named(call))
+            report(self.completed(call))
 
 
 class BedrockAgentCall(BedrockCall):
     """A call of Bedrock's agents, knowledge bases and rerankers through boto3.
 
-    Only traces of an agent state usage; of documents that are ranked, the request has what is billed.
+    Only an agent's traces state usage. For reranking, the request states what is billed.
     """
 
     __slots__ = ()
 
     @property
     def bounds(self) -> RequestBounds | None:
-        """Nothing: what an agent or a knowledge base adds is not in the request."""
+        """``None``: what an agent or a knowledge base adds is not in the request."""
         return None
 
-    def unstated(self) -> Captured:
-        """Return the call behind an answer that never says what is billed."""
-        call = super().unstated()
-        if not (units := units_of(self.given)):
+    def unstated_call(self) -> Captured:
+        """Return the call behind an answer that does not state what is billed."""
+        call = super().unstated_call()
+        if not (units := units_of(self.arguments)):
             return call
         return replace(call, usage=Usage(search_units=units), usage_known=True, incomplete=None)

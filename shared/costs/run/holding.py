@@ -1,4 +1,4 @@
-"""Holds what a call can cost before a wrapped method sends it, and settles it with what it did cost."""
+"""Holds what a call can cost before a wrapped method sends it, and settles it with the actual cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..budgets.guard import too_fast
 from ..capture.captured import Captured
 from ..errors import BudgetExceeded, BudgetGateUnavailable
 from ..money import Nanos, from_usd
-from .methods import MediaMethod, found_at
+from .methods import MediaMethod, value_at
 
 if TYPE_CHECKING:
     from ..budgets.hold import Hold
@@ -21,20 +21,21 @@ if TYPE_CHECKING:
     from .purse import Purse
 
 _SESSIONS: Final = frozenset({"messages", "message", "opened"})
-"""What is read message by message or told in events, none of which is a request of its own."""
+"""Sessions that are read by message or report events, none of which is a request of its own."""
 
 Record = Callable[[Captured, "Hold | None"], float]
-"""Records a call under a hold, if there is one; returns its USD."""
+"""Records a call under a hold, if there is one, and returns its USD."""
 
 
 class HoldTicket:
-    """One call that may be sent: tell it of what was read of the call, or of what went wrong.
+    """One call that may be sent. It is notified of what was read of the call, or of what went wrong.
 
     Args:
         record: records a call.
-        purse: what the run may spend, and in which ``place`` of it this call is held.
-        hold: what is held for it in budgets.
-        anew: holds the same once more.
+        purse: the budget of the run.
+        purse_hold: id of this call's hold in ``purse``.
+        hold: the call's hold in budgets.
+        hold_again: holds the same amounts once more; returns both holds.
 
     """
 
@@ -42,26 +43,26 @@ class HoldTicket:
         self,
         record: Record,
         purse: Purse | None = None,
-        place: str = "",
+        purse_hold: str = "",
         hold: Hold | None = None,
-        anew: Callable[[], tuple[str, Hold]] | None = None,
+        hold_again: Callable[[], tuple[str, Hold]] | None = None,
     ) -> None:
         self._record = record
-        self._anew = anew
+        self._hold_again = hold_again
         self._was_unanswered = False
         self.denied: BudgetExceeded | BudgetGateUnavailable | None = None
-        """Why its request may not be repeated; SDKs take it for a fault of the connection, and try again."""
+        """Why the request may not be repeated; SDKs retry after this error as after a connection fault."""
         self.unsent: Callable[[], None] = lambda: None
-        """Takes back that the request was counted: the provider refused it."""
+        """Uncounts the request, if the provider refused it."""
         self.lost: Callable[[], Captured] | None = None
-        """Gives the call behind a request that was sent and not answered."""
+        """Returns the call behind a request that was sent and not answered."""
         self._purse = purse
-        self._place = place
+        self._purse_hold = purse_hold
         self._hold = hold
 
     def report(self, captured: Captured) -> None:
-        """Record one call that was made with it; of several, the first ends the hold."""
-        hold, self._hold, self._anew = self._hold, None, None
+        """Record one call that was made under this ticket; of several, the first settles the hold."""
+        hold, self._hold, self._hold_again = self._hold, None, None
         usd = 0.0
         try:
             usd = self._record(captured, hold)
@@ -71,30 +72,30 @@ class HoldTicket:
                 hold.close()
 
     def _settle(self, cost: Nanos) -> None:
-        # Where the purse cannot be used any more, what was held goes on counting, and later calls are held
-        # back; the program must have the answer of this one.
+        # If the purse is no longer usable, the amount stays held and later calls are denied, but the program
+        # must get the answer of this one.
         with suppress(BudgetGateUnavailable):
             if self._purse is not None:
-                self._purse.settle(self._place, cost)
+                self._purse.settle(self._purse_hold, cost)
 
     def unanswered(self) -> None:
-        """Remember that its request was sent and no answer came."""
+        """Note that the request was sent and no answer came."""
         self._was_unanswered = True
 
     def sending(self) -> None:
-        """Hold once more before a request is repeated to which no answer came: both may be billed.
+        """Hold once more before an unanswered request is repeated, since both may be billed.
 
         Raises:
-            BudgetExceeded: there is no room for a second one.
-            BudgetGateUnavailable: that cannot be told.
+            BudgetExceeded: a second request does not fit into the budget.
+            BudgetGateUnavailable: the budget cannot be checked.
         """
         if self.denied is not None:
             raise self.denied
-        if self._anew is None or not self._was_unanswered:
+        if self._hold_again is None or not self._was_unanswered:
             self._record_lost()
             return
         try:
-            place, hold = self._anew()
+            purse_hold, hold = self._hold_again()
         except (BudgetExceeded, BudgetGateUnavailable) as denied:
             self.denied = denied
             raise
@@ -102,19 +103,19 @@ class HoldTicket:
             self.denied = BudgetGateUnavailable(f"the budget of this run cannot be checked: {fault}")
             raise self.denied from fault
         self._was_unanswered = False
-        before, self._place, self._hold = self._hold, place, hold
+        before, self._purse_hold, self._hold = self._hold, purse_hold, hold
         if before is not None:
             before.close(failed=True)
 
     def _record_lost(self) -> None:
-        """Record a call of unknown cost where nothing is held for a request that was sent unanswered."""
+        """Record a call of unknown cost for an unanswered request, unless an amount is held for it."""
         if self._was_unanswered and self.lost is not None and self._purse is None:
             self._was_unanswered = False
             self._record(self.lost(), None)
 
     def failed(self, fault: BaseException) -> None:
-        """Give back what was held where the provider refused the request; else it goes on counting."""
-        self._anew = None
+        """Release the hold if the provider refused the request; otherwise it stays held."""
+        self._hold_again = None
         self._record_lost()
         status = getattr(fault, "status_code", None) or getattr(fault, "code", None) or _aws_status(fault)
         refused = isinstance(status, int) and 400 <= status < 500
@@ -128,11 +129,11 @@ class HoldTicket:
 
 
 class Holding:
-    """Decides on each call of a program before it is sent.
+    """Admits or denies each call of a program before it is sent.
 
     Args:
         session: opens the session that calls are recorded in.
-        purse: what the run may spend; without one, only the guard is asked.
+        purse: the budget of the run; without one, only the guard is checked.
         record: records a call.
 
     """
@@ -143,59 +144,59 @@ class Holding:
         self._record_any = record
         self._counted: set[str] = set()
 
-    def before(self, about: WrappedCall) -> HoldTicket:
-        """Hold what a call can cost at most.
+    def before(self, call: WrappedCall) -> HoldTicket:
+        """Hold the most that a call can cost.
 
         Raises:
-            BudgetExceeded: a limit has no room for it, or the same request was sent too often.
-            BudgetGateUnavailable: that cannot be told.
+            BudgetExceeded: the call does not fit into a limit, or the same request was sent too often.
+            BudgetGateUnavailable: the budget cannot be checked.
         """
-        if not about.method.sends:
+        if not call.method.sends:
             return HoldTicket(self._record, self._purse)
-        session, name = self._session(), (about.service or about.maker, about.model or "unknown")
-        if about.method.reads in _SESSIONS:
-            return self._allowed(about, session)
-        request = _fingerprint(about)
-        session.repeats.sending(*name, request)
+        session, names = self._session(), (call.service or call.maker, call.model or "unknown")
+        if call.method.reads in _SESSIONS:
+            return self._ticket(call, session)
+        request = _fingerprint(call)
+        session.repeats.sending(*names, request)
         try:
-            ticket = self._allowed(about, session)
+            ticket = self._ticket(call, session)
         except BaseException:
-            session.repeats.unsent(*name, request)
+            session.repeats.unsent(*names, request)
             raise
-        ticket.unsent = lambda: session.repeats.unsent(*name, request)
-        ticket.lost = about.unanswered
+        ticket.unsent = lambda: session.repeats.unsent(*names, request)
+        ticket.lost = call.unanswered_call
         return ticket
 
     def _record(self, captured: Captured, hold: Hold | None) -> float:
-        """Record a call; return what it adds to what was spent: nothing where its bill was read before."""
+        """Record a call; return what it adds to the spend in USD, 0 if its bill was read before."""
         usd = self._record_any(captured, hold)
         if captured.request_id is None:
             return usd
-        bill = f"{captured.service}/{captured.request_id}"
-        if bill in self._counted:
+        bill_id = f"{captured.service}/{captured.request_id}"
+        if bill_id in self._counted:
             return 0.0
-        self._counted.add(bill)
+        self._counted.add(bill_id)
         return usd
 
-    def _allowed(self, about: WrappedCall, session: Session) -> HoldTicket:
+    def _ticket(self, call: WrappedCall, session: Session) -> HoldTicket:
         if self._purse is not None:
-            return self._held(about, self._purse)
+            return self._ticket_with_hold(call, self._purse)
         for spending in session.watch.guarding():
             if spending.remaining <= 0:
-                raise too_fast(spending, f"{about.service or about.maker}/{about.model or 'unknown'}")
+                raise too_fast(spending, f"{call.service or call.maker}/{call.model or 'unknown'}")
         return HoldTicket(self._record)
 
-    def _held(self, about: WrappedCall, purse: Purse) -> HoldTicket:
+    def _ticket_with_hold(self, call: WrappedCall, purse: Purse) -> HoldTicket:
         from ..tracking.reserving import call_request, make_intent
 
-        service, model = about.service or about.maker, about.model or "unknown"
-        bounds = None if about.method.reads in _SESSIONS else about.bounds
+        service, model = call.service or call.maker, call.model or "unknown"
+        bounds = None if call.method.reads in _SESSIONS else call.bounds
         if bounds is None:
-            # Nothing in the request says how much it will use: it is sent while anything is left.
+            # Nothing in the request limits its usage, so it is sent while anything remains.
             return HoldTicket(self._record, purse, purse.hold(None, f"{service}/{model}"))
         session = self._session()
         extra: dict[str, Any] = {"characters": bounds.characters} if bounds.characters else {}
-        extra |= {"service_tier": bounds.tier, "region": bounds.region or about.region}
+        extra |= {"service_tier": bounds.tier, "region": bounds.region or call.region}
         intent = make_intent(service, model, bounds.tokens_input or 0, bounds.max_tokens_output, **extra)
         request = call_request(session, intent)
         if bounds.tokens_input is None and not request.free:
@@ -203,32 +204,32 @@ class Holding:
             request = replace(request, estimate=None, tokens=None, unknown=unknown)
         most = request.estimate
 
-        def held() -> tuple[str, Hold]:
-            place = purse.hold(most, request.name)
+        def hold_both() -> tuple[str, Hold]:
+            purse_hold = purse.hold(most, request.name)
             try:
                 hold = session.hold(request)
             except BaseException:
-                purse.settle(place, Nanos(0))
+                purse.settle(purse_hold, Nanos(0))
                 raise
-            hold.intended = None  # the bounds of a request are no usage
-            return place, hold
+            hold.intended = None  # the bounds of a request are not its usage
+            return purse_hold, hold
 
-        return HoldTicket(self._record, purse, *held(), held)
+        return HoldTicket(self._record, purse, *hold_both(), hold_both)
 
 
 def _aws_status(fault: BaseException) -> object:
-    return found_at(fault, ("response", "ResponseMetadata", "HTTPStatusCode"))
+    return value_at(fault, ("response", "ResponseMetadata", "HTTPStatusCode"))
 
 
-def _fingerprint(about: WrappedCall) -> str:
-    """Return what tells one request from another; nothing can be read back from it."""
-    given = sorted((name, _short(value)) for name, value in about.given.items())
-    args = () if isinstance(about.method, MediaMethod) else about.args
-    return sha256(repr((about.method.name, args, given)).encode(errors="surrogatepass")).hexdigest()
+def _fingerprint(call: WrappedCall) -> str:
+    """Return a hash that identifies a request; its content cannot be read back from it."""
+    arguments = sorted((name, _short(value)) for name, value in call.arguments.items())
+    args = () if isinstance(call.method, MediaMethod) else call.args
+    return sha256(repr((call.method.name, args, arguments)).encode(errors="surrogatepass")).hexdigest()
 
 
 def _short(value: object) -> str:
-    """Return what tells a value from another; of sound and pictures a hash, for their text is long."""
+    """Return a text that identifies a value; a hash for audio and pictures, whose ``repr`` is long."""
     serialized = getattr(getattr(value, "_pb", None), "SerializeToString", None)
     if callable(serialized):
         value = serialized()

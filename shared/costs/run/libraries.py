@@ -1,6 +1,6 @@
 """Which instrumentation reports the calls of which AI library, best first.
 
-Tried with the real packages; what each of them misses is said beside it.
+Tested with the real packages; a comment says what an instrumentation misses.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class Library:
 
     Attributes:
         module: the module whose import shows that a program uses it.
-        package: what to install when nothing reports its calls.
-        instrumentors: classes that make it report, as ``module:Class``, best first.
-        own_spans: a module that is there when the library makes spans by itself.
+        package: what to install if nothing reports its calls.
+        instrumentors: classes that report its calls, as ``module:Class``, best first.
+        own_spans: a module that exists if the library makes spans by itself.
 
     """
 
@@ -36,7 +36,7 @@ LIBRARIES: Final = (
         (
             "opentelemetry.instrumentation.genai.openai:OpenAIInstrumentor",
             "opentelemetry.instrumentation.openai_v2:OpenAIInstrumentor",
-            # Tells neither cache writes, nor reasoning in streams.
+            # States neither cache writes nor, for streams, reasoning.
             "opentelemetry.instrumentation.openai:OpenAIInstrumentor",
             "openinference.instrumentation.openai:OpenAIInstrumentor",
         ),
@@ -58,7 +58,7 @@ LIBRARIES: Final = (
         (
             "opentelemetry.instrumentation.google_genai:GoogleGenAiSdkInstrumentor",
             "openinference.instrumentation.google_genai:GoogleGenAIInstrumentor",
-            # Drops thoughts; the total, which it tells, has them.
+            # Drops thoughts, but states the total, which includes them.
             "opentelemetry.instrumentation.google_generativeai:GoogleGenerativeAiInstrumentor",
         ),
     ),
@@ -69,7 +69,10 @@ LIBRARIES: Final = (
             ("opentelemetry.instrumentation.mistralai:MistralAiInstrumentor",),
             own_spans="mistralai.extra.observability.otel",
         )
-        for module in ("mistralai.client", "mistralai")  # of version 3, whose name is a bare folder, and of 1
+        for module in (
+            "mistralai.client",
+            "mistralai",
+        )  # version 3, whose top package is a bare namespace, and version 1
     ),
     Library(
         "litellm",
@@ -98,12 +101,12 @@ def reports_by_itself(library: Library) -> bool:
 
 
 def instrument(library: Library, tracer_provider: Any) -> bool:
-    """Have the best installed instrumentation report a library's calls; ``False`` when there is none.
+    """Have the best installed instrumentation report a library's calls; return ``False`` if there is none.
 
-    One that does not support the installed version of the library is passed over.
+    An instrumentation that does not support the installed version of the library is skipped.
     """
-    for place in library.instrumentors:
-        module, _, name = place.partition(":")
+    for path in library.instrumentors:
+        module, _, name = path.partition(":")
         try:
             instrumentor = getattr(import_module(module), name)()
             instrumentor.instrument(tracer_provider=tracer_provider, raise_exception_on_conflict=True)

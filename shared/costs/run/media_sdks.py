@@ -1,13 +1,13 @@
 """The methods of the SDKs of speech, translation, documents and hosted models that make a call.
 
-The lowest method that still returns the service's own answer is wrapped, so that every public one
-passes through it: raw clients where an SDK is generated (their headers state what speech is billed), the
-one method of boto3 that sends requests, the result of an operation where a service works in the background.
-Azure's Speech SDK works in a native library: its events and its futures are read. Batches of Document AI,
-whose pages lie in a bucket, are recorded as unknown. A job whose result the program never reads is recorded
-as unknown when it ends.
+The lowest method that still returns the service's own answer is wrapped, because every public one
+calls it: raw clients of generated SDKs (their headers state what speech is billed), the
+one method of boto3 that sends requests, and the result of an operation for services that work in the
+background. Azure's Speech SDK works in a native library, so its events and futures are read. Batches of
+Document AI, whose pages are in a bucket, are recorded as unknown. So is a job whose result the program never
+reads, when the program ends.
 
-Tried with assemblyai 1.8, azure-ai-documentintelligence 1.0, azure-ai-translation-text 2.0,
+Tested with assemblyai 1.8, azure-ai-documentintelligence 1.0, azure-ai-translation-text 2.0,
 azure-cognitiveservices-speech 1.53, boto3 1.44, deepgram-sdk 7.17, deepl 1.32, elevenlabs 2.78,
 fal-client 1.0, google-cloud-documentai 3.16, -speech 2.41, -texttospeech 2.38, -translate 3.28, -vision 3.16
 and voyageai 0.5 (2026-11-30).
@@ -23,22 +23,22 @@ from .methods import MediaMethod, Reads
 
 
 def _both(module: str, *names: str, **more: Any) -> list[MediaMethod]:
-    """Return methods of a class and of its asynchronous one."""
+    """Return methods of a class and of its asynchronous counterpart."""
     return [MediaMethod(module, f"{kind}{name}", **more) for name in names for kind in ("", "Async")]
 
 
 def _deepgram() -> Iterable[MediaMethod]:
-    named: dict[str, Any] = {"service": "deepgram", "model": (("model",),)}
+    common: dict[str, Any] = {"service": "deepgram", "model": (("model",),)}
     yield from _both(
         "deepgram.listen.v1.media.raw_client",
         "RawMediaClient.transcribe_url",
         "RawMediaClient.transcribe_file",
-        **named,
+        **common,
     )
     yield from _both(
-        "deepgram.speak.v1.audio.raw_client", "RawAudioClient.generate", reads="headers", **named
+        "deepgram.speak.v1.audio.raw_client", "RawAudioClient.generate", reads="headers", **common
     )
-    yield from _both("deepgram.read.v1.text.raw_client", "RawTextClient.analyze", reads="unstated", **named)
+    yield from _both("deepgram.read.v1.text.raw_client", "RawTextClient.analyze", reads="unstated", **common)
     for version in ("1", "2"):
         module = f"deepgram.listen.v{version}.socket_client"
         for kind, emits, iterates in (("", "_emit", "__iter__"), ("Async", "_emit_async", "__aiter__")):
@@ -49,24 +49,24 @@ def _deepgram() -> Iterable[MediaMethod]:
 
 
 def _assemblyai() -> Iterable[MediaMethod]:
-    named: dict[str, Any] = {"service": "assemblyai"}
+    common: dict[str, Any] = {"service": "assemblyai"}
     for module in ("assemblyai.prerecorded.v2.api", "assemblyai.prerecorded.v2.async_api"):
-        yield MediaMethod(module, "create_transcript", "sent", job=("id",), **named)
-        yield MediaMethod(module, "get_transcript", "known", sends=False, **named)
+        yield MediaMethod(module, "create_transcript", "sent", job=("id",), **common)
+        yield MediaMethod(module, "get_transcript", "known", sends=False, **common)
     for module in ("client", "async_client"):
         kind = "AsyncRealTimeTranscriber" if "async" in module else "RealTimeTranscriber"
-        yield MediaMethod(f"assemblyai.streaming.v3.{module}", f"{kind}._handle_message", "message", **named)
-    yield MediaMethod("assemblyai.sync.v1.api", "transcribe", "unstated", **named)
-    yield MediaMethod("assemblyai.sync.v1.async_api", "transcribe", "unstated", **named)
+        yield MediaMethod(f"assemblyai.streaming.v3.{module}", f"{kind}._handle_message", "message", **common)
+    yield MediaMethod("assemblyai.sync.v1.api", "transcribe", "unstated", **common)
+    yield MediaMethod("assemblyai.sync.v1.async_api", "transcribe", "unstated", **common)
 
 
 def _elevenlabs() -> Iterable[MediaMethod]:
-    named: dict[str, Any] = {"service": "elevenlabs", "model": (("model_id",),)}
-    yield from _both("elevenlabs.speech_to_text.raw_client", "RawSpeechToTextClient.convert", **named)
+    common: dict[str, Any] = {"service": "elevenlabs", "model": (("model_id",),)}
+    yield from _both("elevenlabs.speech_to_text.raw_client", "RawSpeechToTextClient.convert", **common)
     yield from _both(
-        "elevenlabs.text_to_speech.raw_client", "RawTextToSpeechClient.convert_with_timestamps", **named
+        "elevenlabs.text_to_speech.raw_client", "RawTextToSpeechClient.convert_with_timestamps", **common
     )
-    spoken = {
+    speech = {
         "text_to_speech": ("TextToSpeech", ("convert", "stream", "stream_with_timestamps")),
         "text_to_dialogue": ("TextToDialogue", ("convert", "stream")),
         "text_to_sound_effects": ("TextToSoundEffects", ("convert",)),
@@ -74,39 +74,43 @@ def _elevenlabs() -> Iterable[MediaMethod]:
         "audio_isolation": ("AudioIsolation", ("convert", "stream")),
         "music": ("Music", ("compose", "stream")),
     }
-    for folder, (kind, names) in spoken.items():
+    for folder, (kind, names) in speech.items():
         module = f"elevenlabs.{folder}.raw_client"
-        yield from _both(module, *(f"Raw{kind}Client.{name}" for name in names), reads="headers", **named)
+        yield from _both(module, *(f"Raw{kind}Client.{name}" for name in names), reads="headers", **common)
 
 
 def _google(package: str, service: str, kind: str, **more: Any) -> Iterable[MediaMethod]:
-    """Return methods of a client of Google Cloud's, by what they read; ``more`` is theirs."""
+    """Yield methods of a Google Cloud client; ``more`` has ``reads``, and the other fields of the methods."""
     reads: Mapping[Reads, tuple[str, ...]] = more.pop("reads")
-    at = f"google.cloud.{package}"
-    for what, names in reads.items():
-        named: dict[str, Any] = {"job": ("operation", "name")} if what == "sent" else {}
-        if what == "stream":
-            ways = ((("requests", "first", "streaming_config", "config", "model")),)
-            named = {"requests": "requests", "model": ways}
+    package_path = f"google.cloud.{package}"
+    for kind_of_result, names in reads.items():
+        fields: dict[str, Any] = {"job": ("operation", "name")} if kind_of_result == "sent" else {}
+        if kind_of_result == "stream":
+            model_paths = ((("requests", "first", "streaming_config", "config", "model")),)
+            fields = {"requests": "requests", "model": model_paths}
         for name in names:
             method = MediaMethod(
-                f"{at}.client", f"{kind}Client.{name}", what, **{**more, **named}, service=service
+                f"{package_path}.client",
+                f"{kind}Client.{name}",
+                kind_of_result,
+                **{**more, **fields},
+                service=service,
             )
             yield method
-            later = f"{kind}AsyncClient.{name}"
-            yield replace(method, module=f"{at}.async_client", name=later, service=service)
+            async_name = f"{kind}AsyncClient.{name}"
+            yield replace(method, module=f"{package_path}.async_client", name=async_name, service=service)
 
 
 def _google_cloud() -> Iterable[MediaMethod]:
     for version in ("v1", "v1p1beta1", "v2"):
-        later = ("long_running_recognize",) if version.startswith("v1") else ("batch_recognize",)
+        batch_methods = ("long_running_recognize",) if version.startswith("v1") else ("batch_recognize",)
         yield from _google(
             f"speech_{version}.services.speech",
             "google-speech",
             "Speech",
             model=(("request", "config", "model"), ("config", "model")),
             default="default" if version.startswith("v1") else None,
-            reads={"response": ("recognize",), "sent": later, "stream": ("streaming_recognize",)},
+            reads={"response": ("recognize",), "sent": batch_methods, "stream": ("streaming_recognize",)},
         )
     for version in ("v3", "v3beta1"):
         yield from _google(
@@ -148,12 +152,15 @@ def _google_cloud() -> Iterable[MediaMethod]:
         "ImageAnnotator",
         reads={"response": ("batch_annotate_images",)},
     )
-    named: dict[str, Any] = {"reads": "known", "sends": False, "service": "google"}
+    common: dict[str, Any] = {"reads": "known", "sends": False, "service": "google"}
     yield MediaMethod(
-        "google.api_core.operation", "Operation.result", job=("self", "operation", "name"), **named
+        "google.api_core.operation", "Operation.result", job=("self", "operation", "name"), **common
     )
     yield MediaMethod(
-        "google.api_core.operation_async", "AsyncOperation.result", job=("self", "operation", "name"), **named
+        "google.api_core.operation_async",
+        "AsyncOperation.result",
+        job=("self", "operation", "name"),
+        **common,
     )
 
 
@@ -207,7 +214,7 @@ _AWS: Final[Mapping[str, Mapping[Reads, tuple[str, ...]]]] = {
         "unstated": ("CompareFaces", "IndexFaces", "SearchFacesByImage", "DetectProtectiveEquipment"),
     },
 }
-"""The operations of AWS that are billed, and those that tell of them."""
+"""The operations of AWS that are billed, and those that return the results of jobs."""
 
 
 _AWS_JOBS: Final[Mapping[str, str]] = {
@@ -217,7 +224,7 @@ _AWS_JOBS: Final[Mapping[str, str]] = {
     "CallAnalyticsJob": "CallAnalyticsJobName",
     "SpeechSynthesisTask": "TaskId",
 }
-"""What names a job, by the end of the operation's name; else it is ``JobId``."""
+"""The field with a job's name, by the end of the operation's name; otherwise ``JobId``."""
 
 
 _AWS_DEFAULTS: Final[Mapping[str, str]] = {
@@ -226,37 +233,37 @@ _AWS_DEFAULTS: Final[Mapping[str, str]] = {
     "StartMedicalScribeJob": "medical-scribe",
     "StartCallAnalyticsJob": "call-analytics",
 }
-"""What a job of Transcribe is billed as."""
+"""The models under which Transcribe's jobs are billed."""
 
 
 def _aws_job(operation: str) -> tuple[str, ...]:
-    """Return the way to what names a job: from the arguments, or from the answer that says it has begun."""
+    """Return the path to a job's name: from the arguments, or from the answer that confirms its start."""
     kind = operation.removeprefix("Start").removeprefix("Get")
-    named = _AWS_JOBS.get(kind, "JobId")
-    nested = operation.startswith("Start") and named != "JobId"
-    return (kind.removeprefix("Speech"), named) if nested else (named,)
+    field = _AWS_JOBS.get(kind, "JobId")
+    is_nested = operation.startswith("Start") and field != "JobId"
+    return (kind.removeprefix("Speech"), field) if is_nested else (field,)
 
 
 _WITH_FEATURES: Final = frozenset({"AnalyzeDocument", "StartDocumentAnalysis", "GetDocumentAnalysis"})
-"""Operations of Textract that bill what was asked for, found or not."""
+"""Operations of Textract that bill the requested features, whether they are found or not."""
 
 
 def _aws() -> Iterable[MediaMethod]:
     for service, operations in _AWS.items():
-        for what, names in operations.items():
+        for reads, names in operations.items():
             for name in names:
                 yield MediaMethod(
                     "botocore.client",
                     "BaseClient._make_api_call",
-                    what,
-                    sends=what != "known",
+                    reads,
+                    sends=reads != "known",
                     service=f"aws-{service}",
                     model=(("Engine",),),
                     default=_AWS_DEFAULTS.get(name, "standard" if service == "polly" else None),
                     job=_aws_job(name),
                     features="FeatureTypes" if name in _WITH_FEATURES else "",
                     text=(("Text",),) if name == "TranslateText" else (),
-                    only=name,
+                    operation=name,
                 )
 
 
@@ -268,15 +275,15 @@ def _bedrock() -> Iterable[MediaMethod]:
         "InvokeModelWithResponseStream": "stream",
         "StartAsyncInvoke": "unstated",
     }
-    return _of_bedrock(operations, (("modelId",),))
+    return _bedrock_methods(operations, (("modelId",),))
 
 
 def _bedrock_agents() -> Iterable[MediaMethod]:
-    at = "retrieveAndGenerateConfiguration"
-    ways = (
+    configuration = "retrieveAndGenerateConfiguration"
+    model_paths = (
         ("foundationModel",),
-        (at, "knowledgeBaseConfiguration", "modelArn"),
-        (at, "externalSourcesConfiguration", "modelArn"),
+        (configuration, "knowledgeBaseConfiguration", "modelArn"),
+        (configuration, "externalSourcesConfiguration", "modelArn"),
         ("rerankingConfiguration", "bedrockRerankingConfiguration", "modelConfiguration", "modelArn"),
         ("targetModelId",),
     )
@@ -289,13 +296,13 @@ def _bedrock_agents() -> Iterable[MediaMethod]:
         "RetrieveAndGenerateStream": "unstated",
         "GenerateQuery": "unstated",
     }
-    return _of_bedrock(operations, ways, of_agents=True)
+    return _bedrock_methods(operations, model_paths, is_agent=True)
 
 
-def _of_bedrock(
-    operations: Mapping[str, Reads], model: tuple[tuple[str, ...], ...], *, of_agents: bool = False
+def _bedrock_methods(
+    operations: Mapping[str, Reads], model: tuple[tuple[str, ...], ...], *, is_agent: bool = False
 ) -> Iterable[MediaMethod]:
-    """Yield the operations of a client of Bedrock's, that of boto3 and that of aiobotocore."""
+    """Yield the operations of a Bedrock client, for boto3 and for aiobotocore."""
     for module, kind in (("botocore.client", "BaseClient"), ("aiobotocore.client", "AioBaseClient")):
         for name, reads in operations.items():
             yield MediaMethod(
@@ -304,8 +311,8 @@ def _of_bedrock(
                 reads,
                 service="bedrock",
                 model=model,
-                only=name,
-                of_agents=of_agents,
+                operation=name,
+                is_agent=is_agent,
             )
 
 
@@ -323,30 +330,30 @@ def _azure() -> Iterable[MediaMethod]:
             service="azure-documents",
             job=("details", "operation_id"),
         )
-    named: dict[str, Any] = {"reads": "known", "sends": False, "service": "azure"}
+    common: dict[str, Any] = {"reads": "known", "sends": False, "service": "azure"}
     job = ("self", "details", "operation_id")
-    yield MediaMethod("azure.core.polling._poller", "LROPoller.result", job=job, **named)
-    yield MediaMethod("azure.core.polling._async_poller", "AsyncLROPoller.result", job=job, **named)
+    yield MediaMethod("azure.core.polling._poller", "LROPoller.result", job=job, **common)
+    yield MediaMethod("azure.core.polling._async_poller", "AsyncLROPoller.result", job=job, **common)
 
 
 def _azure_speech() -> Iterable[MediaMethod]:
-    named: dict[str, Any] = {"service": "azure-speech"}
-    at = "azure.cognitiveservices.speech."
+    common: dict[str, Any] = {"service": "azure-speech"}
+    package = "azure.cognitiveservices.speech."
     speech, translation, transcription = (
-        f"{at}{name}" for name in ("speech", "translation", "transcription")
+        f"{package}{name}" for name in ("speech", "translation", "transcription")
     )
-    yield MediaMethod(speech, "ResultFuture.get", "known", sends=False, job=("self",), **named)
-    yield MediaMethod(speech, "EventSignal.signal", "event", sends=False, **named)
+    yield MediaMethod(speech, "ResultFuture.get", "known", sends=False, job=("self",), **common)
+    yield MediaMethod(speech, "EventSignal.signal", "event", sends=False, **common)
     for module, kind in ((speech, "SpeechRecognizer"), (translation, "TranslationRecognizer")):
-        yield MediaMethod(module, f"{kind}.recognize_once_async", "sent", **named)
-        yield MediaMethod(module, f"{kind}.start_continuous_recognition_async", "opened", **named)
+        yield MediaMethod(module, f"{kind}.recognize_once_async", "sent", **common)
+        yield MediaMethod(module, f"{kind}.start_continuous_recognition_async", "opened", **common)
     for kind in ("ConversationTranscriber", "MeetingTranscriber"):
-        yield MediaMethod(transcription, f"{kind}.start_transcribing_async", "opened", **named)
+        yield MediaMethod(transcription, f"{kind}.start_transcribing_async", "opened", **common)
     for verb in ("speak", "start_speaking"):
         for form in ("text", "ssml"):
             name = f"SpeechSynthesizer.{verb}_{form}_async"
-            yield MediaMethod(speech, name, "sent", text=((form,),), **named)
-    yield MediaMethod(speech, "SpeechSynthesizer.speak_async", "sent", text=(("request",),), **named)
+            yield MediaMethod(speech, name, "sent", text=((form,),), **common)
+    yield MediaMethod(speech, "SpeechSynthesizer.speak_async", "sent", text=(("request",),), **common)
 
 
 def _deepl() -> Iterable[MediaMethod]:
@@ -379,7 +386,7 @@ def _voyage() -> Iterable[MediaMethod]:
 def _fal() -> Iterable[MediaMethod]:
     for name in ("_maybe_retry_request", "_async_maybe_retry_request"):
         yield MediaMethod("fal_client.client", name, "known", sends=False, service="fal")
-    named: dict[str, Any] = {
+    common: dict[str, Any] = {
         "reads": "sent",
         "service": "fal",
         "model": (("application",),),
@@ -387,13 +394,13 @@ def _fal() -> Iterable[MediaMethod]:
     }
     for kind in ("SyncClient", "AsyncClient"):
         for name in ("run", "submit"):
-            yield MediaMethod("fal_client.client", f"{kind}.{name}", **named)
+            yield MediaMethod("fal_client.client", f"{kind}.{name}", **common)
 
 
 def media_methods() -> dict[str, list[MediaMethod]]:
-    """Return the methods by the module whose import shows that a program may use them."""
-    found: dict[str, list[MediaMethod]] = {}
-    for each in (
+    """Return the methods to wrap, by the module whose import shows that a program may use them."""
+    by_module: dict[str, list[MediaMethod]] = {}
+    for methods_of_sdk in (
         _deepgram,
         _assemblyai,
         _elevenlabs,
@@ -407,6 +414,6 @@ def media_methods() -> dict[str, list[MediaMethod]]:
         _voyage,
         _fal,
     ):
-        for method in each():
-            found.setdefault(method.module, []).append(method)
-    return found
+        for method in methods_of_sdk():
+            by_module.setdefault(method.module, []).append(method)
+    return by_module

@@ -1,4 +1,4 @@
-"""Starting a program so that its AI calls are captured, passing on signals and its exit code."""
+"""Starts a program so that its AI calls are captured, and passes on signals and its exit code."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _PASSED_ON: Final = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT")
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What the calls of a program are recorded for. ``None`` leaves it to the environment.
+    """The job, stage and user that a program's calls are recorded for. ``None`` leaves it to the environment.
 
-    ``purse`` is the file that says what they may cost together; ``None`` for no such limit.
+    ``purse`` is the file with the budget of the run; ``None`` for no budget.
     """
 
     job_dir: Path | None = None
@@ -46,21 +46,25 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class ProgramRun:
-    """One start of a program. ``id`` marks its entries, in their metadata under ``run``."""
+    """One start of a program. Its entries have ``id`` in their metadata, as ``run``."""
 
     id: str
     began: datetime
 
     @classmethod
     def begin(cls) -> ProgramRun:
-        """Return a new run, beginning now."""
+        """Return a new run that begins now."""
         return cls(new_id(), datetime.now(UTC))
 
 
 def environment(
-    environ: Mapping[str, str], run: ProgramRun, given: Assignment, storage: CostStorage, profile: Path | None
+    environ: Mapping[str, str],
+    run: ProgramRun,
+    assignment: Assignment,
+    storage: CostStorage,
+    profile: Path | None,
 ) -> dict[str, str]:
-    """Return the program's environment: its own, and what makes its Python processes report.
+    """Return the program's environment, with the variables that make its Python processes report.
 
     >>> env = environment({"PYTHONPATH": "lib"}, ProgramRun("r-1", datetime.now(UTC)), Assignment(stage="13"),
     ...                   CostStorage(Path("/costs")), None)
@@ -68,26 +72,26 @@ def environment(
     (True, '13', 'r-1')
     """
     path = [str(BOOTSTRAP), *filter(None, [environ.get("PYTHONPATH")])]
-    said = {
+    variables = {
         "PYTHONPATH": os.pathsep.join(path),
         "COST_TRACKER_HOME": str(storage.root.absolute()),
         "COST_TRACKER_PROFILE": str(profile.absolute()) if profile else None,
-        JOB_DIR_VARIABLE: str(given.job_dir.absolute()) if given.job_dir else None,
-        STAGE_VARIABLE: given.stage,
-        USER_VARIABLE: given.user,
-        ATTEMPT_VARIABLE: str(given.attempt) if given.attempt else None,
+        JOB_DIR_VARIABLE: str(assignment.job_dir.absolute()) if assignment.job_dir else None,
+        STAGE_VARIABLE: assignment.stage,
+        USER_VARIABLE: assignment.user,
+        ATTEMPT_VARIABLE: str(assignment.attempt) if assignment.attempt else None,
         RUN_VARIABLE: run.id,
-        PURSE_VARIABLE: str(given.purse.absolute()) if given.purse else None,
-        "COST_TRACKER_STREAM_USAGE": None if given.stream_usage else "off",
-        # Some instrumentations copy prompts and answers into their spans; nobody reads them here.
+        PURSE_VARIABLE: str(assignment.purse.absolute()) if assignment.purse else None,
+        "COST_TRACKER_STREAM_USAGE": None if assignment.stream_usage else "off",
+        # Some instrumentations copy prompts and answers into their spans, which are not needed here.
         "TRACELOOP_TRACE_CONTENT": "false",
         "TRACELOOP_METRICS_ENABLED": "false",
     }
-    return {**environ, **{name: value for name, value in said.items() if value is not None}}
+    return {**environ, **{name: value for name, value in variables.items() if value is not None}}
 
 
 def start(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run a program to its end and return its exit code; 128 + n when signal n ended it.
+    """Run a program and return its exit code; 128 + n if signal n ended it.
 
     Raises:
         WrongUsage: there is no such program.
@@ -105,10 +109,12 @@ def _passing_signals_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
     def pass_on(number: int, _: FrameType | None) -> None:
         child.send_signal(number)
 
-    wanted: dict[int, Any] = {getattr(signal, name): pass_on for name in _PASSED_ON if hasattr(signal, name)}
-    # Ctrl-C reaches every process of the terminal's group by itself: a second one would be one too many.
-    wanted[signal.SIGINT] = signal.SIG_IGN if _terminal_reaches_both() else pass_on
-    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    handlers: dict[int, Any] = {
+        getattr(signal, name): pass_on for name in _PASSED_ON if hasattr(signal, name)
+    }
+    # The terminal sends Ctrl-C to every process of its group: passing it on would send it twice.
+    handlers[signal.SIGINT] = signal.SIG_IGN if _terminal_reaches_both() else pass_on
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
@@ -124,9 +130,9 @@ def _terminal_reaches_both() -> bool:
 
 
 def next_attempt(index: Store, ledger: Path, stage: str | None) -> int | None:
-    """Return the how-manieth attempt of its stage a program is: one more than the ledger has seen.
+    """Return which attempt of its stage a program is: one more than the last in the ledger.
 
-    ``None`` without a stage: then there is nothing that is done again.
+    ``None`` without a stage, since then nothing can be repeated.
     """
     if stage is None:
         return None
@@ -135,7 +141,7 @@ def next_attempt(index: Store, ledger: Path, stage: str | None) -> int | None:
 
 
 def entries_of(index: Store, run: ProgramRun) -> list[Entry]:
-    """Return the entries that a run has left, in whichever ledgers."""
+    """Return the entries of a run, from all ledgers."""
     index.catch_up_all()
     since = datetime.fromtimestamp(bucket_of(run.began), UTC)
     return [entry for entry in index.entries(Query(start=since)) if entry.metadata.get("run") == run.id]

@@ -1,17 +1,17 @@
-"""What one run may spend, shared by all the processes that its program starts.
+"""The budget of one run, shared by all processes that its program starts.
 
-One small file under one lock: what was spent, what is held for calls on their way, and how often a call
-was held back. A process that dies leaves what it held: the provider may have served the call, and the run
-is over soon.
+One small file under one lock has what was spent, what is held for calls in progress, and how many calls
+were denied. What a process held stays held if the process dies: the provider may have served the call, and
+the run ends soon.
 
 >>> import tempfile
 >>> purse = Purse.filled(Path(tempfile.mkdtemp()) / "run.json", Nanos(5_000_000_000))
->>> one = purse.hold(Nanos(3_000_000_000), "openai/gpt-4o")
+>>> hold = purse.hold(Nanos(3_000_000_000), "openai/gpt-4o")
 >>> purse.hold(Nanos(2_500_000_000), "openai/gpt-4o")
 Traceback (most recent call last):
 ...
 shared.costs.errors.BudgetExceeded: up to $2.5000 for openai/gpt-4o does not fit into the budget of this ...
->>> purse.settle(one, Nanos(1_000_000_000))
+>>> purse.settle(hold, Nanos(1_000_000_000))
 >>> purse.state.spent, purse.state.held, purse.state.denied
 (1000000000, {}, 1)
 """
@@ -38,7 +38,7 @@ _POLL_S: Final = 0.002
 
 @dataclass(slots=True)
 class PurseState:
-    """Amounts in nano-dollars; ``held`` by hold; ``denied`` counts the calls that were held back."""
+    """Amounts in nano-dollars; ``held`` by id of the hold; ``denied`` is the number of denied calls."""
 
     budget: int
     spent: int = 0
@@ -46,8 +46,8 @@ class PurseState:
     denied: int = 0
 
     @property
-    def room(self) -> int:
-        """What may still be held; negative where calls cost more than was known before."""
+    def remaining(self) -> int:
+        """What may still be held; negative if calls cost more than was held for them."""
         return self.budget - self.spent - sum(self.held.values())
 
 
@@ -59,10 +59,10 @@ class Purse:
 
     @classmethod
     def filled(cls, path: Path, budget: Nanos) -> Purse:
-        """Make the file that the processes of a run share.
+        """Create the file that the processes of a run share.
 
         Raises:
-            CannotWrite: it cannot be written there.
+            CannotWrite: the file cannot be written.
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         purse = cls(path)
@@ -75,35 +75,34 @@ class Purse:
         return self._read()
 
     def hold(self, most: Nanos | None, what: str) -> str:
-        """Hold the most that a call can cost; return the hold.
+        """Hold the most that a call can cost; return the id of the hold.
 
-        Where that is not known (``None``) nothing is held, and the call is let through while anything is
-        left.
+        If that is not known (``None``), nothing is held, and the call is allowed while anything remains.
 
         Raises:
-            BudgetExceeded: it does not fit.
-            BudgetGateUnavailable: the file cannot be used, as after the end of the run.
+            BudgetExceeded: the call does not fit.
+            BudgetGateUnavailable: the file cannot be used, for example after the end of the run.
         """
-        one = new_id()
+        hold_id = new_id()
 
         def change(state: PurseState) -> BudgetExceeded | None:
-            fits = state.room > 0 if most is None else most <= max(state.room, 0)
+            fits = state.remaining > 0 if most is None else most <= max(state.remaining, 0)
             if not fits:
                 state.denied += 1
                 return _exceeded(state, most, what)
             if most is not None:
-                state.held[one] = most
+                state.held[hold_id] = most
             return None
 
         if (denied := self._changed(change)) is not None:
             raise denied
-        return one
+        return hold_id
 
-    def settle(self, hold: str, cost: Nanos) -> None:
-        """Count what a call did cost in place of what was held; a second cost of the same hold is added."""
+    def settle(self, hold_id: str, cost: Nanos) -> None:
+        """Replace what was held by what the call did cost; a second cost of the same hold is added."""
 
         def change(state: PurseState) -> None:
-            state.held.pop(hold, None)
+            state.held.pop(hold_id, None)
             state.spent += cost
 
         self._changed(change)
@@ -130,7 +129,7 @@ class Purse:
             draft.write_text(json.dumps(asdict(state)), encoding="utf-8")
 
     def remove(self) -> None:
-        """Take the file away: whoever is still at it gets no more calls."""
+        """Remove the file, so that processes that still run get no more calls."""
         self.path.unlink(missing_ok=True)
         self.path.with_suffix(".lock").unlink(missing_ok=True)
 
@@ -139,9 +138,9 @@ def _exceeded(state: PurseState, most: Nanos | None, what: str) -> BudgetExceede
     held = Nanos(sum(state.held.values()))
     holding = f" and {format_usd(held, 4)} held for other calls" if held else ""
     budget, spent = format_usd(Nanos(state.budget), 4), format_usd(Nanos(state.spent), 4)
-    asked = f"up to {format_usd(most, 4)} for {what} does" if most is not None else f"a call of {what} may"
+    request = f"up to {format_usd(most, 4)} for {what} does" if most is not None else f"a call of {what} may"
     remedy = "run it with a larger --budget"
     return BudgetExceeded(
-        f"{asked} not fit into the {SCOPE}: of {budget}, {spent} is spent{holding}; {remedy}",
+        f"{request} not fit into the {SCOPE}: of {budget}, {spent} is spent{holding}; {remedy}",
         Denial(SCOPE, state.budget, state.spent, held, most or 0),
     )

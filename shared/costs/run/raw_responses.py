@@ -1,6 +1,6 @@
-"""Responses that a program takes raw (``with_raw_response``, ``with_streaming_response``) and reads later.
+"""Responses that a program requests raw (``with_raw_response``, ``with_streaming_response``) and reads later.
 
-What is read is seen when the program reads it: parsed, as JSON, or line by line.
+They are recorded when the program reads them: parsed, as JSON, or line by line.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from ..capture.standin import StandIn
 from .answers import LastAnswer
 
 See = Callable[[Any], Any]
-"""Takes what was parsed, and returns what the program gets instead."""
+"""Called with what was parsed; returns what the program gets instead."""
 
 _BODY_MAX: Final = 16 * 1024 * 1024
-"""Bodies that are larger are not kept to be read: pictures, audio."""
+"""Larger bodies are not kept to be parsed: they are pictures or audio."""
 
 
 def is_raw(result: Any) -> bool:
-    """Tell whether this is a response of an SDK that has not been parsed."""
+    """Tell whether this is an SDK's response that has not been parsed."""
     return hasattr(result, "retries_taken") and callable(getattr(result, "parse", None))
 
 
 def watched_raw(result: Any, see: See) -> Any:
-    """Return a raw response that shows what the program reads of it.
+    """Return a raw response that passes what the program reads of it to ``see``.
 
-    One whose body is there already (``with_raw_response``) is parsed now, unless it is a stream.
+    A response whose body has arrived already (``with_raw_response``) is parsed now, unless it is a stream.
     """
     if inspect.iscoroutinefunction(result.parse):
         return _AsyncRaw(result, see)
@@ -47,7 +47,7 @@ def watched_raw(result: Any, see: See) -> Any:
 
 
 class _ParsedResponse(StandIn):
-    """A raw response that is seen when it is parsed."""
+    """A raw response that calls ``see`` when it is parsed."""
 
     __slots__ = ("_raw_parsed", "_raw_see", "_raw_seen")
 
@@ -65,23 +65,23 @@ class _ParsedResponse(StandIn):
     def parse(self, **to: Any) -> Any:
         key = str(to.get("to"))
         if key not in self._raw_parsed:
-            with self._unfit_shown():
+            with self._showing_unusable():
                 parsed = self.original.parse(**to)
-            self._raw_parsed[key] = self._shown(parsed)
+            self._raw_parsed[key] = self._show(parsed)
         return self._raw_parsed[key]
 
     @contextmanager
-    def _unfit_shown(self) -> Iterator[None]:
-        """Show an answer too that the SDK has read and cannot make what was asked for of."""
+    def _showing_unusable(self) -> Iterator[None]:
+        """Also show an answer that the SDK has read but cannot turn into what the program asked for."""
         with LastAnswer() as answer:
             try:
                 yield
             except Exception:
                 if answer.reads:
-                    self._shown(answer.reads[-1]())
+                    self._show(answer.reads[-1]())
                 raise
 
-    def _shown(self, parsed: Any) -> Any:
+    def _show(self, parsed: Any) -> Any:
         if self._raw_seen:
             return parsed
         object.__setattr__(self, "_raw_seen", True)
@@ -89,23 +89,23 @@ class _ParsedResponse(StandIn):
 
 
 class _Raw(_ParsedResponse):
-    """A raw response whose body is seen once, however it is read."""
+    """A raw response whose body is passed to ``see`` once, however it is read."""
 
     __slots__ = ()
 
     def json(self) -> Any:
         body = self.original.json()
-        self._shown(body)
+        self._show(body)
         return body
 
     def text(self) -> str:
         body: str = self.original.text()
-        self._read(body.encode())
+        self._show_body(body.encode())
         return body
 
     def read(self) -> bytes:
         body: bytes = self.original.read()
-        self._read(body)
+        self._show_body(body)
         return body
 
     def iter_lines(self) -> Iterator[str]:
@@ -113,32 +113,32 @@ class _Raw(_ParsedResponse):
         for line in self.original.iter_lines():
             events.line(line)
             yield line
-        self._events(events)
+        self._show_events(events)
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
         events = _Events(self.streams)
         for chunk in self.original.iter_bytes(chunk_size):
             events.feed(chunk)
             yield chunk
-        self._events(events)
+        self._show_events(events)
 
-    def _read(self, body: bytes) -> None:
+    def _show_body(self, body: bytes) -> None:
         events = _Events(self.streams)
         events.feed(body)
-        self._events(events)
+        self._show_events(events)
 
-    def _events(self, events: _Events) -> None:
+    def _show_events(self, events: _Events) -> None:
         if self._raw_seen:
             return
         if self.streams:
-            for _ in self._shown(iter_of(events.parsed())):
+            for _ in self._show(iter_of(events.parsed())):
                 pass
         elif (whole := events.whole()) is not None:
-            self._shown(whole)
+            self._show(whole)
 
 
 class _AsyncRaw(StandIn):
-    """As :class:`_Raw`, for the asynchronous SDKs."""
+    """Like :class:`_Raw`, for the asynchronous SDKs."""
 
     __slots__ = ("_raw_sync",)
 
@@ -147,26 +147,26 @@ class _AsyncRaw(StandIn):
         object.__setattr__(self, "_raw_sync", _Raw(original, see))
 
     async def parse(self, **to: Any) -> Any:
-        key, kept = str(to.get("to")), self._raw_sync._raw_parsed
-        if key not in kept:
-            with self._raw_sync._unfit_shown():
+        key, parsed_by_class = str(to.get("to")), self._raw_sync._raw_parsed
+        if key not in parsed_by_class:
+            with self._raw_sync._showing_unusable():
                 parsed = await self.original.parse(**to)
-            kept[key] = self._raw_sync._shown(parsed)
-        return kept[key]
+            parsed_by_class[key] = self._raw_sync._show(parsed)
+        return parsed_by_class[key]
 
     async def json(self) -> Any:
         body = await self.original.json()
-        self._raw_sync._shown(body)
+        self._raw_sync._show(body)
         return body
 
     async def read(self) -> bytes:
         body: bytes = await self.original.read()
-        self._raw_sync._read(body)
+        self._raw_sync._show_body(body)
         return body
 
     async def text(self) -> str:
         body: str = await self.original.text()
-        self._raw_sync._read(body.encode())
+        self._raw_sync._show_body(body.encode())
         return body
 
     async def iter_lines(self) -> AsyncIterator[str]:
@@ -174,16 +174,16 @@ class _AsyncRaw(StandIn):
         async for line in self.original.iter_lines():
             events.line(line)
             yield line
-        self._raw_sync._events(events)
+        self._raw_sync._show_events(events)
 
 
 def iter_of(events: list[Any]) -> Iterator[Any]:
-    """Return a generator, which is followed as a stream is."""
+    """Yield the events: a generator is followed like a stream."""
     yield from events
 
 
 class _Events:
-    """What is in a body that passes by: one JSON document, or the events of a stream."""
+    """The content of a body that arrives in pieces: one JSON document, or the events of a stream."""
 
     def __init__(self, streams: bool) -> None:
         self._streams = streams
@@ -191,7 +191,7 @@ class _Events:
         self._parsed: list[Any] = []
 
     def feed(self, chunk: bytes) -> None:
-        """Take in a piece of the body."""
+        """Add a piece of the body."""
         if len(self._body) + len(chunk) > _BODY_MAX:
             return
         self._body += chunk
@@ -202,7 +202,7 @@ class _Events:
                 self.line(line.decode(errors="replace"))
 
     def line(self, line: str) -> None:
-        """Take in a line: of a stream, one with data holds an event."""
+        """Add a line; in a stream, each data line has an event."""
         if not self._streams:
             self.feed(line.encode() + b"\n")
             return
@@ -211,14 +211,14 @@ class _Events:
             try:
                 self._parsed.append(json.loads(data))
             except ValueError:
-                return  # a line of something that is no event
+                return  # not an event
 
     def parsed(self) -> list[Any]:
         """Return the events of a stream."""
         return self._parsed
 
     def whole(self) -> Any:
-        """Return the JSON document; ``None`` where the body is something else."""
+        """Return the JSON document; ``None`` if the body is something else."""
         try:
             return json.loads(bytes(self._body))
         except ValueError:

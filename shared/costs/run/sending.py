@@ -1,4 +1,4 @@
-"""What an SDK sends for one call: once, or again where it repeats a request by itself."""
+"""Observes the requests that an SDK sends for one call, including those that it repeats by itself."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from ..capture.captured import Captured
 
 
 class Ticket(Protocol):
-    """What is given for a call before it is sent."""
+    """Follows one call from before it is sent until its answer is recorded."""
 
     @property
     def denied(self) -> Exception | None:
-        """Why its request may not be repeated, where that was denied."""
+        """Why the request may not be repeated; ``None`` if it may."""
         ...
 
     def report(self, captured: Captured) -> None:
-        """Take a call that was read from what came back."""
+        """Record a call that was read from the answer."""
         ...
 
     def failed(self, fault: BaseException) -> None:
-        """Take note that nothing came back."""
+        """Note that the call failed without an answer."""
         ...
 
     def sending(self) -> None:
-        """Take note that its request is about to be sent; what this raises, the program gets."""
+        """Note that the request is about to be sent; the program gets what this raises."""
         ...
 
     def unanswered(self) -> None:
-        """Take note that its request was sent, and that no answer came."""
+        """Note that the request was sent and no answer came."""
         ...
 
 
@@ -43,7 +43,7 @@ SENDERS: Final = {
     "requests": ("Session.send",),
     "botocore.httpsession": ("URLLib3Session.send",),
 }
-"""What sends the requests of SDKs, once for each time that an SDK repeats one, by its module."""
+"""The functions that send an SDK's requests, also repeated ones, by their module."""
 
 _NOT_SENT: Final = frozenset(
     {
@@ -51,14 +51,14 @@ _NOT_SENT: Final = frozenset(
         "ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError",
     }
 )  # fmt: skip
-"""Faults of these modules after which it is certain that nothing was sent."""
+"""Errors of these modules after which it is certain that nothing was sent."""
 
 _sending: Final[ContextVar[Ticket | None]] = ContextVar("sending", default=None)
-"""The call whose SDK is at work in this thread or task: what is sent is its request, maybe once more."""
+"""The call that this thread or task is making: whatever is sent meanwhile is its request."""
 
 
 class Sending:
-    """What is entered while an SDK may send the request of a call; requests of the program are not of it."""
+    """The context in which an SDK may send the request of a call; the program's own requests lie outside."""
 
     __slots__ = ("_before", "_ticket")
 
@@ -70,27 +70,27 @@ class Sending:
         _sending.set(self._ticket)
 
     def __exit__(self, *_: object) -> None:
-        _sending.set(self._before)  # a token would be refused where another task closes a generator
+        _sending.set(self._before)  # a token fails if another task closes a generator
 
 
-def _sent(wrapped: Any, _instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-    """Send a request; where an earlier one of the same call had no answer, that may have been served too."""
+def _send(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Send a request, and tell the call's ticket before it and if no answer comes."""
     ticket = _sending.get()
     if ticket is None:
-        return wrapped(*args, **given)
+        return wrapped(*args, **kwargs)
     ticket.sending()
-    with _answered(ticket):
-        result = wrapped(*args, **given)
-    return _sent_later(result, ticket) if inspect.isawaitable(result) else result
+    with _watching_for_answer(ticket):
+        result = wrapped(*args, **kwargs)
+    return _send_async(result, ticket) if inspect.isawaitable(result) else result
 
 
-async def _sent_later(later: Awaitable[Any], ticket: Ticket) -> Any:
-    with _answered(ticket):
-        return await later
+async def _send_async(pending: Awaitable[Any], ticket: Ticket) -> Any:
+    with _watching_for_answer(ticket):
+        return await pending
 
 
 @contextmanager
-def _answered(ticket: Ticket) -> Iterator[None]:
+def _watching_for_answer(ticket: Ticket) -> Iterator[None]:
     try:
         yield
     except BaseException as fault:
@@ -100,9 +100,9 @@ def _answered(ticket: Ticket) -> Iterator[None]:
 
 
 def watch_sending(module: Any) -> None:
-    """Have a module that sends requests say so."""
+    """Wrap the functions of a module that send requests."""
     import wrapt
 
     for name in SENDERS[module.__name__]:
         with suppress(AttributeError):  # a version that has no such method
-            wrapt.wrap_function_wrapper(module, name, _sent)
+            wrapt.wrap_function_wrapper(module, name, _send)

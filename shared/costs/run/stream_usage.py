@@ -1,9 +1,9 @@
-"""Asks OpenAI for the usage of chat streams in a program that does not, unseen by the program.
+"""Requests the usage of OpenAI's chat streams for programs that do not, without their noticing.
 
-OpenAI states the usage of a stream only when asked, in a last chunk without choices. Many programs
-do not ask, and would break on a chunk without choices: so the question is added, and that
-chunk is shown to the instrumentation and kept from the program. A server that refuses the question is
-asked again without it; a refused request is not billed.
+OpenAI states the usage of a stream only on request, in a last chunk without choices. Many programs
+do not request it and would break on a chunk without choices. So the option is added, and that chunk is
+recorded and kept from the program. If a server refuses the option, the request is sent again without it; a
+refused request is not billed.
 """
 
 from __future__ import annotations
@@ -13,56 +13,56 @@ from typing import Any, Final
 
 from ..capture.standin import StandIn
 
-_ASK: Final = {"include_usage": True}
+_INCLUDE_USAGE: Final = {"include_usage": True}
 
 
 class UsageOption:
-    """Puts the question into one call, and takes it out again where a server refuses it."""
+    """Adds the option to one call, and removes it again if the server refuses it."""
 
-    def __init__(self, given: dict[str, Any]) -> None:
-        self._given = given
+    def __init__(self, kwargs: dict[str, Any]) -> None:
+        self._kwargs = kwargs
 
-    def ask(self, wrapped: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Make the call."""
+    def call(self, wrapped: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Make the call with the option."""
         try:
-            return wrapped(*args, **{**self._given, "stream_options": _ASK})
+            return wrapped(*args, **{**self._kwargs, "stream_options": _INCLUDE_USAGE})
         except Exception as fault:
             if not _refused(fault):
                 raise
-            return wrapped(*args, **self._given)
+            return wrapped(*args, **self._kwargs)
 
-    async def ask_async(
+    async def call_async(
         self, first: Awaitable[Any], wrapped: Callable[..., Any], args: tuple[Any, ...]
     ) -> Any:
-        """Wait for a call that an asynchronous SDK has begun with :meth:`ask`."""
+        """Await a call that an asynchronous SDK has begun with :meth:`call`."""
         try:
             return await first
         except Exception as fault:
             if not _refused(fault):
                 raise
-            return await wrapped(*args, **self._given)
+            return await wrapped(*args, **self._kwargs)
 
 
-def asking(given: dict[str, Any]) -> UsageOption | None:
-    """Return the question to put into a call; ``None`` where the program asks itself, or streams nothing."""
-    return UsageOption(given) if _is_unasked_stream(given) else None
+def usage_option(kwargs: dict[str, Any]) -> UsageOption | None:
+    """Return the option to add to a call; ``None`` if the program sets it, or does not stream."""
+    return UsageOption(kwargs) if _lacks_usage_option(kwargs) else None
 
 
-def quiet(stream: Any) -> Any:
-    """Return a stream without the chunk that its reader did not ask for."""
+def without_usage_chunk(stream: Any) -> Any:
+    """Return a stream without the usage chunk, which its reader did not request."""
     if hasattr(stream, "__aiter__") and hasattr(stream, "__iter__"):
         return QuietEitherStream(stream)
     return QuietAsyncStream(stream) if hasattr(stream, "__aiter__") else QuietStream(stream)
 
 
-def _is_unasked_stream(given: dict[str, Any]) -> bool:
-    # The SDK's own stream helper passes its mark for "left out" on; it is no mapping.
-    unasked = not isinstance(given.get("stream_options"), Mapping)
-    return given.get("stream") is True and unasked
+def _lacks_usage_option(kwargs: dict[str, Any]) -> bool:
+    # The SDK's own stream helper passes its placeholder for a missing option, which is not a mapping.
+    has_options = isinstance(kwargs.get("stream_options"), Mapping)
+    return kwargs.get("stream") is True and not has_options
 
 
 def _refused(fault: Exception) -> bool:
-    """Tell whether a server refused the question itself (status 400 or 422, naming it)."""
+    """Tell whether a server refused the option itself (status 400 or 422, naming it)."""
     status = getattr(fault, "status_code", None)
     return status in {400, 422} and "stream_options" in str(fault)
 
@@ -72,7 +72,7 @@ def _is_usage_alone(chunk: Any) -> bool:
 
 
 class QuietStream(StandIn):
-    """A stream without the chunk that its reader did not ask for."""
+    """A stream without the usage chunk, which its reader did not request."""
 
     __slots__ = ()
 
@@ -88,12 +88,12 @@ class QuietStream(StandIn):
         self.original.__enter__()
         return self
 
-    def __exit__(self, *how: Any) -> Any:
-        return self.original.__exit__(*how)
+    def __exit__(self, *exc_info: Any) -> Any:
+        return self.original.__exit__(*exc_info)
 
 
 class QuietAsyncStream(StandIn):
-    """As :class:`QuietStream`, for a stream that is read with ``async for``."""
+    """Like :class:`QuietStream`, for a stream that is read with ``async for``."""
 
     __slots__ = ()
 
@@ -111,11 +111,11 @@ class QuietAsyncStream(StandIn):
         await self.original.__aenter__()
         return self
 
-    async def __aexit__(self, *how: Any) -> Any:
-        return await self.original.__aexit__(*how)
+    async def __aexit__(self, *exc_info: Any) -> Any:
+        return await self.original.__aexit__(*exc_info)
 
 
 class QuietEitherStream(QuietStream, QuietAsyncStream):
-    """As both, for a stream that may be read either way."""
+    """Like both, for a stream that may be read either way."""
 
     __slots__ = ()

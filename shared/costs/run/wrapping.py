@@ -1,12 +1,12 @@
-"""Wraps the public methods of the SDKs that are known, and reads what they return.
+"""Wraps the public methods of known SDKs and reads what they return.
 
-Spans carry tokens; what is billed beside them stands in the objects alone. So where the SDK of OpenAI,
-Anthropic or Google is imported, its methods are wrapped (``wrapt``, as instrumentation packages do), and the
-real responses and streams are read as ``log_response`` and ``log_stream`` read them. The program gets what it
-would have got. So it is with the SDKs of speech, translation and documents, which make no spans at all, and
-with Bedrock's calls through boto3 (``media_sdks``). Spans serve the libraries that are not known here.
+Spans carry tokens, but only the response objects state what else is billed. So when the SDK of OpenAI,
+Anthropic or Google is imported, its methods are wrapped (with ``wrapt``, as instrumentation packages do), and
+the responses and streams are read as by ``log_response`` and ``log_stream``. The program gets the same
+results. This also holds for the SDKs of speech, translation and documents, which make no spans, and
+for Bedrock's calls through boto3 (``media_sdks``). Spans are used for all other libraries.
 
-Tried with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28), mistralai 3.7, cohere 7.3,
+Tested with openai 3.57, anthropic 2.14 and google-genai 3.6 (2026-11-28), mistralai 3.7, cohere 7.3,
 litellm 1.110, boto3 1.44 and aiobotocore 3 (2026-11-30).
 """
 
@@ -30,18 +30,18 @@ from .bedrock import SERVICE as BEDROCK
 from .bedrock import follow_agent, follow_events
 from .calls import AzureSpeechCall, BedrockAgentCall, BedrockCall, MediaCall, WrappedCall
 from .jobs import Jobs
-from .methods import MediaMethod, Method, Reads, arguments_of, found_at, noting
+from .methods import MediaMethod, Method, Reads, arguments_of, keeping_first, value_at
 from .raw_responses import is_raw, watched_raw
 from .sending import SENDERS, Sending, Ticket, watch_sending
-from .stream_usage import asking, quiet
+from .stream_usage import usage_option, without_usage_chunk
 
 Before = Callable[["WrappedCall"], Ticket]
-"""Decides on a call before it is sent; what it raises, the program gets in its place."""
+"""Admits a call before it is sent; the program gets what this raises."""
 
 
 def _openai() -> tuple[Method, ...]:
-    at = "openai.resources."
-    both: tuple[tuple[str, str, Reads, bool], ...] = (
+    package = "openai.resources."
+    sync_methods: tuple[tuple[str, str, Reads, bool], ...] = (
         ("chat.completions.completions", "Completions.create", "response", True),
         ("chat.completions.completions", "Completions.parse", "response", False),
         ("completions", "Completions.create", "response", True),
@@ -60,24 +60,24 @@ def _openai() -> tuple[Method, ...]:
         ("videos", "Videos.remix", "response", False),
         ("realtime.realtime", "RealtimeConnection.recv", "messages", False),
     )
-    plain = tuple(
-        Method(at + module, name, reads, asks, sends=not name.endswith("retrieve"))
-        for module, name, reads, asks in both
+    methods = tuple(
+        Method(package + module, name, reads, asks_for_usage, sends=not name.endswith("retrieve"))
+        for module, name, reads, asks_for_usage in sync_methods
     )
-    return plain + tuple(replace(each, name=f"Async{each.name}") for each in plain)
+    return methods + tuple(replace(method, name=f"Async{method.name}") for method in methods)
 
 
 def _anthropic() -> tuple[Method, ...]:
-    found: list[Method] = []
+    methods: list[Method] = []
     for module in ("anthropic.resources.messages.messages", "anthropic.resources.beta.messages.messages"):
         for name in ("create", "stream", "parse"):
-            found += [Method(module, f"Messages.{name}"), Method(module, f"AsyncMessages.{name}")]
-    return tuple(found)
+            methods += [Method(module, f"Messages.{name}"), Method(module, f"AsyncMessages.{name}")]
+    return tuple(methods)
 
 
 def _google() -> tuple[Method, ...]:
-    # The inner methods make one request each: the outer ones may call functions and ask again.
-    inner = (
+    # Each of these inner methods makes one request; the public ones may call functions and send more.
+    names = (
         "_generate_content",
         "_generate_content_stream",
         "_embed_content",
@@ -85,8 +85,8 @@ def _google() -> tuple[Method, ...]:
         "_edit_image",
     )
     models = "google.genai.models"
-    found = [Method(models, f"{kind}.{name}") for name in inner for kind in ("Models", "AsyncModels")]
-    return (*found, Method("google.genai.live", "AsyncSession._receive", "messages"))
+    methods = [Method(models, f"{kind}.{name}") for name in names for kind in ("Models", "AsyncModels")]
+    return (*methods, Method("google.genai.live", "AsyncSession._receive", "messages"))
 
 
 def _mistral() -> tuple[Method, ...]:
@@ -103,19 +103,19 @@ def _mistral() -> tuple[Method, ...]:
         "ocr": ("Ocr.process",),
         "transcriptions": ("Transcriptions.complete", "Transcriptions.stream"),
     }
-    # Of the package's third version, which has no module of its own name, and of the first.
-    plain = [
+    # The package's third version, which has no module of that name, and its first.
+    methods = [
         Method(f"{package}.{module}", name)
         for package in ("mistralai.client", "mistralai")
-        for module, those in names.items()
-        for name in those
+        for module, method_names in names.items()
+        for name in method_names
     ]
-    return (*plain, *(replace(each, name=f"{each.name}_async") for each in plain))
+    return (*methods, *(replace(method, name=f"{method.name}_async") for method in methods))
 
 
 def _cohere() -> tuple[Method, ...]:
-    # The clients of both versions inherit these; ``embed`` of the first asks once for each batch of texts.
-    of_first = (
+    # The clients of both versions inherit these; ``embed`` of version 1 sends one request for each batch.
+    version_1 = (
         "chat",
         "chat_stream",
         "generate",
@@ -125,15 +125,15 @@ def _cohere() -> tuple[Method, ...]:
         "classify",
         "summarize",
     )
-    found = [Method("cohere.base_client", f"BaseCohere.{name}") for name in of_first]
-    found += [
+    methods = [Method("cohere.base_client", f"BaseCohere.{name}") for name in version_1]
+    methods += [
         Method("cohere.v2.client", f"V2Client.{name}") for name in ("chat", "chat_stream", "embed", "rerank")
     ]
-    return (*found, *(replace(each, name=f"Async{each.name}") for each in found))
+    return (*methods, *(replace(method, name=f"Async{method.name}") for method in methods))
 
 
 def _litellm() -> tuple[Method, ...]:
-    # Its functions stand in two modules; it sends most requests by itself, past the methods of SDKs.
+    # Its functions are in two modules; it sends most requests by itself, without the methods of SDKs.
     chat = ("model", "messages")
     names: dict[str, tuple[Reads, bool, tuple[str, ...]]] = {
         "completion": ("response", True, chat),
@@ -146,10 +146,10 @@ def _litellm() -> tuple[Method, ...]:
         "speech": ("characters", False, ("model", "input")),
     }
     return tuple(
-        Method(module, f"{begins}{name}", reads, asks, positional=positional, others=True)
+        Method(module, f"{prefix}{name}", reads, asks_for_usage, positional=positional, calls_other_sdks=True)
         for module in ("litellm.main", "litellm")
-        for name, (reads, asks, positional) in names.items()
-        for begins in ("", "a")
+        for name, (reads, asks_for_usage, positional) in names.items()
+        for prefix in ("", "a")
     )
 
 
@@ -162,7 +162,7 @@ METHODS: Final[Mapping[str, Callable[[], tuple[Method, ...]]]] = {
     "cohere": _cohere,
     "litellm": _litellm,
 }
-"""The methods that are wrapped, by the module whose import shows that a program uses the SDK."""
+"""The methods to wrap, by the module whose import shows that a program uses the SDK."""
 
 SERVICES: Final = {
     "openai": frozenset({"openai", "azure"}),
@@ -174,48 +174,48 @@ SERVICES: Final = {
     "litellm": frozenset(),
     "botocore": frozenset({BEDROCK}),
 }
-"""The services whose calls go through an SDK: what spans say of them is known better here."""
+"""The services whose calls go through an SDK, so that spans of them are not recorded."""
 
 
-_within: Final[ContextVar[bool]] = ContextVar("within", default=False)
-"""Whether a library is at work whose own call stands for those of the SDKs that it uses."""
+_inside_other_call: Final[ContextVar[bool]] = ContextVar("inside_other_call", default=False)
+"""Whether a library is running whose own call stands for those of the SDKs that it uses."""
 
 
 class Wrapper:
-    """Wraps the methods of SDKs: asks ``before`` each call, and tells what it gives of what came of it."""
+    """Wraps the methods of SDKs: calls ``before`` for each call, and records the result under its ticket."""
 
     def __init__(
-        self, before: Before, tracked: Callable[[object], object], jobs: Jobs, *, ask_for_usage: bool
+        self, before: Before, on_stream: Callable[[object], object], jobs: Jobs, *, request_usage: bool
     ) -> None:
         self._before = before
-        self._tracked = tracked
-        self._ask = ask_for_usage
+        self._on_stream = on_stream
+        self._request_usage = request_usage
         self._sessions: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self._wrapped: set[str] = set()
         self._jobs = jobs
 
     @property
     def services(self) -> frozenset[str]:
-        """The services whose calls go through the SDKs that are wrapped."""
+        """The services whose calls go through wrapped SDKs."""
         return frozenset().union(*(SERVICES[library] for library in self._wrapped))
 
     def wrap(self, library: str) -> int:
-        """Wrap the methods of one SDK that its installed version has; return how many."""
+        """Wrap those methods of one SDK that its installed version has, and return how many."""
         import wrapt
 
-        done = 0
+        wrapped = 0
         for method in METHODS[library]():
             try:
-                wrapt.wrap_function_wrapper(method.module, method.name, self._around(method))
+                wrapt.wrap_function_wrapper(method.module, method.name, self._wrapper_of(method))
             except (ImportError, AttributeError):
                 continue  # this version has no such method
-            done += 1
-        if done:
+            wrapped += 1
+        if wrapped:
             watch_answers(library)
-            self._wraps(library)
-        return done
+            self._mark_wrapped(library)
+        return wrapped
 
-    def _wraps(self, library: str) -> None:
+    def _mark_wrapped(self, library: str) -> None:
         import wrapt
 
         if not self._wrapped:
@@ -224,216 +224,225 @@ class Wrapper:
         self._wrapped.add(library)
 
     def wrap_media(self, methods: Sequence[MediaMethod]) -> None:
-        """Wrap methods of one module, those that its installed version has."""
+        """Wrap those methods of one module that its installed version has."""
         import wrapt
 
         by_name: dict[str, list[MediaMethod]] = {}
         for method in methods:
             by_name.setdefault(method.name, []).append(method)
-        for name, several in by_name.items():
+        for name, variants in by_name.items():
             with suppress(ImportError, AttributeError):
-                wrapt.wrap_function_wrapper(several[0].module, name, self._around_media(several))
-                if (library := several[0].module.partition(".")[0]) in SERVICES:
-                    self._wraps(library)
+                wrapt.wrap_function_wrapper(variants[0].module, name, self._media_wrapper_of(variants))
+                if (library := variants[0].module.partition(".")[0]) in SERVICES:
+                    self._mark_wrapped(library)
 
-    def _around_media(self, methods: Sequence[MediaMethod]) -> Callable[..., Any]:
-        operations = {method.only: method for method in methods}
+    def _media_wrapper_of(self, methods: Sequence[MediaMethod]) -> Callable[..., Any]:
+        operations = {method.operation: method for method in methods}
 
-        def around(wrapped: Any, instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-            named = arguments_of(wrapped, args, given)
+        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            arguments = arguments_of(wrapped, args, kwargs)
             method = operations.get(None)
-            if method is None:  # one that does all operations, each with parameters of its own
-                operation, parameters = [*named.values(), None, None][:2]
-                method, named = operations.get(operation), dict(parameters or {})
-            if method is None or _within.get() or not _is_of_service(instance, method):
-                return wrapped(*args, **given)
-            if method.requests in named:
-                named[method.requests] = noted = noting(named[method.requests])
-                args = tuple(noted if each is noted.original else each for each in args)
-                given = {name: noted if each is noted.original else each for name, each in given.items()}
-            about = _kind(method)(method, instance, args, named, jobs=self._jobs)
-            about = replace(about, ticket=self._before(about))
+            if method is None:  # one method does all operations, each with its own parameters
+                operation, parameters = [*arguments.values(), None, None][:2]
+                method, arguments = operations.get(operation), dict(parameters or {})
+            if method is None or _inside_other_call.get() or not _is_of_service(instance, method):
+                return wrapped(*args, **kwargs)
+            if method.requests in arguments:
+                arguments[method.requests] = parts = keeping_first(arguments[method.requests])
+                args = tuple(parts if value is parts.original else value for value in args)
+                kwargs = {name: parts if value is parts.original else value for name, value in kwargs.items()}
+            call = _call_class(method)(method, instance, args, arguments, jobs=self._jobs)
+            call = replace(call, ticket=self._before(call))
             if method.reads in {"message", "event"}:
-                self._seen(args[-1] if args else None, about, asked=False)
-                return wrapped(*args, **given)
-            with about.failing(), Sending(about.ticket):
-                result = wrapped(*args, **given)
+                self._handle(args[-1] if args else None, call, has_usage_chunk=False)
+                return wrapped(*args, **kwargs)
+            with call.failing(), Sending(call.ticket):
+                result = wrapped(*args, **kwargs)
             if inspect.iscoroutine(result):
-                return self._later(result, about, asked=False)
-            return self._seen(result, about, asked=False)
+                return self._handle_async(result, call, has_usage_chunk=False)
+            return self._handle(result, call, has_usage_chunk=False)
 
-        return around
+        return wrapper
 
-    def _around(self, method: Method) -> Callable[..., Any]:
-        def around(wrapped: Any, instance: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
-            if _within.get():
-                return wrapped(*args, **given)
-            about = WrappedCall(
-                method, instance, args, {**dict(zip(method.positional, args, strict=False)), **given}
+    def _wrapper_of(self, method: Method) -> Callable[..., Any]:
+        def wrapper(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if _inside_other_call.get():
+                return wrapped(*args, **kwargs)
+            call = WrappedCall(
+                method, instance, args, {**dict(zip(method.positional, args, strict=False)), **kwargs}
             )
-            about = replace(about, ticket=self._before(about))
-            question = asking(given) if method.asks_for_usage and self._ask else None
-            with about.failing(), _alone(method), Sending(about.ticket):
-                result = question.ask(wrapped, args) if question else wrapped(*args, **given)
+            call = replace(call, ticket=self._before(call))
+            option = usage_option(kwargs) if method.asks_for_usage and self._request_usage else None
+            with call.failing(), _claiming_inner_calls(method), Sending(call.ticket):
+                result = option.call(wrapped, args) if option else wrapped(*args, **kwargs)
             if inspect.iscoroutine(result):
-                later = question.ask_async(result, wrapped, args) if question else result
-                return self._later(later, about, asked=question is not None)
-            return self._seen(result, about, asked=question is not None)
+                pending = option.call_async(result, wrapped, args) if option else result
+                return self._handle_async(pending, call, has_usage_chunk=option is not None)
+            return self._handle(result, call, has_usage_chunk=option is not None)
 
-        return around
+        return wrapper
 
-    async def _later(self, later: Awaitable[Any], about: WrappedCall, *, asked: bool) -> Any:
-        # Another task may have made the call than awaits it.
-        with about.failing(), _alone(about.method), Sending(about.ticket):
-            result = await later
-        return self._seen(result, about, asked=asked)
+    async def _handle_async(
+        self, pending: Awaitable[Any], call: WrappedCall, *, has_usage_chunk: bool
+    ) -> Any:
+        # The task that awaits the call may not be the one that made it.
+        with call.failing(), _claiming_inner_calls(call.method), Sending(call.ticket):
+            result = await pending
+        return self._handle(result, call, has_usage_chunk=has_usage_chunk)
 
-    def _seen(self, result: Any, about: WrappedCall, *, asked: bool) -> Any:
-        """Return what the program gets: the response itself, or a stream that is followed."""
+    def _handle(self, result: Any, call: WrappedCall, *, has_usage_chunk: bool) -> Any:
+        """Return what the program gets: the response itself, or a tracked stream."""
         try:
-            return self._followed(result, about, asked=asked)
+            return self._record_result(result, call, has_usage_chunk=has_usage_chunk)
         except Exception as fault:
-            # Whatever is wrong with reading it, the program must have its answer; the call is not lost.
-            about.tell(about.unread(fault))
+            # Whatever is wrong with reading it, the program must get its answer, and the call is recorded.
+            call.record(call.unreadable_call(fault))
             return result
 
-    def _followed(self, result: Any, about: WrappedCall, *, asked: bool) -> Any:
-        match about.method.reads:
+    def _record_result(self, result: Any, call: WrappedCall, *, has_usage_chunk: bool) -> Any:
+        match call.method.reads:
             case "response" if is_raw(result):
-                return watched_raw(result, lambda read: self._read_later(read, about, asked=asked))
+                return watched_raw(
+                    result, lambda part: self._read_later(part, call, has_usage_chunk=has_usage_chunk)
+                )
             case "response":
-                return self._parsed(result, about, asked=asked)
+                return self._parsed(result, call, has_usage_chunk=has_usage_chunk)
             case "stream":
-                return self._tracked_stream(result, about, asked=False)
+                return self._tracked_stream(result, call, has_usage_chunk=False)
             case "headers":
                 return (_EnteredAsyncResponse if hasattr(result, "__aenter__") else _EnteredResponse)(
-                    result, about
+                    result, call
                 )
             case "messages" | "message":
-                self._message(about, result)
+                self._message(call, result)
             case "characters":
-                about.report_speech(about.tell)
+                call.report_speech(call.record)
             case "sent":
-                about.remember(result)
+                call.remember(result)
             case "unstated":
-                about.tell(about.unstated())
-            case "known" | "event" if isinstance(about, MediaCall):
-                about.report_known(result, about.tell)
+                call.record(call.unstated_call())
+            case "known" | "event" if isinstance(call, MediaCall):
+                call.report_known(result, call.record)
         return result
 
-    def _read_later(self, result: Any, about: WrappedCall, *, asked: bool) -> Any:
-        """Return what the program gets of a response as it reads it, whatever is wrong with that here."""
+    def _read_later(self, result: Any, call: WrappedCall, *, has_usage_chunk: bool) -> Any:
+        """Record a response that the program reads later, and return what it gets. Raises nothing."""
         try:
-            return self._parsed(result, about, asked=asked)
+            return self._parsed(result, call, has_usage_chunk=has_usage_chunk)
         except Exception as fault:
-            about.tell(about.unread(fault))
+            call.record(call.unreadable_call(fault))
             return result
 
-    def _parsed(self, result: Any, about: WrappedCall, *, asked: bool) -> Any:
+    def _parsed(self, result: Any, call: WrappedCall, *, has_usage_chunk: bool) -> Any:
         if _is_stream(result):
-            return self._tracked_stream(result, about, asked=asked)
-        about.report(result, about.tell)
+            return self._tracked_stream(result, call, has_usage_chunk=has_usage_chunk)
+        call.report(result, call.record)
         return result
 
-    def _tracked_stream(self, result: Any, about: WrappedCall, *, asked: bool) -> Any:
-        names = StreamNames(about.service, about.stream_model)
-        if isinstance(about, BedrockAgentCall):
-            self._tracked(follow_agent(result, lambda call: about.tell(about.named(call)), names))
+    def _tracked_stream(self, result: Any, call: WrappedCall, *, has_usage_chunk: bool) -> Any:
+        names = StreamNames(call.service, call.stream_model)
+        if isinstance(call, BedrockAgentCall):
+            self._on_stream(
+                follow_agent(result, lambda captured: call.record(call.completed(captured)), names)
+            )
             return result
-        if isinstance(about, BedrockCall):
-            self._tracked(follow_events(result, lambda call: about.tell(about.named(call)), names))
+        if isinstance(call, BedrockCall):
+            self._on_stream(
+                follow_events(result, lambda captured: call.record(call.completed(captured)), names)
+            )
             return result
-        sending = partial(Sending, about.ticket)  # some send their request only as they are opened or read
-        stream = track_stream(result, lambda call: about.tell(about.named(call)), names, sending)
-        self._tracked(stream)
-        return quiet(stream) if asked else stream
+        sending = partial(Sending, call.ticket)  # some send their request only when they are opened or read
+        stream = track_stream(result, lambda captured: call.record(call.completed(captured)), names, sending)
+        self._on_stream(stream)
+        return without_usage_chunk(stream) if has_usage_chunk else stream
 
-    def _message(self, about: WrappedCall, message: Any) -> None:
-        """Follow a session, of which every message passes here; its connection is what is called."""
-        watch = self._sessions.get(about.instance)
+    def _message(self, call: WrappedCall, message: Any) -> None:
+        """Follow a session, message by message; ``call.instance`` is its connection."""
+        watch = self._sessions.get(call.instance)
         if watch is None:
-            names = StreamNames(about.service, about.stream_model)
-            # What holds on to the connection would never see it dropped.
-            region, apart = about.region, replace(about, instance=None, args=())
+            names = StreamNames(call.service, call.stream_model)
+            # A reference to the connection would keep it from being garbage collected.
+            region, without_connection = call.region, replace(call, instance=None, args=())
 
-            def tell(call: Captured) -> None:
-                apart.tell(apart.named(replace(call, region=call.region or region)))
+            def record(captured: Captured) -> None:
+                captured = replace(captured, region=captured.region or region)
+                without_connection.record(without_connection.completed(captured))
 
-            watch = follow(about.instance, tell, names)
-            self._sessions[about.instance] = watch
-            self._tracked(watch)
+            watch = follow(call.instance, record, names)
+            self._sessions[call.instance] = watch
+            self._on_stream(watch)
         watch.see(message)
 
 
 @contextmanager
-def _alone(method: Method) -> Iterator[None]:
-    """Have the calls of other libraries be those of a method that makes them."""
-    before = _within.set(method.others or _within.get())
+def _claiming_inner_calls(method: Method) -> Iterator[None]:
+    """Let the method's own call stand for those that it makes through other libraries."""
+    before = _inside_other_call.set(method.calls_other_sdks or _inside_other_call.get())
     try:
         yield
     finally:
-        _within.reset(before)
+        _inside_other_call.reset(before)
 
 
 def _is_of_service(instance: Any, method: MediaMethod) -> bool:
-    """Tell whether a client of AWS is one of the service whose operation is asked for."""
-    if method.only is None:
+    """Tell whether an AWS client belongs to the service of the operation."""
+    if method.operation is None:
         return True
-    named = found_at(instance, ("meta", "service_model", "service_name"))
-    return (BEDROCK if named in _BEDROCK_CLIENTS else f"aws-{named}") == method.service
+    service_name = value_at(instance, ("meta", "service_model", "service_name"))
+    return (BEDROCK if service_name in _BEDROCK_CLIENTS else f"aws-{service_name}") == method.service
 
 
 _BEDROCK_CLIENTS: Final = frozenset({"bedrock-runtime", "bedrock-agent-runtime"})
 
 
-def _kind(method: MediaMethod) -> type[MediaCall]:
-    """Return what a call of a method is, where its service needs more than others."""
+def _call_class(method: MediaMethod) -> type[MediaCall]:
+    """Return the class of a method's calls: some services need their own."""
     if method.service == BEDROCK:
-        return BedrockAgentCall if method.of_agents else BedrockCall
+        return BedrockAgentCall if method.is_agent else BedrockCall
     return AzureSpeechCall if method.service == "azure-speech" else MediaCall
 
 
 class _EnteredResponse(StandIn):
-    """What is entered with ``with``, and whose headers say then what is billed."""
+    """A context manager whose response states in its headers what is billed."""
 
-    __slots__ = ("_about",)
+    __slots__ = ("_call",)
 
-    def __init__(self, original: Any, about: WrappedCall) -> None:
+    def __init__(self, original: Any, call: WrappedCall) -> None:
         super().__init__(original)
-        object.__setattr__(self, "_about", about)
+        object.__setattr__(self, "_call", call)
 
     def __enter__(self) -> Any:
-        with self._about.failing(), Sending(self._about.ticket):
+        with self._call.failing(), Sending(self._call.ticket):
             response = self.original.__enter__()
-        self._about.see_headers(response)
+        self._call.record_headers(response)
         return response
 
-    def __exit__(self, *how: Any) -> Any:
-        return self.original.__exit__(*how)
+    def __exit__(self, *exc_info: Any) -> Any:
+        return self.original.__exit__(*exc_info)
 
 
 class _EnteredAsyncResponse(_EnteredResponse):
-    """As :class:`_EnteredResponse`, for ``async with``."""
+    """Like :class:`_EnteredResponse`, for ``async with``."""
 
     __slots__ = ()
 
     async def __aenter__(self) -> Any:
-        with self._about.failing(), Sending(self._about.ticket):
+        with self._call.failing(), Sending(self._call.ticket):
             response = await self.original.__aenter__()
-        self._about.see_headers(response)
+        self._call.record_headers(response)
         return response
 
-    async def __aexit__(self, *how: Any) -> Any:
-        return await self.original.__aexit__(*how)
+    async def __aexit__(self, *exc_info: Any) -> Any:
+        return await self.original.__aexit__(*exc_info)
 
 
 _STREAMS: Final = ("Stream", "StreamManager", "StreamAsync", "StreamWrapper", "StreamingIterator")
-"""How the names of the classes of streams end; those of LiteLLM's responses have the last."""
+"""Suffixes of the class names of streams; the last is for LiteLLM's responses."""
 
 
 def _is_stream(result: Any) -> bool:
     module = type(result).__module__.partition(".")[0]
-    named = type(result).__name__
-    if module in METHODS and named.endswith(_STREAMS):
+    class_name = type(result).__name__
+    if module in METHODS and class_name.endswith(_STREAMS):
         return True
     return inspect.isgenerator(result) or inspect.isasyncgen(result)

@@ -17,7 +17,7 @@ from shared.costs.capture.captured import Captured
 from shared.costs.capture.streams import track_stream
 from shared.costs.capture.watch import NO_NAMES, StreamNames, Watch
 from shared.costs.model import Usage
-from shared.costs.run.stream_usage import quiet
+from shared.costs.run.stream_usage import without_usage_chunk
 from tests.support.lazily import Lazily
 from tests.support.provider import ProviderServer, Reply
 
@@ -158,7 +158,7 @@ class Either:
         raise StopAsyncIteration
 
 
-@pytest.mark.parametrize("shown", [lambda stream: stream, quiet])
+@pytest.mark.parametrize("shown", [lambda stream: stream, without_usage_chunk])
 def test_a_stream_that_may_be_read_either_way(calls: list[Captured], shown: Callable[[Any], Any]) -> None:
     def tracked() -> Any:
         return shown(track_stream(Either(), calls.append))

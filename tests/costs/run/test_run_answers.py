@@ -93,7 +93,7 @@ class Ticket:
 def billed(work: Callable[[], object]) -> list[tuple[str, int]]:
     """Return the service and the output of each call that is told of; a failure without one is as such."""
     ticket = Ticket()
-    method = Method("litellm.main", "completion", "response", others=True)
+    method = Method("litellm.main", "completion", "response", calls_other_sdks=True)
     about = WrappedCall(method, None, (), {"model": "mistral/mistral-large-latest"}, ticket)
     with suppress(ValueError), about.failing():
         work()

@@ -560,7 +560,7 @@ def test_what_waits_for_a_job_says_that_it_failed_and_not_that_it_takes_long() -
         poller.id = job
         with pytest.raises(ZeroDivisionError), MediaCall(result, poller, (), {}, ticket, jobs).failing():
             1 / 0  # noqa: B018  # what the SDK raises
-    jobs.tell_unread()
+    jobs.record_unread()
     assert [call.request_id for call in told] == ["b/started"]
 
 

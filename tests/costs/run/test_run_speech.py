@@ -29,7 +29,7 @@ from shared.costs.model import Usage
 from shared.costs.money import from_usd
 from shared.costs.run.calls import AzureSpeechCall
 from shared.costs.run.jobs import Jobs
-from shared.costs.run.methods import MediaMethod, noting
+from shared.costs.run.methods import MediaMethod, keeping_first
 from tests.costs.run.run_support import dashboard_run, entries
 from tests.support.lazily import is_there
 
@@ -311,7 +311,7 @@ def test_streams_of_google_are_recorded_by_the_model_that_their_first_request_na
 
 
 def test_the_first_part_of_what_is_sent_is_kept_and_each_goes_on_as_it_was() -> None:
-    parts = noting(iter("ab"))
+    parts = keeping_first(iter("ab"))
     assert (next(parts), parts.first, list(parts), parts.first) == ("a", "a", ["b"], "a")
 
     async def later() -> AsyncIterator[str]:
@@ -319,7 +319,7 @@ def test_the_first_part_of_what_is_sent_is_kept_and_each_goes_on_as_it_was() -> 
             yield part
 
     async def read() -> list[str]:
-        return [part async for part in noting(later())]
+        return [part async for part in keeping_first(later())]
 
     assert not hasattr(parts, "__aiter__")
     assert asyncio.run(read()) == ["c", "d"]
@@ -360,7 +360,7 @@ def test_what_azure_says_is_billed_by_its_text_with_marks_but_those_that_frame_i
         about = AzureSpeechCall(
             MediaMethod("azure", "speak", "sent", service="azure-speech", text=((form,),)), None, (), given
         )
-        call = about.not_read(object())
+        call = about.unread_job(object())
         return call.model, call.usage.characters
 
     assert asked(text="hello") == ("neural", 5)
@@ -423,7 +423,7 @@ def test_what_was_said_is_told_when_nobody_can_ask_for_it_any_more_and_what_was_
     assert jobs.request_of(first) is None
     del second  # an event may still tell it
     assert [call.operation for call in told[1:]] == ["transcription"] * 2
-    jobs.tell_unread()
+    jobs.record_unread()
     assert [call.usage_known for call in told] == [True, True, True, False]
 
 

@@ -1,6 +1,6 @@
-"""Runs before a program that ``cost-dashboard run`` started; then that program is as it always was.
+"""Runs first in a program that ``cost-dashboard run`` started, and leaves the program unchanged.
 
-Whatever goes wrong here must never keep the program from running.
+No error in here may keep the program from running.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _HERE = str(Path(__file__).resolve().parent)
 _NAME = "_cost_ledger"
 
 
-def _run_the_one_behind() -> None:
-    """Run the ``sitecustomize`` that this one stands in front of, if there is one."""
-    behind = [entry for entry in sys.path if str(Path(entry or ".").resolve()) != _HERE]
-    spec = PathFinder.find_spec("sitecustomize", behind)
+def _run_hidden_sitecustomize() -> None:
+    """Run the environment's own ``sitecustomize``, which this one hides, if there is one."""
+    other_entries = [entry for entry in sys.path if str(Path(entry or ".").resolve()) != _HERE]
+    spec = PathFinder.find_spec("sitecustomize", other_entries)
     if spec is not None and spec.loader is not None:
         module = module_from_spec(spec)
         sys.modules["sitecustomize"] = module
@@ -28,7 +28,7 @@ def _run_the_one_behind() -> None:
 
 
 def _begin() -> None:
-    """Load what captures calls under a name of its own: the program may have a ``shared`` itself."""
+    """Load the capturing code under its own name, because the program may have a package ``shared``."""
     package = ModuleType(_NAME)
     package.__path__ = [str(Path(__file__).resolve().parents[3])]
     sys.modules[_NAME] = package
@@ -36,7 +36,7 @@ def _begin() -> None:
 
 
 if __name__ == "sitecustomize":
-    _run_the_one_behind()
+    _run_hidden_sitecustomize()
     try:
         _begin()
     except Exception as fault:
