@@ -1,1 +1,1 @@
-"""One file per provider, found by this folder: each defines ``ADAPTER``. Files with ``_`` are shared."""
+"""One file per provider, found by listing this folder. Each without ``_`` defines an ``Adapter``."""

@@ -1,11 +1,11 @@
-"""What Gemini bills by time: videos by the second, kept caches by the token and hour.
+"""What Gemini bills by time: videos by the second, stored caches by the token and hour.
 
 Sources: https://ai.google.dev/gemini-api/docs/pricing (Veo, context caching), and ``GenerateVideosOperation``
 and ``CachedContent`` of the ``google-genai`` package (3.6, 2026-11-28).
 
-What grounding bills: Google Search by the query or by the prompt, Google Maps at a price of its own.
+What grounding costs: Google Search by the query or by the prompt, Google Maps at its own price.
 
-Gemini 3 and later bill each distinct query that is not empty, earlier ones each prompt that was grounded,
+Gemini 3 and later bill each distinct query that is not empty; earlier models bill each grounded prompt,
 however many searches it took. Source: https://ai.google.dev/gemini-api/docs/pricing (Grounding), 2026-11-28.
 """
 
@@ -21,7 +21,7 @@ from ..captured import Captured, usage_of
 from ..fields import Fields
 
 SEARCH_TOOLS: Final = {"google_search": "web_searches", "google_maps": "maps_searches"}
-"""The tools of an interaction whose uses are counts of a usage."""
+"""The tools of an interaction whose uses have a field in a usage."""
 
 _GENERATION: Final = re.compile(r"gemini-(\d+)")
 _BY_QUERY_SINCE: Final = 3
@@ -40,16 +40,16 @@ def bills_by_query(model: str) -> bool:
 def grounding_counts(groundings: Iterable[Fields], model: str) -> dict[str, int | float]:
     """Return the searches of one request, from the grounding metadata of its candidates."""
     queries: set[str] = set()
-    on_maps = False
+    used_maps = False
     for grounding in groundings:
-        stated = grounding.get("web_search_queries")
-        if isinstance(stated, (list, tuple)):
-            queries |= {query for query in stated if isinstance(query, str) and query.strip()}
-        on_maps = on_maps or _used_maps(grounding)
+        web_queries = grounding.get("web_search_queries")
+        if isinstance(web_queries, (list, tuple)):
+            queries |= {query for query in web_queries if isinstance(query, str) and query.strip()}
+        used_maps = used_maps or _used_maps(grounding)
     counts: dict[str, int | float] = {}
     if queries:
         counts["web_searches"] = len(queries) if bills_by_query(model) else 1
-    if on_maps:
+    if used_maps:
         counts["maps_searches"] = 1
         if queries and not _searched_the_web(groundings):
             del counts["web_searches"]  # the queries were those for places
@@ -66,7 +66,7 @@ def _searched_the_web(groundings: Iterable[Fields]) -> bool:
 
 
 def interaction_searches(tools: Mapping[str | None, int]) -> dict[str, int | float]:
-    """Return the searches of an interaction, which counts what each tool bills."""
+    """Return the searches of an interaction, which states the billed uses of each tool."""
     return {name: count for tool, name in SEARCH_TOOLS.items() if (count := tools.get(tool, 0))}
 
 
@@ -74,7 +74,7 @@ _SECONDS_AN_HOUR: Final = 3_600
 
 
 def is_video_job(fields: Fields) -> bool:
-    """Tell whether this is an operation that makes videos."""
+    """Tell whether this is an operation that generates videos."""
     named = type(fields.raw).__name__ == "GenerateVideosOperation"
     return named or _videos(fields).has("generated_videos")
 
@@ -84,12 +84,12 @@ def _videos(fields: Fields) -> Fields:
 
 
 def video_job(fields: Fields) -> Iterable[Captured]:
-    """Return what a finished operation made; it states neither its model nor how long the videos are.
+    """Yield the call of a finished operation, which states neither its model nor the length of the videos.
 
-    One that is not done is no call yet, and videos that a filter held back are not billed.
+    An operation that is not done is not a call yet, and videos that a filter removed are not billed.
     """
-    made = len(_videos(fields).parts("generated_videos"))
-    if fields.get("done") is not True or not made:
+    count = len(_videos(fields).parts("generated_videos"))
+    if fields.get("done") is not True or not count:
         return
     yield Captured(
         service="google",
@@ -98,18 +98,18 @@ def video_job(fields: Fields) -> Iterable[Captured]:
         request_id=fields.text("name"),
         operation="video",
         usage_known=False,
-        unpriced_units={"videos": made},
+        unpriced_units={"videos": count},
         incomplete="the operation states no duration: give video_seconds to log_usage",
     )
 
 
 def is_cache(fields: Fields) -> bool:
-    """Tell whether this is a cache of content that was made to be kept."""
+    """Tell whether this is an explicitly created cache of content."""
     return fields.has("expire_time", "create_time") and fields.part("usage_metadata").has("total_token_count")
 
 
 def cache_storage(fields: Fields) -> Captured:
-    """Return what keeping a cache until it expires costs; one that is deleted before costs less."""
+    """Return the cost of storing a cache until it expires; one that is deleted earlier costs less."""
     tokens = fields.part("usage_metadata").count("total_token_count")
     seconds = (_instant(fields.get("expire_time")) - _instant(fields.get("create_time"))).total_seconds()
     usage, fault = usage_of({"cache_token_hours": round(tokens * max(seconds, 0) / _SECONDS_AN_HOUR)})
@@ -124,10 +124,10 @@ def cache_storage(fields: Fields) -> Captured:
 
 
 def _instant(value: object) -> datetime:
-    """Return a time as the SDK or the wire has it.
+    """Return a time from the SDK's or the wire's format.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is not a time.
 
     """
     if isinstance(value, datetime):

@@ -1,8 +1,8 @@
 """Streams of Gemini: chunks of generated content, messages of a Live session, events of an interaction.
 
-Chunks of generated content carry usage metadata, cumulative: the latest known value of each count holds,
-since a last chunk may leave some out. Where functions are called automatically, one stream has several
-responses, told by their ids. Of a Live session every turn is billed. An interaction's usage comes with
+Chunks of generated content have cumulative usage metadata: the latest value of each count is used, since the
+last chunk may omit some. With automatic function calling, one stream has several responses, identified by
+their ids. Every turn of a Live session is billed. An interaction's usage comes with
 ``interaction.completed``.
 """
 
@@ -31,9 +31,9 @@ COUNTS: Final = (
     "response_tokens_details",
     "tool_use_prompt_tokens_details",
 )
-"""What the metadata of usage counts, alone and by modality."""
+"""The counts in usage metadata, in total and by modality."""
 
-_HOW_IT_RAN: Final = ("traffic_type", "service_tier")
+_SERVING_FIELDS: Final = ("traffic_type", "service_tier")
 
 Read = Callable[[Fields], Iterable[Captured]]
 
@@ -54,36 +54,36 @@ def _is_live(message: Fields) -> bool:
 
 @dataclass(slots=True)
 class _GeminiResponse:
-    """One response, as far as it has come."""
+    """One response, as far as it has arrived."""
 
     usage: dict[str, object] = field(default_factory=dict)
-    about: dict[str, object] = field(default_factory=dict)
+    fields: dict[str, object] = field(default_factory=dict)
     groundings: list[object] = field(default_factory=list)
     finished: bool = False
     characters: int = 0
 
-    def state(self, metadata: Fields) -> None:
-        """Take in a usage: of each count the latest value that is known."""
-        for name in dict.fromkeys((*COUNTS, *_HOW_IT_RAN, *names_in(metadata))):
+    def add_usage(self, metadata: Fields) -> None:
+        """Read a usage and keep the latest known value of each count."""
+        for name in dict.fromkeys((*COUNTS, *_SERVING_FIELDS, *names_in(metadata))):
             value = metadata.get(name)
             known = value is not None and (not isinstance(value, (int, list)) or bool(value))
             if known or (value is not None and name not in self.usage):
                 self.usage[name] = value
 
-    def whole(self) -> Fields:
-        """Return it in the shape of a whole response."""
+    def as_whole(self) -> Fields:
+        """Return the response in the shape of a whole one."""
         candidates = [{"grounding_metadata": grounding} for grounding in self.groundings]
-        return Fields({"candidates": candidates, "usage_metadata": self.usage, **self.about})
+        return Fields({"candidates": candidates, "usage_metadata": self.usage, **self.fields})
 
 
 class GeminiFollower:
-    """Follows one stream. ``read`` is what reads whole responses."""
+    """Follows one stream. ``read`` reads whole responses."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
         self._answers: dict[str | None, _GeminiResponse] = {None: _GeminiResponse()}
         self._current: str | None = None
-        self._whole: Fields = Fields(None)
+        self._finished_interaction: Fields = Fields(None)
         self._interaction: Fields = Fields(None)
         self._characters = 0
         self._live = False
@@ -91,16 +91,16 @@ class GeminiFollower:
 
     @property
     def is_session(self) -> bool:
-        """Whether this is a Live session: every turn is a call of its own."""
+        """Whether this is a Live session, in which every turn is a call of its own."""
         return self._live
 
     def finished(self) -> Iterable[Captured]:
-        """Return the turns that were completed since the last time."""
+        """Return the turns that were completed since the last call."""
         turns, self._turns = self._turns, []
-        return [call for turn in turns for call in self._read(turn.whole())]
+        return [call for turn in turns for call in self._read(turn.as_whole())]
 
     def add(self, chunk: Fields) -> None:
-        """Take in one chunk, message or event."""
+        """Read one chunk, message or event."""
         if kind := chunk.text("event_type"):
             self._add_event(kind, chunk)
         elif self._live or _is_live(chunk):
@@ -113,8 +113,8 @@ class GeminiFollower:
         answer = self._answer(chunk.text("response_id"))
         for name in ("model_version", "response_id", "sdk_http_response"):
             if (value := chunk.get(name)) is not None:
-                answer.about[name] = value
-        answer.state(chunk.part("usage_metadata"))
+                answer.fields[name] = value
+        answer.add_usage(chunk.part("usage_metadata"))
         for candidate in chunk.parts("candidates"):
             answer.finished = answer.finished or candidate.has("finish_reason")
             if (grounding := candidate.get("grounding_metadata")) is not None:
@@ -123,7 +123,7 @@ class GeminiFollower:
                 answer.characters += len(part.text("text") or "")
 
     def _answer(self, response_id: str | None) -> _GeminiResponse:
-        """Return the response that a chunk belongs to; one without an id goes on with the last."""
+        """Return the response that a chunk belongs to; a chunk without an id continues the last one."""
         if response_id is not None and response_id != self._current:
             if self._current is None:
                 self._answers[response_id] = self._answers.pop(None)
@@ -133,17 +133,17 @@ class GeminiFollower:
         return self._answers[self._current]
 
     def _add_message(self, message: Fields) -> None:
-        """Take in one message of a Live session. Its usage may come with the end of its turn, or after it."""
+        """Read one message of a Live session. The usage of a turn comes with its end or after it."""
         answer, content = self._answers[None], message.part("server_content")
         metadata = message.part("usage_metadata")
-        answer.state(metadata)
+        answer.add_usage(metadata)
         if (grounding := content.get("grounding_metadata")) is not None:
             answer.groundings.append(grounding)
         for part in content.part("model_turn").parts("parts"):
             answer.characters += len(part.text("text") or "")
-        over = content.get("turn_complete") is True
-        answer.finished = answer.finished or over
-        if answer.finished and answer.usage and (over or not message.has("server_content")):
+        is_complete = content.get("turn_complete") is True
+        answer.finished = answer.finished or is_complete
+        if answer.finished and answer.usage and (is_complete or not message.has("server_content")):
             self._turns.append(answer)
             self._answers[None] = _GeminiResponse()
 
@@ -151,36 +151,41 @@ class GeminiFollower:
         interaction = event.part("interaction")
         if interaction:
             self._interaction = interaction
-        if interaction.has("usage") and (not self._whole or states_any(interaction.part("usage"))):
-            self._whole = interaction
+        if interaction.has("usage") and (
+            not self._finished_interaction or states_any(interaction.part("usage"))
+        ):
+            self._finished_interaction = interaction
         if kind.endswith(".delta"):
             self._characters += len(event.part("delta").text("text") or "")
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the calls: as the last usage of each says; what was cut off before its end is flagged."""
-        if self._whole:
-            return self._read(self._whole)
+        """Return the calls, with the last usage of each; a call that was cut before its end is flagged."""
+        if self._finished_interaction:
+            return self._read(self._finished_interaction)
         if self._live:
-            rest = self._answers[None]
-            return [*self.finished(), *(self._ended(rest, ending) if rest.usage or rest.characters else ())]
+            last_turn = self._answers[None]
+            return [
+                *self.finished(),
+                *(self._ended(last_turn, ending) if last_turn.usage or last_turn.characters else ()),
+            ]
         return [call for answer in self._answers.values() for call in self._ended(answer, ending)]
 
     def _ended(self, answer: _GeminiResponse, ending: str) -> Iterable[Captured]:
         if not answer.usage:
             return [self._unknown(answer, ending)]
-        calls = self._read(answer.whole())
+        calls = self._read(answer.as_whole())
         return calls if answer.finished else [_cut(answer, call, ending) for call in calls]
 
     def _unknown(self, answer: _GeminiResponse, ending: str) -> Captured:
-        about = Fields(answer.about)
-        model = self._interaction.text("model", "agent") or about.text("model_version") or ""
-        said = self._characters + answer.characters
-        cut = without_usage(ending, said, service="google", model=model)
-        return replace(cut, request_id=self._interaction.text("id") or about.text("response_id"))
+        fields = Fields(answer.fields)
+        model = self._interaction.text("model", "agent") or fields.text("model_version") or ""
+        character_count = self._characters + answer.characters
+        cut = without_usage(ending, character_count, service="google", model=model)
+        return replace(cut, request_id=self._interaction.text("id") or fields.text("response_id"))
 
 
 def _cut(answer: _GeminiResponse, call: Captured, ending: str) -> Captured:
-    """The usage so far is a lower bound: text that came with or after it may not be in it."""
+    """Return a cut call; its usage is a lower bound, since it may not include the last text."""
     output = max(call.usage.tokens_output, estimated_tokens(answer.characters))
-    why = f"the stream {ending} before its last chunk: output is a lower bound"
-    return replace(call, usage=replace(call.usage, tokens_output=output), incomplete=why)
+    reason = f"the stream {ending} before its last chunk: output is a lower bound"
+    return replace(call, usage=replace(call.usage, tokens_output=output), incomplete=reason)

@@ -1,4 +1,4 @@
-"""What the adapters of speech, translation and documents share: one call, and all kinds of durations."""
+"""Helpers of the adapters of speech, translation and documents: building a call, reading durations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..fields import Fields, UnreadableCount
 
 
 def seconds_of(value: object) -> float:
-    """Return a duration in seconds; 0 where none is stated, which in these services is never a free one.
+    """Return a duration in seconds; 0 if none is stated, which these services never mean as free.
 
     >>> seconds_of(timedelta(seconds=15)), seconds_of("15.5s"), seconds_of("8"), seconds_of(None)
     (15.0, 15.5, 8.0, 0.0)
@@ -29,9 +29,9 @@ def seconds_of(value: object) -> float:
 def media_call(
     service: str, model: str, operation: str, counts: Mapping[str, int | float], advice: str, **more: object
 ) -> Captured:
-    """Return the call of a service that bills one kind of unit; unknown where it states none of it.
+    """Return the call of a service that bills one kind of unit; its usage is unknown if no count is stated.
 
-    ``advice`` says then what to give; ``more`` are further fields of :class:`Captured`.
+    ``advice`` then tells the user what to give; ``more`` are further fields of :class:`Captured`.
     """
     stated = {name: count for name, count in counts.items() if count}
     usage, fault = usage_of(stated)
@@ -50,9 +50,9 @@ def media_call(
 def billed_call(
     service: str, model: str, operation: str, cost: Nanos, metadata: Mapping[str, object], **more: object
 ) -> Captured:
-    """Return the call of a service that states what it bills for it, and no count that is priced.
+    """Return the call of a service that states its bill, and no count that has a price.
 
-    ``metadata`` says how the bill is stated, in credits as a rule; ``more`` are further fields of
+    ``metadata`` says how the bill is stated, usually in credits; ``more`` are further fields of
     :class:`Captured`.
     """
     return Captured(
@@ -68,10 +68,10 @@ def billed_call(
 
 
 def credits_cost(number: float, per_credit: Nanos) -> Nanos:
-    """Return what a number of credits costs, in nano-dollars.
+    """Return the cost of a number of credits, in nano-dollars.
 
     Raises:
-        UnreadableCount: no call costs that much.
+        UnreadableCount: the cost is more than a call can cost.
 
     >>> credits_cost(12.5, Nanos(10_000_000))
     125000000
@@ -83,7 +83,7 @@ def credits_cost(number: float, per_credit: Nanos) -> Nanos:
 
 
 class Kinds:
-    """The answers of a service of several kinds: how each is told from the others, and how it is read."""
+    """The kinds of answers of a service: how each is recognised, and how it is read."""
 
     def __init__(
         self, *kinds: tuple[Callable[[Fields], bool], Callable[[Fields], Iterable[Captured]]]
@@ -91,12 +91,12 @@ class Kinds:
         self._kinds = kinds
 
     def recognises(self, fields: Fields) -> bool:
-        """Tell whether an answer is one of these."""
-        return any(is_such(fields) for is_such, _ in self._kinds)
+        """Tell whether an answer is one of these kinds."""
+        return any(matches(fields) for matches, _ in self._kinds)
 
     def read(self, fields: Fields) -> Iterable[Captured]:
-        """Return the calls of an answer that is recognised."""
-        return next(read(fields) for is_such, read in self._kinds if is_such(fields))
+        """Return the calls of a recognised answer."""
+        return next(read(fields) for matches, read in self._kinds if matches(fields))
 
 
 def unstreamed(
@@ -107,9 +107,9 @@ def unstreamed(
     read: Callable[[Fields], Iterable[Captured]],
     *packages: str,
 ) -> Adapter:
-    """Return the adapter of a service nothing of which comes in pieces that state usage.
+    """Return the adapter of a service whose streams state no usage.
 
-    Of a stream all that is known is that it was. The parameters are those of :class:`Adapter`.
+    A stream of it is a call of unknown usage. The parameters are those of :class:`Adapter`.
     """
     return Adapter(
         name, knows, frozenset(packages), recognises, read, lambda _: False, partial(_NoStream, service)
@@ -117,13 +117,13 @@ def unstreamed(
 
 
 class _NoStream:
-    """Follows a stream of a service that has none that states usage: that it was is all that is known."""
+    """Follows a stream without usage of a service whose streams state none."""
 
     def __init__(self, service: str) -> None:
         self._service = service
 
     def add(self, chunk: Fields) -> None:
-        """Take in nothing."""
+        """Ignore the chunk."""
 
     def result(self, ending: str) -> Iterable[Captured]:
         """Return a call of unknown usage."""

@@ -1,4 +1,4 @@
-"""Usage in OpenAI's wire format, which many servers and libraries speak, each with small changes.
+"""Usage in OpenAI's wire format, which many servers and libraries use, each with small changes.
 
 Sources: https://platform.openai.com/docs/api-reference/chat/object (usage),
 https://platform.openai.com/docs/api-reference/responses/object (usage).
@@ -16,14 +16,14 @@ from ..unread import unread_counts
 Counts = dict[str, int | float]
 
 SPEECH: Final = "speech"
-"""What the closing event of a speech stream is called when it is read as a whole response."""
+"""The ``object`` given to the last event of a speech stream, so that it is read as a whole response."""
 
 
 def token_counts(usage: Fields) -> Counts:
     """Return the counts of a ``usage`` object of chat, responses, embeddings, images or transcription.
 
-    Input includes cache and output includes reasoning, as OpenAI counts. Servers that keep
-    reasoning outside of ``completion_tokens`` (xAI does) are told by their own ``total_tokens``.
+    Input includes cache and output includes reasoning, as OpenAI counts. Servers whose
+    ``completion_tokens`` exclude reasoning (such as xAI) are recognised by their own ``total_tokens``.
 
     >>> token_counts(Fields({"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 17,
     ...                      "completion_tokens_details": {"reasoning_tokens": 5}}))["tokens_output"]
@@ -42,7 +42,7 @@ def token_counts(usage: Fields) -> Counts:
         "tokens_reasoning": reasoning,
         "tokens_cached": _cached(usage, inputs),
         "tokens_cache_write": _cache_write(usage, inputs),
-        # The next one and the last are LiteLLM's, of Anthropic's usage; its proxy sends them too.
+        # The next count and the last one are LiteLLM's names for Anthropic's usage; its proxy sends them too.
         "tokens_cache_write_1h": inputs.part("cache_creation_token_details").count(
             "ephemeral_1h_input_tokens"
         ),
@@ -130,18 +130,18 @@ def unread_units(usage: Fields) -> dict[str, int | float]:
         (_TOOLS, ("server_tool_use",)),
         (_X_TOOLS, ("server_side_tool_usage_details",)),
     )
-    found = unread_counts(usage, _TOP | {name for _, names in parts for name in names})
+    units = unread_counts(usage, _TOP | {name for _, names in parts for name in names})
     for known, names in parts:
-        found.update(unread_counts(usage.part(*names), known))
+        units.update(unread_counts(usage.part(*names), known))
     if _includes_reasoning(usage):
-        found.pop("reasoning_tokens", None)
-    return found
+        units.pop("reasoning_tokens", None)
+    return units
 
 
 def _includes_reasoning(usage: Fields) -> bool:
-    """Tell whether reasoning that is stated on top is part of the output: details or the total say so.
+    """Tell whether reasoning at the top level is part of the output, by the details or the total.
 
-    Perplexity bills it apart: https://docs.perplexity.ai/getting-started/pricing (Sonar Deep Research),
+    Perplexity bills it separately: https://docs.perplexity.ai/getting-started/pricing (Sonar Deep Research),
     2026-11-28.
     """
     if usage.part("completion_tokens_details", "output_tokens_details").has("reasoning_tokens"):
@@ -151,36 +151,36 @@ def _includes_reasoning(usage: Fields) -> bool:
 
 
 def response_id(fields: Fields) -> str | None:
-    """Return the id of a response or chunk; with the second it was made in where the id alone comes again.
+    """Return the id of a response or chunk, with its time of creation if the server may reuse the id.
 
     >>> response_id(Fields({"id": "chatcmpl-417", "created": 1795618492}))
     'chatcmpl-417@1795618492'
     """
-    stated = fields.text("id", "_request_id") or fields.part("x_groq").text("id")
-    if stated is None or not comes_again(stated):
-        return stated
-    made = fields.count("created", "created_at")
-    return f"{stated}@{made}" if made else None
+    id_ = fields.text("id", "_request_id") or fields.part("x_groq").text("id")
+    if id_ is None or not comes_again(id_):
+        return id_
+    created = fields.count("created", "created_at")
+    return f"{id_}@{created}" if created else None
 
 
 def split_total(total: int) -> tuple[Counts, str]:
-    """Take a total, where a server states no more, as 80 % input; the text says so.
+    """Split a total, if a server states no more, into 80 % input and 20 % output; return a note about it.
 
     >>> split_total(1000)[0]
     {'tokens_input': 800, 'tokens_output': 200}
     """
     tokens_input = divide(total * 4, 5)
     counts: Counts = {"tokens_input": tokens_input, "tokens_output": total - tokens_input}
-    return counts, "the server states a total alone, taken as 80 % input and 20 % output"
+    return counts, "the server states only a total, taken as 80 % input and 20 % output"
 
 
 def _cached_of(usage: Fields, inputs: Fields) -> Fields:
-    """Return the cached tokens by kind; the hosted image tool states them beside the details of its input."""
+    """Return the cached tokens by kind; the image tool states them outside the details of its input."""
     return inputs.part("cached_tokens_details") or usage.part("cached_tokens_details")
 
 
 def _cached(usage: Fields, inputs: Fields) -> int:
-    # The second to last are DeepSeek's, Moonshot's, Mistral's and LiteLLM's own names.
+    # All but the first name are those of DeepSeek, Moonshot, Mistral and LiteLLM, in this order.
     return inputs.count("cached_tokens") or usage.count(
         "prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens"
     )
@@ -194,7 +194,7 @@ def _cache_write(usage: Fields, inputs: Fields) -> int:
 
 
 def delta_characters(chunk: Fields) -> int:
-    """Return how many characters of output a chunk of a chat stream carries."""
+    """Return how many characters of output a chunk of a chat stream has."""
     total = 0
     for choice in chunk.parts("choices"):
         delta = choice.part("delta")

@@ -1,9 +1,9 @@
-"""Jobs of OpenAI that are asked for again until they are done: videos, and batches as a whole.
+"""Jobs of OpenAI that are polled until they are done: videos, and batches as a whole.
 
-Only a job that is over is billed, so one that is under way is no call yet: its polls record nothing.
+Only a finished job is billed, so polls of a running one record nothing.
 Sources: ``Video``, ``Batch`` and ``BatchUsage`` of the ``openai`` package (3.57, 2026-11-28).
 
-A line of a batch's output file, as OpenAI writes it and others after it: a whole response inside.
+A line of a batch's output file, in OpenAI's format, which others use too: it contains a whole response.
 
 Sources: https://platform.openai.com/docs/api-reference/batch/request-output,
 https://docs.mistral.ai/capabilities/batch (the same shape).
@@ -23,14 +23,14 @@ _FAILED = 400
 
 
 def body_of(fields: Fields) -> Fields:
-    """Return the response inside a batch line; nothing where this is no such line."""
+    """Return the response inside a batch line; an empty one if this is not a batch line."""
     return fields.part("response").part("body") if fields.has("custom_id") else Fields(None)
 
 
 def failed(fields: Fields) -> bool:
-    """Tell whether a request of the batch failed, which is not billed.
+    """Tell whether a request of the batch failed, so that it is not billed.
 
-    One that was never sent (the batch expired) has an error in place of a response.
+    A request that was never sent (the batch expired) has an error in place of a response.
     """
     if body_of(fields):
         return fields.part("response").count("status_code") >= _FAILED
@@ -38,7 +38,7 @@ def failed(fields: Fields) -> bool:
 
 
 def read_line(fields: Fields, read: Callable[[Fields], Iterable[Captured]]) -> Iterable[Captured]:
-    """Return the calls in a batch line, at the batch price. One without an id has its line's."""
+    """Yield the calls in a batch line, at the batch price. A call without an id gets that of its line."""
     if failed(fields):
         return
     for call in read(body_of(fields)):
@@ -47,20 +47,20 @@ def read_line(fields: Fields, read: Callable[[Fields], Iterable[Captured]]) -> I
 
 
 _USUAL_SIZES: Final = frozenset({"1280x720", "720x1280"})
-"""The sizes that the price of a model without further words is for."""
+"""The sizes that a model's own price is for."""
 
 
 def _video(fields: Fields) -> Iterable[Captured]:
-    """Videos are billed by the second, at a rate that depends on their size; failed ones are not.
+    """Yield the call for a video, billed by the second at a rate that depends on its size, unless it failed.
 
-    A larger picture of Sora is a feature by its name: ``sora-2-pro+1792x1024``.
+    A larger size of Sora is a feature in the model's name: ``sora-2-pro+1792x1024``.
 
-    Together states in ``outputs.cost`` what it charged for one, in USD (``VideoJob`` of ``together`` 3.1).
+    Together states in ``outputs.cost`` what it charged, in USD (``VideoJob`` of ``together`` 3.1).
     """
     if fields.text("status") not in {None, "completed"}:
         return
-    stated = fields.get("seconds")
-    seconds = float(stated) if isinstance(stated, str) else fields.number("seconds")
+    duration = fields.get("seconds")
+    seconds = float(duration) if isinstance(duration, str) else fields.number("seconds")
     usage, fault = usage_of({"video_seconds": seconds})
     charged = usd_of(fields.part("outputs").get("cost"))
     model, size = fields.text("model") or "", fields.text("size")
@@ -84,7 +84,7 @@ _OVER: Final = frozenset({"completed", "expired", "cancelled"})
 
 
 def _batch(fields: Fields) -> Iterable[Captured]:
-    """A batch that is over states the sum over its requests; what expired or was cancelled is not in it."""
+    """Yield the call of a finished batch: the sum of its requests without expired and cancelled ones."""
     usage_fields = fields.part("usage")
     if fields.text("status") not in _OVER or not usage_fields.count("total_tokens"):
         return
@@ -103,4 +103,4 @@ def _batch(fields: Fields) -> Iterable[Captured]:
 
 
 JOBS: Final[Mapping[str, Callable[[Fields], Iterable[Captured]]]] = {"video": _video, "batch": _batch}
-"""How to read a job, by its ``object``."""
+"""The readers of jobs, by ``object``."""

@@ -1,10 +1,10 @@
 """Streams in OpenAI's formats: chat chunks, and events of responses, sessions, speech, transcription, images.
 
-Of a stream, one event carries the usage: the last chat chunk (its ``choices`` are empty, and it comes only
-when ``stream_options={"include_usage": True}`` was asked for), ``response.completed``,
-``transcript.text.done``, ``speech.audio.done``, ``image_generation.completed``. Of a Realtime session every
-``response.done`` does, each turn being a bill, and apart from those every
-``conversation.item.input_audio_transcription.completed``, which a model of its own writes.
+One event of a stream has the usage: the last chat chunk (its ``choices`` are empty, and it comes only
+if ``stream_options={"include_usage": True}`` was set), ``response.completed``,
+``transcript.text.done``, ``speech.audio.done``, ``image_generation.completed``. In a Realtime session every
+``response.done`` has the usage of its turn, and every
+``conversation.item.input_audio_transcription.completed`` that of a separate transcription model.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming and its neighbours.
 """
 
@@ -36,37 +36,37 @@ _SESSION_EVENTS: Final = (
 )
 _TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
 _UNKNOWN_MODEL: Final = "unknown"
-_ADVICE: Final = "; chat streams send usage when asked with stream_options={'include_usage': True}"
+_ADVICE: Final = "; chat streams send usage with stream_options={'include_usage': True}"
 
 
 def recognises_chunk(chunk: Fields) -> bool:
-    """Tell whether this is a chunk of a chat stream or an event of another stream of OpenAI's."""
+    """Tell whether this is a chunk of a chat stream or an event of another OpenAI stream."""
     kind = chunk.text("type") or ""
     known = kind.startswith(_EVENTS + _SESSION_EVENTS)
     return chunk.text("object") in _CHUNKS or known or _inner_chunk(chunk).has("choices")
 
 
 def is_session_bill(event: Fields) -> bool:
-    """Tell whether this is an event of a Realtime session that states what was used."""
+    """Tell whether this is an event of a Realtime session that has usage."""
     if event.text("type") == "response.done":
         return event.part("response").has("usage")
     return event.text("type") == _TRANSCRIBED
 
 
 def session_bills(event: Fields, read: Read) -> Iterable[Captured]:
-    """Return the call in one event of a Realtime session that is handed over alone."""
+    """Return the call in a single event of a Realtime session."""
     session = RealtimeSession()
     session.add(event.text("type") or "", event)
     return session.finished(read)
 
 
 def _inner_chunk(chunk: Fields) -> Fields:
-    # The SDK's chat stream helper wraps each chunk into an event of type "chunk".
+    # The SDK's chat stream helper wraps each chunk in an event of type "chunk".
     return chunk.part("chunk") if chunk.text("type") == "chunk" else Fields(None)
 
 
 class OpenAIFollower:
-    """Follows one stream of any of OpenAI's formats. ``read`` is what reads whole responses."""
+    """Follows one stream in any of OpenAI's formats. ``read`` reads whole responses."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -74,7 +74,7 @@ class OpenAIFollower:
         self._model = ""
         self._tier: str | None = None
         self._usage: object = None
-        self._whole: Fields = Fields(None)
+        self._response: Fields = Fields(None)
         self._characters = 0
         self._chat = True
         self._items: list[object] = []
@@ -82,19 +82,19 @@ class OpenAIFollower:
 
     @property
     def is_session(self) -> bool:
-        """Whether this is a Realtime session: every turn is a call of its own."""
-        return self._session.began
+        """Whether this is a Realtime session, in which every turn is a call of its own."""
+        return self._session.has_begun
 
     def finished(self) -> Iterable[Captured]:
-        """Return the turns and transcriptions that were completed since the last time."""
+        """Return the turns and transcriptions that were completed since the last call."""
         return self._session.finished(self._read)
 
     def add(self, chunk: Fields) -> None:
-        """Take in one chunk or event."""
+        """Read one chunk or event."""
         chunk = _inner_chunk(chunk) or chunk
         if chunk.text("object") in _CHUNKS:
             self._add_chunk(chunk)
-        elif self._session.takes(kind := chunk.text("type") or ""):
+        elif self._session.includes(kind := chunk.text("type") or ""):
             self._session.add(kind, chunk)
         elif kind.startswith(_EVENTS):
             self._add_event(kind, chunk)
@@ -103,12 +103,12 @@ class OpenAIFollower:
         self._id = response_id(chunk) or self._id
         self._model = chunk.text("model") or self._model
         self._tier = chunk.text("service_tier") or self._tier
-        # Groq puts it beside, Moonshot into the choice. Where several chunks carry one, the last is the sum;
-        # one of zeros, which closes some streams, takes nothing back.
-        places = (chunk, chunk.part("x_groq"), *chunk.parts("choices")[:1])
-        stated = next((u for place in places if (u := place.get("usage")) is not None), None)
-        if stated is not None and (self._usage is None or states_any(Fields(stated))):
-            self._usage = stated
+        # Groq has the usage in ``x_groq``, Moonshot in the choice. If several chunks have one, the last is
+        # the sum; a usage of zeros, which ends some streams, does not replace an earlier one.
+        holders = (chunk, chunk.part("x_groq"), *chunk.parts("choices")[:1])
+        usage = next((value for holder in holders if (value := holder.get("usage")) is not None), None)
+        if usage is not None and (self._usage is None or states_any(Fields(usage))):
+            self._usage = usage
         self._characters += delta_characters(chunk)
 
     def _add_event(self, kind: str, event: Fields) -> None:
@@ -119,30 +119,30 @@ class OpenAIFollower:
             self._model = response.text("model") or self._model
             self._tier = response.text("service_tier") or self._tier
         if response.has("usage"):
-            if not self._whole or states_any(response.part("usage")):
-                self._whole = response
+            if not self._response or states_any(response.part("usage")):
+                self._response = response
         elif event.has("usage") or (kind == "transcript.text.done" and event.has("seconds")):
-            self._whole = _as_response(kind, event)
+            self._response = _as_response(kind, event)
         if kind == "response.output_item.done" and event.has("item"):
             self._items.append(tool_call(event.part("item")))
         if kind.endswith(".delta"):
             self._characters += len(event.text("delta") or "")
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call: as the final usage says, else what arrived, flagged."""
+        """Return the call, from the final usage or, flagged, from what arrived."""
         if self.is_session:
             return [*self.finished(), *self._session.cut(ending)]
-        if self._whole:
-            return self._read(self._whole)
+        if self._response:
+            return self._read(self._response)
         if self._usage is not None:
             return self._read(Fields(self._as_chat_response()))
         service = infer_service(self._model) or "openai"
         advice = _ADVICE if self._chat else ""
         cut = without_usage(ending, self._characters, service=service, model=self._model, advice=advice)
-        # Tools that had run before the stream was cut are billed, beside the tokens that nobody states.
-        ran = Fields({"output": self._items})
-        usage, _ = usage_of({**cut.usage.counts(), **tool_counts(ran)})
-        units: Units = {"images": pictures} if (pictures := drawn(ran)) else {}
+        # Tools that ran before the stream was cut are billed too.
+        tool_calls = Fields({"output": self._items})
+        usage, _ = usage_of({**cut.usage.counts(), **tool_counts(tool_calls)})
+        units: Units = {"images": pictures} if (pictures := drawn(tool_calls)) else {}
         return [replace(cut, request_id=self._id, usage=usage, unpriced_units=units)]
 
     def _as_chat_response(self) -> dict[str, object]:
@@ -156,7 +156,7 @@ class OpenAIFollower:
 
 
 def _as_response(kind: str, event: Fields) -> Fields:
-    """Give the closing event of a transcription, of speech or of an image the shape of the whole response."""
+    """Return the last event of a transcription, of speech or of an image in the shape of a whole response."""
     if kind.startswith("transcript."):
         usage = event.get("usage") or {"type": "duration", "seconds": event.get("seconds")}
         return Fields({"text": "", "usage": usage})
@@ -168,39 +168,44 @@ def _as_response(kind: str, event: Fields) -> Fields:
 
 
 class RealtimeSession:
-    """The turns of a Realtime session. A turn that is cut before its ``response.done`` states no usage."""
+    """The turns of a Realtime session. A turn that is cut before its ``response.done`` has no usage."""
 
     def __init__(self) -> None:
-        self.began = False
+        self.has_begun = False
         self._model = ""
         self._transcriber = ""
-        self._alone = True
+        self._only_transcribes = True
         self._done: list[Fields] = []
         self._open: dict[str, int] = {}
 
-    def takes(self, kind: str) -> bool:
-        """Tell whether an event belongs to a session; once one has begun, every event does."""
-        self.began = self.began or kind == "response.done" or kind.startswith(_SESSION_EVENTS)
-        return self.began
+    def includes(self, kind: str) -> bool:
+        """Tell whether an event belongs to a session; after the first session event, every event does."""
+        self.has_begun = self.has_begun or kind == "response.done" or kind.startswith(_SESSION_EVENTS)
+        return self.has_begun
 
     def add(self, kind: str, event: Fields) -> None:
-        """Take in one event."""
+        """Read one event."""
         if kind.startswith(("session.", "transcription_session.")):
             self._configure(event.part("session"))
         elif kind == _TRANSCRIBED:
             self._done.append(self._transcription(event))
         elif kind.startswith("response."):
-            self._alone = False
+            self._only_transcribes = False
             self._turn(kind, event)
 
     def _configure(self, session: Fields) -> None:
-        self._alone = (
-            self._alone and session.text("type") in {None, "transcription"} and not session.has("model")
+        self._only_transcribes = (
+            self._only_transcribes
+            and session.text("type") in {None, "transcription"}
+            and not session.has("model")
         )
         self._model = session.text("model") or self._model
         audio = session.part("audio").part("input")
-        stated = (session.part("input_audio_transcription"), audio.part("transcription"))
-        self._transcriber = next((m for each in stated if (m := each.text("model"))), self._transcriber)
+        transcriptions = (session.part("input_audio_transcription"), audio.part("transcription"))
+        self._transcriber = next(
+            (model for transcription in transcriptions if (model := transcription.text("model"))),
+            self._transcriber,
+        )
 
     def _turn(self, kind: str, event: Fields) -> None:
         response = event.part("response")
@@ -213,27 +218,26 @@ class RealtimeSession:
             elif response.text("status") != "failed":
                 self._open[turn] = 0
         elif turn:
-            said = len(event.text("delta") or "") if "transcript" in kind or "text" in kind else 0
-            self._open[turn] = self._open.get(turn, 0) + said
+            character_count = len(event.text("delta") or "") if "transcript" in kind or "text" in kind else 0
+            self._open[turn] = self._open.get(turn, 0) + character_count
 
     def _transcription(self, event: Fields) -> Fields:
-        """Return the writing down of what was said, at the rates of the model that does it.
+        """Return a transcription in the shape of a response, with the model that transcribes.
 
-        In a session that converses, the model is that of its configuration, or not known: it is never the one
-        that answers.
+        In a session that also answers, it is the configured one or unknown, never the one that answers.
         """
-        model = self._transcriber or ("" if self._alone else _UNKNOWN_MODEL)
-        place = (event.text("item_id"), event.get("content_index"))
-        known = f"{place[0]}/{place[1]}/transcription" if place[0] else None
-        return Fields({"text": "", "model": model, "_request_id": known, "usage": event.get("usage")})
+        model = self._transcriber or ("" if self._only_transcribes else _UNKNOWN_MODEL)
+        item = (event.text("item_id"), event.get("content_index"))
+        request_id = f"{item[0]}/{item[1]}/transcription" if item[0] else None
+        return Fields({"text": "", "model": model, "_request_id": request_id, "usage": event.get("usage")})
 
     def finished(self, read: Read) -> Iterable[Captured]:
-        """Return what was completed since the last time, and forget it."""
+        """Return what was completed since the last call."""
         done, self._done = self._done, []
-        return [call for each in done for call in read(each)]
+        return [call for response in done for call in read(response)]
 
     def cut(self, ending: str) -> Iterable[Captured]:
-        """Return the turns that had begun and never stated their usage."""
-        for turn, said in self._open.items():
-            cut = without_usage(ending, said, service="openai", model=self._model)
-            yield replace(cut, request_id=turn or None)
+        """Yield the turns that began and never stated their usage."""
+        for turn, character_count in self._open.items():
+            call = without_usage(ending, character_count, service="openai", model=self._model)
+            yield replace(call, request_id=turn or None)

@@ -1,4 +1,4 @@
-"""Tools that OpenAI runs itself in a response: billed beside the tokens, by the call or the container.
+"""Tools that OpenAI runs itself in a response: billed on top of the tokens, by the call or the container.
 
 Sources: https://developers.openai.com/api/docs/pricing (built-in tools), and ``ToolUsage`` and the output
 items of the ``openai`` package (3.57, 2026-11-28).
@@ -13,7 +13,7 @@ from ..unread import unread_counts
 from ._openai_format import Counts
 
 DEFAULT_IMAGE_MODEL: Final = "gpt-image-2"
-"""The model whose price counts where the response names none. OpenAI draws with newer ones then
+"""The model whose price is used if the response names none. OpenAI then draws with newer models
 (``ImageGeneration.model`` of the ``openai`` package), at the same rates."""
 
 _WEB_SEARCH: Final = "web_search_call"
@@ -21,22 +21,22 @@ _PREVIEW: Final = "web_search_preview"
 
 
 def tool_counts(fields: Fields) -> Counts:
-    """Return what the hosted tools of a response used, by the names of ``Usage``.
+    """Return the usage of a response's hosted tools, by the names of ``Usage``.
 
-    xAI counts its own: searches of the web and of X have one price, and each run of code is billed, not the
-    container it ran in. Source: https://docs.x.ai/developers/pricing (tools), 2026-11-29.
+    xAI states its own counts: searches of the web and of X have one price, and each run of code is billed
+    instead of its container. Source: https://docs.x.ai/developers/pricing (tools), 2026-11-29.
     """
-    output, stated = fields.parts("output"), _of_xai(fields)
-    if stated:
+    output, xai_usage = fields.parts("output"), _of_xai(fields)
+    if xai_usage:
         return {
-            "web_searches": stated.count("web_search_calls") + stated.count("x_search_calls"),
-            "file_searches": stated.count("file_search_calls"),
-            "containers": stated.count("code_interpreter_calls"),
+            "web_searches": xai_usage.count("web_search_calls") + xai_usage.count("x_search_calls"),
+            "file_searches": xai_usage.count("file_search_calls"),
+            "containers": xai_usage.count("code_interpreter_calls"),
         }
     searches = _web_searches(fields, output)
-    preview = any((tool.text("type") or "").startswith(_PREVIEW) for tool in fields.parts("tools"))
+    is_preview = any((tool.text("type") or "").startswith(_PREVIEW) for tool in fields.parts("tools"))
     counts: Counts = {
-        "preview_searches" if preview else "web_searches": searches,
+        "preview_searches" if is_preview else "web_searches": searches,
         "file_searches": sum(item.text("type") == "file_search_call" for item in output),
         "containers": _containers(output),
     }
@@ -48,7 +48,7 @@ def _of_xai(fields: Fields) -> Fields:
 
 
 def tool_call(item: Fields) -> dict[str, object]:
-    """Return what of an output item tells what a tool is billed for, and nothing that was said."""
+    """Return the fields of an output item that decide what a tool costs, without any content."""
     action, environment = item.part("action"), item.part("environment")
     return {
         "type": item.text("type"),
@@ -59,9 +59,9 @@ def tool_call(item: Fields) -> dict[str, object]:
 
 
 def _web_searches(fields: Fields, output: list[Fields]) -> int:
-    """Return the searches that are billed: as stated, else the calls that searched.
+    """Return the billed searches: as stated, otherwise the calls that searched.
 
-    Opening a page and finding in it are not billed as searches.
+    Opening a page and searching within it are not billed as searches.
     """
     stated = fields.part("tool_usage").part("web_search")
     if stated.has("num_requests"):
@@ -74,13 +74,13 @@ def _web_searches(fields: Fields, output: list[Fields]) -> int:
 
 def _containers(output: list[Fields]) -> int:
     """Return how many containers ran code; several calls may share one."""
-    ran = [
+    container_ids = [
         item.text("container_id") or item.part("environment").text("container_id")
         for item in output
         if item.text("type") == "code_interpreter_call"
         or item.part("environment").text("type") == "container_reference"
     ]
-    return len({name for name in ran if name}) or min(len(ran), 1)
+    return len({name for name in container_ids if name}) or min(len(container_ids), 1)
 
 
 _KNOWN_CALLS: Final = frozenset(
@@ -99,21 +99,21 @@ _KNOWN_CALLS: Final = frozenset(
         "web_search_call",
     }
 )
-"""The calls that a response of ``openai`` 3.57 may hold: counted here, or billed by their tokens alone."""
+"""The calls that a response of ``openai`` 3.57 may have: counted here, or billed by their tokens only."""
 
 
 def unread_tools(fields: Fields) -> dict[str, int | float]:
-    """Return the uses of hosted tools that have no count here: new kinds of calls, new tools of a usage.
+    """Return the uses of hosted tools that are not counted here: new kinds of calls, new tools in a usage.
 
     >>> unread_tools(Fields({"output": [{"type": "video_generation_call"}, {"type": "function_call"}]}))
     {'video_generation_calls': 1}
     """
-    found: dict[str, int | float] = {}
+    units: dict[str, int | float] = {}
     for item in () if _of_xai(fields) else fields.parts("output"):
         kind = item.text("type") or ""
         if kind.endswith("_call") and kind not in _KNOWN_CALLS:
-            found[f"{kind}s"] = found.get(f"{kind}s", 0) + 1
-    return found | unread_counts(fields.part("tool_usage"), {"web_search", "image_gen"})
+            units[f"{kind}s"] = units.get(f"{kind}s", 0) + 1
+    return units | unread_counts(fields.part("tool_usage"), {"web_search", "image_gen"})
 
 
 def drawn(fields: Fields) -> int:

@@ -37,7 +37,7 @@ _INPUT: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_inpu
 
 
 def token_counts(usage: Fields) -> Counts:
-    """Return the counts of an Anthropic ``usage``, cache added to input.
+    """Return the counts of an Anthropic ``usage``, with the cache added to the input.
 
     >>> counts = token_counts(Fields({"input_tokens": 10, "cache_read_input_tokens": 90, "output_tokens": 3}))
     >>> counts["tokens_input"], counts["tokens_cached"]
@@ -59,7 +59,7 @@ def token_counts(usage: Fields) -> Counts:
 
 
 _FREE_TOOLS: Final = frozenset({"web_search_requests", "web_fetch_requests"})
-"""Counts of tools that are read, or that nothing is billed for beside the tokens."""
+"""Counts of tools that are read here, or cost only their tokens."""
 
 _KNOWN_TOOLS: Final = frozenset(
     {
@@ -73,21 +73,21 @@ _KNOWN_TOOLS: Final = frozenset(
         "tool_search_tool_bm25",
     }
 )
-"""The tools that Anthropic runs itself, as ``BetaServerToolUseBlock`` of ``anthropic`` 2.14 names them."""
+"""The tools that Anthropic runs itself, as named by ``BetaServerToolUseBlock`` of ``anthropic`` 2.14."""
 
 _ITERATIONS: Final = frozenset({"message", "fallback_message", "compaction", "advisor_message"})
 
 
 def unread_units(usage: Fields) -> dict[str, int | float]:
-    """Return what a ``usage`` counts that is not read here.
+    """Return the counts of a ``usage`` that are not read here.
 
     >>> unread_units(Fields({"input_tokens": 9, "server_tool_use": {"image_generation_requests": 2}}))
     {'image_generation_requests': 2}
     """
-    found = unread_counts(usage, frozenset(_USAGE))
-    found.update(unread_counts(usage.part("server_tool_use"), _FREE_TOOLS))
-    found.update(unread_counts(usage.part("output_tokens_details"), {"thinking_tokens"}))
-    found.update(
+    units = unread_counts(usage, frozenset(_USAGE))
+    units.update(unread_counts(usage.part("server_tool_use"), _FREE_TOOLS))
+    units.update(unread_counts(usage.part("output_tokens_details"), {"thinking_tokens"}))
+    units.update(
         unread_counts(
             usage.part("cache_creation"), {"ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"}
         )
@@ -96,26 +96,26 @@ def unread_units(usage: Fields) -> dict[str, int | float]:
         kind = entry.text("type") or "iteration"
         if kind not in _ITERATIONS:
             for name, count in unread_counts(entry, ()).items():
-                found[f"{kind}_{name}"] = found.get(f"{kind}_{name}", 0) + count
-    return found
+                units[f"{kind}_{name}"] = units.get(f"{kind}_{name}", 0) + count
+    return units
 
 
 def _unread(fields: Fields) -> dict[str, int | float]:
-    """Return what a message was billed for and nothing here reads: counts, and tools of new names."""
-    found = unread_units(fields.part("usage"))
+    """Return what a message was billed for and is not read here: counts, and tools with new names."""
+    units = unread_units(fields.part("usage"))
     for block in fields.parts("content"):
         name = block.text("name") or ""
-        new = block.text("type") == "server_tool_use" and name not in {"", *_KNOWN_TOOLS}
-        if new and f"{name}_requests" not in found:
-            found[f"{name}_uses"] = found.get(f"{name}_uses", 0) + 1
-    return found
+        is_new_tool = block.text("type") == "server_tool_use" and name not in {"", *_KNOWN_TOOLS}
+        if is_new_tool and f"{name}_requests" not in units:
+            units[f"{name}_uses"] = units.get(f"{name}_uses", 0) + 1
+    return units
 
 
 def _recognises(fields: Fields) -> bool:
-    return _isread_message(fields) or _is_batch_result(fields)
+    return _is_message(fields) or _is_batch_result(fields)
 
 
-def _isread_message(fields: Fields) -> bool:
+def _is_message(fields: Fields) -> bool:
     return fields.text("type") == "message" and fields.has("usage", "model")
 
 
@@ -125,7 +125,7 @@ def _is_batch_result(fields: Fields) -> bool:
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
-    if _isread_message(fields):
+    if _is_message(fields):
         return read_message(fields)
     message = fields.part("result").part("message")
     # Requests of a batch that did not succeed are not billed:
@@ -135,11 +135,11 @@ def _read(fields: Fields) -> Iterable[Captured]:
 
 
 def read_message(fields: Fields) -> list[Captured]:
-    """Return the calls in a message: its own, and those of models that declined or advised before it."""
+    """Return the calls in a message: its own, and those of models that declined or advised before."""
     usage_fields = fields.usage("usage")
     iterations = usage_fields.parts("iterations")
     is_unbilled = _is_unbilled_refusal(fields)
-    missing = None if usage_fields or is_unbilled else "the response has no usage"
+    reason = None if usage_fields or is_unbilled else "the response has no usage"
     if is_unbilled:
         counts: Counts = {}
     else:
@@ -148,28 +148,28 @@ def read_message(fields: Fields) -> list[Captured]:
     usage, fault = usage_of({name: count for name, count in counts.items() if count})
     call = Captured(
         service=_service(fields.text("id")),
-        model=_answering(fields, iterations),
+        model=_answering_model(fields, iterations),
         usage=usage,
         request_id=fields.text("id"),
         service_tier=_tier(usage_fields),
         region=region_of(usage_fields),
         operation="chat",
         unpriced_units=_unread(fields),
-        usage_known=missing is None,
-        incomplete=first_reason((missing, fault, _credited(usage_fields), _refused(fields))),
+        usage_known=reason is None,
+        incomplete=first_reason((reason, fault, _credited(usage_fields), _refused(fields))),
         metadata=_notes(usage_fields),
     )
     return [call, *_declined(call, iterations), *_advisors(call, iterations)]
 
 
-def _answering(fields: Fields, iterations: list[Fields]) -> str:
-    """Return the model that answered: a stream names the one that was asked, which may have declined."""
+def _answering_model(fields: Fields, iterations: list[Fields]) -> str:
+    """Return the model that answered: a stream names the requested model, which may have declined."""
     fallbacks = [entry.text("model") for entry in iterations if entry.text("type") == "fallback_message"]
     return next((model for model in reversed(fallbacks) if model), None) or fields.text("model") or ""
 
 
 _FREE_REFUSALS: Final = frozenset({None, "cyber", "general_harms"})
-"""The policy categories whose refusals before any output are not billed, and the one that has no name.
+"""The policy categories whose refusals before any output are not billed; ``None`` is the unnamed one.
 Sources: https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback (billing), release notes
 of 2026-06-02, https://docs.apiyi.com/en/faq/claude-content-safety-refusal; read 2026-11-28."""
 
@@ -193,13 +193,13 @@ def _refused(fields: Fields) -> str | None:
 
 
 def _credited(usage: Fields) -> str | None:
-    """Say where a credit lowered the bill: by how much is not stated (``BetaFallbackCreditUsage``)."""
+    """Return a note if a credit lowered the bill: the amount is not stated (``BetaFallbackCreditUsage``)."""
     redeemed = usage.part("fallback_credit").part("status").text("type") == "redeemed"
     return "a fallback credit was redeemed: the bill is lower than these counts" if redeemed else None
 
 
 def _containers(fields: Fields) -> int:
-    """Return the containers that ran code: billed by the hour, but free beside a search or a fetch.
+    """Return the containers that ran code: billed by the hour, but free with a search or a fetch.
 
     Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool (pricing),
     2026-11-28. How long one ran is not stated.
@@ -209,15 +209,15 @@ def _containers(fields: Fields) -> int:
         "web_fetch_requests"
     ):
         return 0
-    ran = (block.text("name") or "" for block in fields.parts("content"))
-    return int(any(name.endswith("code_execution") for name in ran))
+    names = (block.text("name") or "" for block in fields.parts("content"))
+    return int(any(name.endswith("code_execution") for name in names))
 
 
 def _declined(call: Captured, iterations: list[Fields]) -> Iterable[Captured]:
-    """Return the attempts of other models that declined midway, before the one that answered.
+    """Return the attempts of other models that declined midway, before the model that answered.
 
-    Each is billed at its own model's rates, as far as it generated output; the top-level usage has the
-    answering attempt alone, whose own earlier steps name its model.
+    Each is billed at its own model's rates if it generated output. The top-level usage covers only the
+    answering attempt, whose own earlier steps name its model.
     Source: https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, 2026-11-28, and
     ``BetaFallbackMessageIterationUsage`` of the ``anthropic`` package (2.14).
     """
@@ -245,7 +245,7 @@ def _attempt(call: Captured, entry: Fields, number: int, kind: str) -> Captured:
 
 
 def _with_compactions(counts: Counts, iterations: list[Fields]) -> Counts:
-    """Add the compactions of the context: billed, and not part of the top-level usage.
+    """Add context compactions, which are billed and not part of the top-level usage.
 
     Source: the ``iterations`` field of ``BetaUsage`` in the ``anthropic`` package.
     """
@@ -259,7 +259,7 @@ def _with_compactions(counts: Counts, iterations: list[Fields]) -> Counts:
 def _advisors(call: Captured, iterations: list[Fields]) -> Iterable[Captured]:
     """Return the calls of a second model that advised the first.
 
-    They are billed at its own rates and are no part of the top-level usage.
+    They are billed at its own rates and are not part of the top-level usage.
     Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/advisor-tool (usage and billing).
     """
     for number, entry in enumerate(iterations):
@@ -274,9 +274,9 @@ def _service(message_id: str | None) -> str:
 
 
 def _tier(usage: Fields) -> str | None:
-    """Fast mode has prices of its own, so it is a tier here."""
-    stated = tier(usage.text("service_tier"))
-    return "fast" if usage.text("speed") == "fast" and stated is None else stated
+    """Return the service tier; fast mode counts as one, because it has its own prices."""
+    service_tier = tier(usage.text("service_tier"))
+    return "fast" if usage.text("speed") == "fast" and service_tier is None else service_tier
 
 
 def _notes(usage: Fields) -> dict[str, object]:
@@ -289,13 +289,13 @@ def _notes(usage: Fields) -> dict[str, object]:
 
 
 def region_of(usage: Fields) -> str | None:
-    """Return where the inference was kept to, which has a price of its own."""
+    """Return the region that inference was restricted to, which has a price of its own."""
     geo = usage.text("inference_geo")
     return None if geo in {None, "global", "not_available"} else geo
 
 
 def recognises_chunk(chunk: Fields) -> bool:
-    """Tell whether this is an event of a message stream."""
+    """Tell whether this is an event of a message stream that starts it or has usage."""
     return chunk.text("type") == "message_start" or (
         chunk.text("type") in {"message_delta", "content_block_start"}
         and (chunk.has("delta") or chunk.has("content_block"))
@@ -306,21 +306,21 @@ _SEARCHED: Final = "web_search_tool_result"
 
 
 class AnthropicFollower:
-    """Follows a message stream: ``message_start`` opens the usage, each ``message_delta`` overwrites it."""
+    """Follows a message stream: ``message_start`` has a usage, each ``message_delta`` overwrites it."""
 
     def __init__(self) -> None:
         self._id: str | None = None
         self._model = ""
         self._usage: dict[str, object] = {}
-        self._about: dict[str, object] = {}
+        self._message_fields: dict[str, object] = {}
         self._final = False
         self._characters = 0
         self._tools: list[dict[str, str]] = []
         self._searches = 0
-        self._closing: object = None
+        self._last_output: object = None
 
     def add(self, chunk: Fields) -> None:
-        """Take in one event."""
+        """Read one event."""
         kind = chunk.text("type")
         if kind == "message_start":
             message = chunk.part("message")
@@ -328,16 +328,18 @@ class AnthropicFollower:
             self._overwrite(message.part("usage"))
         elif kind == "message_delta":
             self._final = self._final or chunk.has("usage")
-            self._closing = chunk.part("usage").get("output_tokens")
+            self._last_output = chunk.part("usage").get("output_tokens")
             self._overwrite(chunk.part("usage"))
             delta = chunk.part("delta")
             names = ("stop_reason", "stop_details", "container")
-            self._about.update({name: value for name in names if (value := delta.get(name)) is not None})
+            self._message_fields.update(
+                {name: value for name in names if (value := delta.get(name)) is not None}
+            )
         elif kind == "content_block_start":
             block = chunk.part("content_block")
             if name := block.text("name"):
                 self._tools.append({"name": name, "type": block.text("type") or ""})
-            # A search that failed has an error in place of its results, and is not billed.
+            # A failed search has an error in place of its results, and is not billed.
             self._searches += block.text("type") == _SEARCHED and isinstance(block.get("content"), list)
         elif kind == "content_block_delta":
             delta = chunk.part("delta")
@@ -345,43 +347,45 @@ class AnthropicFollower:
             self._characters += sum(len(delta.text(name) or "") for name in names)
 
     def _overwrite(self, usage: Fields) -> None:
-        """Keep the latest known value of each count: cumulative ones replace, zeros take nothing back.
+        """Keep the latest value of each count. Counts are cumulative, and a zero does not replace a count.
 
-        What was read, written and sent is one statement: an event that counts any of the three replaces all.
+        The three counts of the input belong together: an event that states any of them replaces all.
         """
         restated = any(usage.get(name) not in {None, 0} for name in _INPUT)
         for name in dict.fromkeys((*_USAGE, *names_in(usage))):
             value = usage.get(name)
             if value is None:
                 continue
-            zero = not value if isinstance(value, int) else not _says_anything(value)
+            zero = not value if isinstance(value, int) else not _has_content(value)
             if not zero or name not in self._usage or (restated and name in _INPUT):
                 self._usage[name] = value
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call. Cut before its end, its input is known and its output is estimated."""
+        """Return the call. If the stream was cut, its input is as stated and its output is estimated."""
         if self._final:
-            if self._about.get("stop_reason") == "refusal" and self._closing == 0:
-                self._usage["output_tokens"] = 0  # the first event counts a token that was to come
+            if self._message_fields.get("stop_reason") == "refusal" and self._last_output == 0:
+                self._usage["output_tokens"] = 0  # the first event counts a token that never came
             return read_message(self._as_message())
         if self._searches and not states_any(Fields(self._usage.get("server_tool_use"))):
             self._usage["server_tool_use"] = {"web_search_requests": self._searches}
-        stated = Fields(self._usage).count("output_tokens")
-        self._usage["output_tokens"] = max(stated, estimated_tokens(self._characters))
-        what = "input as stated" if "input_tokens" in self._usage else "input unknown"
-        why = (
+        stated_output = Fields(self._usage).count("output_tokens")
+        self._usage["output_tokens"] = max(stated_output, estimated_tokens(self._characters))
+        input_note = "input as stated" if "input_tokens" in self._usage else "input unknown"
+        reason = (
             f"the stream {ending} before its final usage: output estimated from "
-            f"{self._characters} characters, {what}"
+            f"{self._characters} characters, {input_note}"
         )
         known = "input_tokens" in self._usage
-        return [replace(call, incomplete=why, usage_known=known) for call in read_message(self._as_message())]
+        return [
+            replace(call, incomplete=reason, usage_known=known) for call in read_message(self._as_message())
+        ]
 
     def _as_message(self) -> Fields:
-        whole = {"type": "message", "id": self._id, "model": self._model, "usage": self._usage}
-        return Fields({**whole, **self._about, "content": self._tools})
+        message = {"type": "message", "id": self._id, "model": self._model, "usage": self._usage}
+        return Fields({**message, **self._message_fields, "content": self._tools})
 
 
-def _says_anything(value: object) -> bool:
+def _has_content(value: object) -> bool:
     return isinstance(value, str) or states_any(Fields(value))
 
 

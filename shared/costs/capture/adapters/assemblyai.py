@@ -1,6 +1,6 @@
 """AssemblyAI: recorded speech by the second of the file, live speech by the second of the session.
 
-A transcript that failed, or is not done, is not billed. Channels stand in the plain response alone.
+A transcript that failed or is not finished is not billed. Only the plain response states channels.
 Sources: https://www.assemblyai.com/docs/api-reference, https://www.assemblyai.com/pricing and the types of
 ``assemblyai`` 1.8, 2026-11-28.
 """
@@ -25,9 +25,9 @@ def _read(fields: Fields) -> Iterable[Captured]:
     if fields.text("status") != "completed":
         return
     plain = fields.part("json_response") or fields
-    apart = plain.get("multichannel") is True or plain.get("dual_channel") is True
+    is_multichannel = plain.get("multichannel") is True or plain.get("dual_channel") is True
     counts: dict[str, int | float] = {"audio_seconds": seconds_of(fields.get("audio_duration"))}
-    if apart:
+    if is_multichannel:
         counts["channels"] = plain.count("audio_channels")
     yield media_call(
         "assemblyai",
@@ -54,11 +54,11 @@ _FEATURES: Final = (
     "sentiment_analysis",
     "summarization",
 )
-"""What is billed by the hour on top of the model. Of the last five no price is listed, so they stay named."""
+"""Features billed by the hour on top of the model. The last five have no listed price and stay unpriced."""
 
 
 def recognises_chunk(chunk: Fields) -> bool:
-    """Tell whether this is an event of a live session that says what is billed."""
+    """Tell whether this is an event of a live session that states what is billed."""
     kind = chunk.text("type")
     return (kind == "Begin" and chunk.has("id", "expires_at")) or (
         kind == "Termination" and chunk.has("session_duration_seconds")
@@ -66,7 +66,7 @@ def recognises_chunk(chunk: Fields) -> bool:
 
 
 class AssemblyAIFollower:
-    """Follows a live session: its ``Termination`` states how long it was open, which is what is billed."""
+    """Follows a live session, whose ``Termination`` states how long it was open, which is billed."""
 
     def __init__(self) -> None:
         self._id: str | None = None
@@ -74,15 +74,17 @@ class AssemblyAIFollower:
         self._seconds = 0.0
 
     def add(self, chunk: Fields) -> None:
-        """Take in one event."""
+        """Read one event."""
         self._id = chunk.text("id") or self._id
         self._model = chunk.part("configuration").text("speech_model") or self._model
         if chunk.text("type") == "Termination":
-            stated = (chunk.get("session_duration_seconds"), chunk.get("audio_duration_seconds"))
-            self._seconds = next((seconds for each in stated if (seconds := seconds_of(each))), 0.0)
+            durations = (chunk.get("session_duration_seconds"), chunk.get("audio_duration_seconds"))
+            self._seconds = next(
+                (seconds for duration in durations if (seconds := seconds_of(duration))), 0.0
+            )
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call; unknown where the session was cut before its end was stated."""
+        """Return the call; its usage is unknown if the session was cut before it stated its end."""
         advice = f"the session {ending} before its end was stated"
         call = media_call(
             "assemblyai", self._model, "transcription", {"audio_seconds": self._seconds}, advice

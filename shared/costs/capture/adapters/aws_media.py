@@ -1,10 +1,10 @@
 """AWS Textract, Polly, Transcribe, Translate and Rekognition. boto3 gives plain dicts.
 
-Textract states its pages, whole again on every page of results, so they count once for each job: give
-the job's id as ``request_id``. What was asked of a document is told by what was found alone: where it was
-analysed and nothing was found, or something whose price is not known, the charge is unknown unless the
-features are given as the model. Polly states its characters. Transcribe and Translate state nothing that is
-billed; Rekognition looks at one image a request.
+Textract repeats all its pages on every page of results, so they count once for each job: give the job's id as
+``request_id``. Only the results show which features were requested of a document: if an analysis found
+nothing, or something without a known price, the charge is unknown unless the features are given as the model.
+Polly states its characters. Transcribe and Translate state nothing that is billed; Rekognition analyses one
+image per request.
 Source: https://docs.aws.amazon.com/ (API references of the four) and the service models of boto3 1.44,
 2026-11-28.
 """
@@ -28,7 +28,7 @@ def _textract(fields: Fields) -> Iterable[Captured]:
     if status not in {None, "SUCCEEDED", "PARTIAL_SUCCESS"}:
         return
     pages = fields.part("DocumentMetadata").count("Pages")
-    # The answers about one job have an id each, and all of them state all pages.
+    # Each answer about one job has its own id, and states all pages.
     request_id = None if status else _request_id(fields)
     yield media_call(
         "aws-textract",
@@ -47,13 +47,13 @@ _FEATURES: Final = (
     ("queries", "QUERY"),
     ("signatures", "SIGNATURE"),
 )
-"""The features of AnalyzeDocument, and the blocks that tell of them."""
+"""The features of AnalyzeDocument, and the blocks that show them."""
 
 
 def features(fields: Fields) -> str:
-    """Return what was asked of a document, as far as its answer tells: that has the price.
+    """Return the requested features, which decide the price, as far as the answer shows them.
 
-    A document that was analysed for what is not in it has no block that says so.
+    A feature that was requested and not found leaves no block.
 
     >>> features(Fields({"AnalyzeDocumentModelVersion": "1.0", "Blocks": [{"BlockType": "LINE"}]}))
     'analyze-document'
@@ -65,11 +65,11 @@ def features(fields: Fields) -> str:
     if fields.has("AnalyzeLendingModelVersion"):
         return "analyze-lending"
     kinds = {block.text("BlockType") or "" for block in fields.parts("Blocks")}
-    found = [name for name, kind in _FEATURES if kind in kinds]
+    names = [feature for feature, kind in _FEATURES if kind in kinds]
     if any(kind.startswith("LAYOUT_") for kind in kinds):
-        found.append("layout")
-    if found:
-        return "+".join(found)
+        names.append("layout")
+    if names:
+        return "+".join(names)
     return "analyze-document" if fields.has("AnalyzeDocumentModelVersion") else "detect-document-text"
 
 
@@ -103,17 +103,17 @@ _JOBS: Final = {
     "MedicalScribeJob": "medical-scribe",
     "CallAnalyticsJob": "call-analytics",
 }
-"""Transcribe's kinds of jobs, and what is billed for each."""
+"""Transcribe's kinds of jobs, and the model that each is billed as."""
 
 
-def _transcribed(fields: Fields) -> str | None:
+def _job_kind(fields: Fields) -> str | None:
     return next((kind for kind in _JOBS if fields.part(kind).has(f"{kind}Name")), None)
 
 
 def _transcribe(fields: Fields) -> Iterable[Captured]:
-    kind = _transcribed(fields) or ""
+    kind = _job_kind(fields) or ""
     job = fields.part(kind)
-    # The medical kind shares the name of its status with the plain one.
+    # The medical kind's status field may have the plain kind's name.
     if job.text(f"{kind}Status", f"{kind.removeprefix('Medical')}Status") == "COMPLETED":
         yield media_call(
             "aws-transcribe",
@@ -125,9 +125,11 @@ def _transcribe(fields: Fields) -> Iterable[Captured]:
         )
 
 
-def _is_translated(fields: Fields) -> bool:
-    made = fields.has("TranslatedText") or fields.part("TranslatedDocument").get("Content") is not None
-    return made and fields.has("TargetLanguageCode")
+def _is_translation(fields: Fields) -> bool:
+    has_translation = (
+        fields.has("TranslatedText") or fields.part("TranslatedDocument").get("Content") is not None
+    )
+    return has_translation and fields.has("TargetLanguageCode")
 
 
 def _translate(fields: Fields) -> Iterable[Captured]:
@@ -167,8 +169,8 @@ _KINDS: Final = Kinds(
     (_is_textract, _textract),
     (lambda fields: fields.has("RequestCharacters"), _polly),
     (lambda fields: fields.part("SynthesisTask").has("TaskId", "TaskStatus"), _polly_task),
-    (lambda fields: _transcribed(fields) is not None, _transcribe),
-    (_is_translated, _translate),
+    (lambda fields: _job_kind(fields) is not None, _transcribe),
+    (_is_translation, _translate),
     (_is_detection, _detection),
 )
 

@@ -1,9 +1,8 @@
 """Azure's Speech, Translator and Document Intelligence.
 
-A recognition states its duration in ticks of 100 nanoseconds, one utterance at a time; what it is while it
-goes on, and one that was cancelled, is no bill. A translation
-states its source characters, which are billed for each target language. Speech that was made states its
-length, not the characters that are billed.
+A recognition states the duration of each utterance, in ticks of 100 nanoseconds; partial and cancelled
+results are not billed. A translation states its source characters, which are billed for each target language.
+Generated speech states its length, not the characters that are billed.
 Sources: https://learn.microsoft.com/azure/ai-services/ and the types of
 ``azure-cognitiveservices-speech`` 1.53, ``azure-ai-translation-text`` 2.0 and
 ``azure-ai-documentintelligence`` 1.0, 2026-11-28.
@@ -19,7 +18,7 @@ from ..fields import Fields
 from ._media import Kinds, media_call, unstreamed
 
 _TICKS: Final = 10_000_000
-"""Ticks of a second."""
+"""Ticks per second."""
 
 
 def _is_recognition(fields: Fields) -> bool:
@@ -29,7 +28,7 @@ def _is_recognition(fields: Fields) -> bool:
 def _recognition(fields: Fields) -> list[Captured]:
     seconds = fields.count("duration") / _TICKS
     reason = _reason(fields)
-    if reason in _ON_THE_WAY or (not seconds and (reason == "Canceled" or fields.count("commit_token"))):
+    if reason in _UNBILLED or (not seconds and (reason == "Canceled" or fields.count("commit_token"))):
         return []
     return [
         media_call(
@@ -45,24 +44,24 @@ def _recognition(fields: Fields) -> list[Captured]:
 
 
 def _reason(fields: Fields) -> str | None:
-    """Return the name of what a result is: the SDK numbers them."""
+    """Return the name of a result's reason, which the SDK has as an enumeration."""
     reason = fields.get("reason")
     return getattr(reason, "name", reason if isinstance(reason, str) else None)
 
 
-_ON_THE_WAY: Final = frozenset(
+_UNBILLED: Final = frozenset(
     {"RecognizingSpeech", "RecognizingIntent", "TranslatingSpeech", "RecognizingKeyword", "RecognizedKeyword"}
 )
-"""What is told before an utterance is over, and of words that are found on the machine itself."""
+"""Partial results, and keywords that are recognised on the local machine."""
 
 
 def _features(fields: Fields) -> Iterable[str]:
-    """Return what is billed by the hour on top of live recognition."""
+    """Yield the features that are billed by the hour on top of live recognition."""
     if fields.has("speaker_id"):
         yield "diarization"
     properties = fields.get("properties")
-    told = {getattr(name, "name", name) for name in properties} if isinstance(properties, Mapping) else ()
-    if "SpeechServiceConnection_AutoDetectSourceLanguageResult" in told:
+    names = {getattr(name, "name", name) for name in properties} if isinstance(properties, Mapping) else ()
+    if "SpeechServiceConnection_AutoDetectSourceLanguageResult" in names:
         yield "language-identification"
     if '"PronunciationAssessment"' in (fields.text("json") or ""):
         yield "pronunciation"
@@ -82,15 +81,15 @@ def _synthesis(fields: Fields) -> list[Captured]:
 def _texts(fields: Fields) -> list[Fields]:
     """Return the translations of a list of texts, or of one."""
     texts = [Fields(item) for item in fields.raw] if isinstance(fields.raw, (list, tuple)) else [fields]
-    return [made for text in texts for made in text.parts("translations")]
+    return [translation for text in texts for translation in text.parts("translations")]
 
 
 def _is_translation(fields: Fields) -> bool:
-    return any(made.get("source_characters") is not None for made in _texts(fields))
+    return any(translation.get("source_characters") is not None for translation in _texts(fields))
 
 
 def _translation(fields: Fields) -> list[Captured]:
-    characters = sum(made.count("source_characters") for made in _texts(fields))
+    characters = sum(translation.count("source_characters") for translation in _texts(fields))
     advice = "give characters to log_usage"
     return [media_call("azure-translator", "standard", "translation", {"characters": characters}, advice)]
 

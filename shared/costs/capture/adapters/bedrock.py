@@ -1,6 +1,6 @@
 """Bedrock Converse. boto3 gives plain dicts; the response names no model.
 
-"Input" excludes the cache here: read and written tokens are added to it.
+Bedrock's "input" excludes the cache: read and written tokens are added to it.
 Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_TokenUsage.html
 """
 
@@ -80,49 +80,49 @@ _CHECKS: Final = ("input_assessment", "output_assessments")
 
 
 def _guardrail_units(fields: Fields) -> dict[str, int | float]:
-    """Return the text units that the policies of a guardrail bill, as the trace states; words are free.
+    """Return the text units that a guardrail's policies bill, from the trace; word filters are free.
 
     Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_GuardrailUsage.html
     (2026-11-30).
     """
-    found: dict[str, int | float] = {}
+    units: dict[str, int | float] = {}
     for part in map(fields.part("trace").part("guardrail").part, _CHECKS):
-        checked = part.raw.values() if isinstance(part.raw, Mapping) else ()
-        for each in checked:
-            for one in map(Fields, each if isinstance(each, list) else [each]):
-                usage = one.part("invocation_metrics").part("usage")
+        assessments = part.raw.values() if isinstance(part.raw, Mapping) else ()
+        for assessment in assessments:
+            for check in map(Fields, assessment if isinstance(assessment, list) else [assessment]):
+                usage = check.part("invocation_metrics").part("usage")
                 for name, count in every_number(usage, _FREE_POLICIES).items():
-                    found[f"guardrail_{name}"] = found.get(f"guardrail_{name}", 0) + count
-    return found
+                    units[f"guardrail_{name}"] = units.get(f"guardrail_{name}", 0) + count
+    return units
 
 
 _FREE_POLICIES: Final = frozenset({"word_policy_units", "sensitive_information_policy_free_units"})
 
 
 def _tier(fields: Fields) -> str | None:
-    """Return the service tier; inference that is optimised for latency has prices of its own, so it is one.
+    """Return the service tier; latency-optimised inference counts as one, because it has its own prices.
 
     Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_PerformanceConfiguration.html
     """
-    stated = tier(fields.part("service_tier").text("type"))
-    optimized = fields.part("performance_config").text("latency") == "optimized"
-    return "optimized" if optimized and stated is None else stated
+    service_tier = tier(fields.part("service_tier").text("type"))
+    is_optimized = fields.part("performance_config").text("latency") == "optimized"
+    return "optimized" if is_optimized and service_tier is None else service_tier
 
 
 def recognises_chunk(chunk: Fields) -> bool:
-    """Tell whether this is an event of ``converse_stream``: a dict with one of its names as the only key."""
+    """Tell whether this is an event of ``converse_stream``: a dict whose only key is an event's name."""
     return isinstance(chunk.raw, dict) and len(chunk.raw) == 1 and next(iter(chunk.raw)) in _EVENTS
 
 
 class BedrockFollower:
-    """Follows a stream: the ``metadata`` event, after the message's end, carries the usage."""
+    """Follows a stream, whose ``metadata`` event, after the message's end, has the usage."""
 
     def __init__(self) -> None:
         self._metadata: Fields = Fields(None)
         self._characters = 0
 
     def add(self, chunk: Fields) -> None:
-        """Take in one event."""
+        """Read one event."""
         self._metadata = chunk.part("metadata") or self._metadata
         delta = chunk.part("contentBlockDelta").part("delta")
         thought = delta.part("reasoningContent").text("text") or ""
@@ -130,7 +130,7 @@ class BedrockFollower:
         self._characters += len(delta.text("text") or "") + len(thought) + len(argument)
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call: as the metadata says, else what arrived, flagged."""
+        """Return the call, from the metadata or, flagged, from what arrived."""
         if self._metadata:
             return _read(self._metadata)
         return [without_usage(ending, self._characters, service="bedrock")]

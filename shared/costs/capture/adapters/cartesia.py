@@ -1,6 +1,6 @@
-"""Cartesia: transcription by the second. Speech states nothing: its characters go to ``log_usage``.
+"""Cartesia: transcription by the second. Speech states no usage: give its characters to ``log_usage``.
 
-A message of a live session states the length of its own piece; those that are final add up to the session.
+A message of a live session states the length of its own segment; the final ones add up to the session.
 
 Sources: https://docs.cartesia.ai/api-reference and the types of ``cartesia`` 4.2, 2026-11-28.
 """
@@ -43,7 +43,7 @@ def recognises_chunk(chunk: Fields) -> bool:
 
 
 class CartesiaFollower:
-    """Follows a live session. What was not final when it was cut is not known."""
+    """Follows a live session. A segment that was not final when the session was cut is not known."""
 
     def __init__(self) -> None:
         self._id: str | None = None
@@ -51,18 +51,18 @@ class CartesiaFollower:
         self._open = False
 
     def add(self, chunk: Fields) -> None:
-        """Take in one message."""
+        """Read one message."""
         self._id = chunk.text("request_id") or self._id
         self._open = chunk.get("is_final") is not True
         if not self._open:
             self._seconds += seconds_of(chunk.get("duration"))
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call: the final pieces together, flagged where another one had begun."""
+        """Return the call: the sum of the final segments, flagged if another one had begun."""
         counts = {"audio_seconds": self._seconds}
         call = media_call("cartesia", "ink-whisper", "transcription", counts, _ADVICE, request_id=self._id)
-        why = f"the stream {ending} before its last piece was final" if self._open else None
-        yield replace(call, service_tier="streaming", incomplete=call.incomplete or why)
+        reason = f"the stream {ending} before its last piece was final" if self._open else None
+        yield replace(call, service_tier="streaming", incomplete=call.incomplete or reason)
 
 
 ADAPTER = Adapter(

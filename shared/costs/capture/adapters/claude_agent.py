@@ -1,7 +1,7 @@
 """Results of the Claude Agent SDK: a turn of a conversation, by model, with a stated cost.
 
-"Input" excludes the cache here. The stated costs are the SDK's own estimates and are kept beside ours. A
-turn of several steps is a sum of requests, none of which need have crossed the threshold of a tier.
+The stated input excludes the cache. The stated costs are the SDK's own estimates and are kept beside ours. A
+turn of several steps is a sum of requests, and perhaps none of them crossed the threshold of a price tier.
 Source: https://code.claude.com/docs/en/agent-sdk/cost-tracking and the types of the
 ``claude-agent-sdk`` package.
 """
@@ -34,7 +34,7 @@ _READ: Final = frozenset(
         "max_output_tokens",
     }
 )
-"""What a model's usage states and is read here, or no count of what was used."""
+"""Fields of a model's usage that are read here, or are not counts of what was used."""
 
 _PROVIDERS: Final = {"bedrock": "bedrock", "vertex": "vertex", "foundry": "azure"}
 
@@ -56,13 +56,13 @@ def _read(fields: Fields) -> Iterable[Captured]:
 
 
 def _as_sum(call: Captured, fields: Fields) -> Captured:
-    """Return a turn's call as what it is: the sum of as many requests as the turn had steps."""
+    """Return a turn's call, marked as the sum of one request for each step of the turn."""
     steps = fields.count("num_turns")
     return replace(call, usage=replace(call.usage, requests=steps)) if steps > 1 else call
 
 
 def _figures(usage: Fields) -> Figures:
-    """Return one model's figures, cache added to input; the cost, where it is stated, in nano-dollars."""
+    """Return one model's figures, with the cache added to the input; a stated cost in nano-dollars."""
     read, written = usage.count("cacheReadInputTokens"), usage.count("cacheCreationInputTokens")
     figures = {
         "tokens_input": usage.count("inputTokens") + read + written,
@@ -77,24 +77,24 @@ def _figures(usage: Fields) -> Figures:
     return figures if cost is None else {**figures, "cost": cost}
 
 
-def _of_model(fields: Fields, name: str, about: Fields, figures: Figures) -> Captured:
+def _of_model(fields: Fields, name: str, model_usage: Fields, figures: Figures) -> Captured:
     usage, fault = usage_of({key: figure for key, figure in figures.items() if key != "cost"})
     uuid = fields.text("uuid")
     return Captured(
-        service=_PROVIDERS.get(about.text("provider") or "", "anthropic"),
-        model=about.text("canonicalModel") or name,
+        service=_PROVIDERS.get(model_usage.text("provider") or "", "anthropic"),
+        model=model_usage.text("canonicalModel") or name,
         usage=usage,
         request_id=f"{uuid}/{name}" if uuid else None,
         operation="agent",
         actual_cost=Nanos(figures["cost"]) if "cost" in figures else None,
-        unpriced_units=unread_counts(about, _READ),
+        unpriced_units=unread_counts(model_usage, _READ),
         incomplete=fault,
-        metadata=_about(fields),
+        metadata=_metadata(fields),
     )
 
 
 def _of_turn(fields: Fields) -> Captured:
-    """Older versions state no usage by model; the model has to be given."""
+    """Return the call of an older version's turn, without usage by model: the caller names the model."""
     usage, fault = usage_of(token_counts(fields.part("usage")))
     return Captured(
         service="anthropic",
@@ -104,24 +104,24 @@ def _of_turn(fields: Fields) -> Captured:
         operation="agent",
         actual_cost=usd_of(fields.get("total_cost_usd")),
         incomplete=fault,
-        metadata=_about(fields),
+        metadata=_metadata(fields),
     )
 
 
-def _about(fields: Fields) -> dict[str, object]:
+def _metadata(fields: Fields) -> dict[str, object]:
     return {"session": fields.text("session_id"), "turns": fields.count("num_turns")}
 
 
 def recognises_chunk(chunk: Fields) -> bool:
-    """Tell whether this is a message of an agent's conversation that carries usage, or the last one."""
+    """Tell whether this is a message of an agent's conversation that has usage, or its last message."""
     return _recognises(chunk) or chunk.has("message_id", "session_id", "model")
 
 
 class ClaudeAgentFollower:
-    """Follows a conversation: each result message sums up what came before it.
+    """Follows a conversation, whose result messages each sum up what came before.
 
-    One step may come as several messages with one id and one usage, so steps are told by their
-    ids. They count only where the conversation was cut before its result.
+    One step may come as several messages with one id and one usage, so steps are identified by their
+    ids. They count only if the conversation was cut before its result.
     """
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class ClaudeAgentFollower:
         self._sessions = CURRENT.get()
 
     def add(self, chunk: Fields) -> None:
-        """Take in one message."""
+        """Read one message."""
         if _recognises(chunk):
             with compared_with(self._sessions):
                 self._results.extend(_read(chunk))
@@ -149,11 +149,11 @@ class ClaudeAgentFollower:
             )
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the results, and the steps after the last of them, flagged."""
+        """Return the results and, flagged, the steps after the last result."""
         if self._steps:
             self._sessions.add_steps(self._session, _summed(self._steps.values()))
-        why = f"the conversation {ending} before its result: this step's output may be a lower bound"
-        return [*self._results, *(replace(step, incomplete=why) for step in self._steps.values())]
+        reason = f"the conversation {ending} before its result: this step's output may be a lower bound"
+        return [*self._results, *(replace(step, incomplete=reason) for step in self._steps.values())]
 
 
 def _summed(steps: Iterable[Captured]) -> BySpent:

@@ -1,6 +1,6 @@
-"""Cohere: chat, embed, rerank, classify. What is billed is stated apart from what was processed.
+"""Cohere: chat, embed, rerank, classify. A response states billed and processed units separately.
 
-``billed_units`` leaves out the tokens that Cohere adds around a prompt, so it is what counts here.
+``billed_units`` excludes the tokens that Cohere adds around a prompt, so it is what counts here.
 A response names no model. LiteLLM puts the tokens of other rerankers there as ``total_tokens``.
 Sources: https://docs.cohere.com/reference/chat (usage), https://docs.cohere.com/docs/how-does-cohere-pricing-work
 and the types of the ``cohere`` package.
@@ -31,7 +31,7 @@ _BILLED = frozenset(
 
 
 def _usage_of(fields: Fields) -> Fields:
-    """Version 2 of chat says ``usage``, everything else ``meta``."""
+    """Return the usage: version 2 of chat calls it ``usage``, everything else ``meta``."""
     usage = fields.part("usage")
     return usage if usage.has("billed_units") or usage.has("tokens") else fields.part("meta")
 
@@ -50,7 +50,7 @@ def _read(fields: Fields) -> Iterable[Captured]:
     usage_fields = _usage_of(fields)
     billed, tokens = usage_fields.usage("billed_units"), usage_fields.usage("tokens")
     counted = billed or tokens
-    # Tokens of images are billed beside those of the text, not among them.
+    # Tokens of images are billed in addition to those of the text.
     images, text = billed.count("image_tokens"), counted.count("input_tokens", "total_tokens")
     usage, fault = usage_of(
         {
@@ -65,11 +65,11 @@ def _read(fields: Fields) -> Iterable[Captured]:
             "requests": billed.count("classifications"),
         }
     )
-    missing = None if counted else "the response has no usage"
-    merged = ", " in (fields.text("id") or "") and fields.has("embeddings")
-    dropped = (
+    no_usage = None if counted else "the response has no usage"
+    is_merged = ", " in (fields.text("id") or "") and fields.has("embeddings")
+    no_image_tokens = (
         "merged from several requests, which drops image tokens: embed with batching=False"
-        if merged
+        if is_merged
         else None
     )
     yield Captured(
@@ -80,7 +80,7 @@ def _read(fields: Fields) -> Iterable[Captured]:
         operation=_operation(fields),
         usage_known=bool(counted),
         unpriced_units=every_number(billed, _BILLED),
-        incomplete=first_reason((missing, fault, dropped)),
+        incomplete=first_reason((no_usage, fault, no_image_tokens)),
     )
 
 
@@ -92,29 +92,29 @@ def recognises_chunk(chunk: Fields) -> bool:
 
 
 class CohereFollower:
-    """Follows a chat stream: ``message-end`` carries the usage, in version 1 ``stream-end``."""
+    """Follows a chat stream, whose ``message-end`` (in version 1 ``stream-end``) has the usage."""
 
     def __init__(self) -> None:
         self._id: str | None = None
-        self._whole: Fields = Fields(None)
+        self._response: Fields = Fields(None)
         self._characters = 0
 
     def add(self, chunk: Fields) -> None:
-        """Take in one event."""
+        """Read one event."""
         self._id = chunk.text("id", "generation_id") or self._id
         delta = chunk.part("delta")
         content = delta.part("message").part("content")
         self._characters += sum(characters(content.get(name)) for name in ("text", "thinking"))
         if chunk.text("event_type") == "text-generation":
             self._characters += len(chunk.text("text") or "")
-        for holder in (delta, chunk.part("response")):
-            if _recognises(holder):
-                self._whole = holder
+        for parent in (delta, chunk.part("response")):
+            if _recognises(parent):
+                self._response = parent
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call: as the usage says, else what arrived, flagged."""
-        if self._whole:
-            [call] = _read(self._whole)
+        """Return the call, from the usage or, flagged, from what arrived."""
+        if self._response:
+            [call] = _read(self._response)
         else:
             call = without_usage(ending, self._characters, service="cohere")
         yield replace(call, request_id=call.request_id or self._id)

@@ -1,8 +1,8 @@
 """Deepgram: transcription by the second and channel, speech by the character.
 
-The stated duration is the file's: each channel is billed. A generated speech states its characters in a
-header alone, which ``with_raw_response`` shows; a live session states its duration in its last ``Metadata``
-message.
+The stated duration is that of the file, and each channel is billed. Generated speech states its characters
+only in a header, which ``with_raw_response`` gives access to; a live session states its duration in its last
+``Metadata`` message.
 Sources: https://developers.deepgram.com/reference, https://deepgram.com/pricing and the types of
 ``deepgram-sdk`` 7.17, 2026-11-28.
 """
@@ -42,27 +42,31 @@ def _read(fields: Fields) -> Iterable[Captured]:
 
 
 def _features(results: Fields) -> tuple[str, ...]:
-    """Return the features that a result tells of; others, such as redaction, leave no trace in it."""
-    spoken = [
+    """Return the features that a result shows; others, such as redaction, leave no trace in it."""
+    alternatives = [
         alternative for channel in results.parts("channels") for alternative in channel.parts("alternatives")
     ]
-    apart = any(word.get("speaker") is not None for each in spoken for word in each.parts("words")[:1])
-    named = any(each.get("entities") is not None for each in spoken)
-    found = (("diarize", apart), ("detect_entities", named))
-    return tuple(name for name, is_there in found if is_there)
+    has_speakers = any(
+        word.get("speaker") is not None
+        for alternative in alternatives
+        for word in alternative.parts("words")[:1]
+    )
+    has_entities = any(alternative.get("entities") is not None for alternative in alternatives)
+    features = (("diarize", has_speakers), ("detect_entities", has_entities))
+    return tuple(name for name, is_used in features if is_used)
 
 
 _INTELLIGENCE: Final = ("summary_info", "sentiment_info", "topics_info", "intents_info")
-"""What was made of a transcript and is billed by its tokens."""
+"""Analyses of a transcript that are billed by their tokens."""
 
 
 def _intelligence(metadata: Fields) -> dict[str, int | float]:
-    found: dict[str, int | float] = {}
+    units: dict[str, int | float] = {}
     for name in _INTELLIGENCE:
         tokens = metadata.part(name).count("input_tokens") + metadata.part(name).count("output_tokens")
         if tokens:
-            found[f"{name.removesuffix('_info')}_tokens"] = tokens
-    return found
+            units[f"{name.removesuffix('_info')}_tokens"] = tokens
+    return units
 
 
 def _transcript(metadata: Fields) -> Captured:
@@ -79,9 +83,9 @@ def _transcript(metadata: Fields) -> Captured:
 
 
 def _model(metadata: Fields) -> str:
-    """Return the model by its architecture, which is what has a price; a medical one has another."""
-    stated = metadata.get("model_info")
-    infos = [Fields(info) for info in stated.values()] if isinstance(stated, dict) else []
+    """Return the model by its architecture, which has the price; medical models have their own price."""
+    model_info = metadata.get("model_info")
+    infos = [Fields(info) for info in model_info.values()] if isinstance(model_info, dict) else []
     if not infos:
         return ""
     arch, name = infos[0].text("arch") or "", infos[0].text("name") or ""
@@ -116,14 +120,14 @@ def recognises_chunk(chunk: Fields) -> bool:
 
 
 def _is_turn(chunk: Fields) -> bool:
-    """Tell whether this is a message of Flux, which tells of turns and of how much it has heard."""
+    """Tell whether this is a message of Flux, which reports turns and how much audio it has heard."""
     return chunk.text("type") == "TurnInfo" and chunk.has("turn_index", "audio_window_end")
 
 
 class DeepgramFollower:
-    """Follows a live transcription: slices carry their own durations, the last message the whole one.
+    """Follows a live transcription: results have their own durations, the last message has the total.
 
-    Flux has no last message: what it has heard is what is known.
+    Flux has no last message, so its duration is the audio that it has heard.
     """
 
     def __init__(self) -> None:
@@ -133,7 +137,7 @@ class DeepgramFollower:
         self._heard = 0.0
 
     def add(self, chunk: Fields) -> None:
-        """Take in one message."""
+        """Read one message."""
         if chunk.text("type") == "Metadata":
             self._metadata = chunk
             return
@@ -141,23 +145,25 @@ class DeepgramFollower:
             self._id = chunk.text("request_id") or self._id
             self._heard = max(self._heard, seconds_of(chunk.get("audio_window_end")))
             return
-        about = chunk.part("metadata")
-        self._id = about.text("request_id") or self._id
-        self._model = about.part("model_info").text("arch") or self._model
+        metadata = chunk.part("metadata")
+        self._id = metadata.text("request_id") or self._id
+        self._model = metadata.part("model_info").text("arch") or self._model
         end = seconds_of(chunk.get("start")) + seconds_of(chunk.get("duration"))
         self._heard = max(self._heard, end)
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call: as the last message says, else what was heard, flagged."""
+        """Return the call, from the last message or, flagged, from what was heard."""
         if self._metadata:
-            whole = _transcript(self._metadata)
-            yield replace(whole, model=whole.model or self._model, service_tier="streaming")
+            call = _transcript(self._metadata)
+            yield replace(call, model=call.model or self._model, service_tier="streaming")
             return
-        cut = media_call(
+        partial = media_call(
             "deepgram", self._model, "transcription", {"audio_seconds": self._heard}, "nothing was heard"
         )
-        why = f"the stream {ending} before its metadata: the duration is what was heard until then"
-        yield replace(cut, service_tier="streaming", request_id=self._id, incomplete=cut.incomplete or why)
+        reason = f"the stream {ending} before its metadata: the duration is what was heard until then"
+        yield replace(
+            partial, service_tier="streaming", request_id=self._id, incomplete=partial.incomplete or reason
+        )
 
 
 ADAPTER = Adapter(

@@ -1,6 +1,6 @@
 """DeepL: texts and documents by the character, as billed.
 
-A document's characters stand in its status, once it is done; a status before that is no call yet.
+A document's characters are in its status once it is done; an earlier status is not a call yet.
 Source: https://developers.deepl.com/docs/api-reference and the types of ``deepl`` 1.32, 2026-11-28.
 """
 
@@ -14,7 +14,7 @@ from ._media import media_call, unstreamed
 
 
 def _texts(fields: Fields) -> list[Fields]:
-    """Return the results of a list of texts, or of one; the plain response has them in a list."""
+    """Return the results of a list of texts or of one text; the plain response lists them."""
     if isinstance(fields.raw, (list, tuple)):
         return [Fields(item) for item in fields.raw]
     return fields.parts("translations") or [fields]

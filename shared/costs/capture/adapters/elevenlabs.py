@@ -1,7 +1,8 @@
 """ElevenLabs: transcription by the second, speech and sounds by the character or credit.
 
-A transcription of several channels states its duration on top and again in each transcript: the one on top
-counts. Speech states its characters in a header alone, which ``with_raw_response`` shows.
+A transcription of several channels states its duration at the top level and again in each transcript: the
+top-level one counts. Speech states its characters only in a header, which ``with_raw_response`` gives access
+to.
 Sources: https://elevenlabs.io/docs/api-reference, and the types of ``elevenlabs`` 2.78, 2026-11-28.
 """
 
@@ -17,8 +18,8 @@ _CHARACTERS = "character-cost"
 
 
 def _is_transcript(fields: Fields) -> bool:
-    whole = fields.has("transcription_id") and (fields.has("transcripts") or fields.has("words"))
-    return whole or fields.has("audio_duration_secs")
+    is_complete = fields.has("transcription_id") and (fields.has("transcripts") or fields.has("words"))
+    return is_complete or fields.has("audio_duration_secs")
 
 
 def _recognises(fields: Fields) -> bool:

@@ -1,9 +1,9 @@
-"""fal: what it bills stands in a header alone, in the unit that the endpoint's own price is for.
+"""fal: only a header states what it bills, in the unit of the endpoint's own price.
 
-That is a megapixel, a picture, a second of video, and may be a part of one. The client's answers are dicts of
-the output, without the header; the status of a finished request tells its time, which is billed of some
-endpoints only: it is a call of unknown usage, never priced by guessing. An answer of the queue names the
-application and leaves out which of its endpoints it was, so that one has to be said.
+The unit is a megapixel, a picture or a second of video, and the count may be a fraction. The client's answers
+are dicts of the output, without the header. The status of a finished request states its time, which only some
+endpoints bill: it is a call of unknown usage and never priced by guessing. An answer of the queue names the
+application but not the endpoint, so the caller has to name it.
 Sources: https://docs.fal.ai/documentation/serverless/publishing-to-marketplace (the header),
 https://fal.ai/docs/documentation/model-apis/pricing.md and ``Completed`` of ``fal-client`` 1.0, 2026-11-30.
 """
@@ -39,7 +39,7 @@ def _response(fields: Fields) -> Iterable[Captured]:
 
 
 def _endpoint(fields: Fields) -> str:
-    """Return the endpoint that was called, where it is the whole of the response's address."""
+    """Return the endpoint that was called, if it is the path of the response's URL."""
     address = urlsplit(str(fields.get("url") or ""))
     return address.path.strip("/") if address.hostname == "fal.run" else ""
 

@@ -1,7 +1,7 @@
 """Gemini: generate content, embeddings, images, batches, and the Interactions API.
 
-The prompt includes its cache. Thoughts are outside of the candidates and results of tools outside of
-the prompt, so both are added.
+The prompt includes its cache. The candidates exclude thoughts and the prompt excludes results of tools, so
+both are added.
 Sources: https://ai.google.dev/api/generate-content#UsageMetadata (``total_token_count`` is the sum of
 prompt, candidates, tool use and thoughts), https://ai.google.dev/api/interactions-api, and the
 types of the ``google-genai`` package.
@@ -34,13 +34,13 @@ _NO_USAGE: Final = "the response has no usage"
 
 
 def _recognises(fields: Fields) -> bool:
-    return _is_failed_line(fields) or any(is_such(fields) for is_such, _ in _SHAPES)
+    return _is_failed_line(fields) or any(matches(fields) for matches, _ in _SHAPES)
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
     if _is_failed_line(fields):
         return []
-    return next((read(fields) for is_such, read in _SHAPES if is_such(fields)), ())
+    return next((read(fields) for matches, read in _SHAPES if matches(fields)), ())
 
 
 def _batch_line(fields: Fields) -> Iterable[Captured]:
@@ -57,11 +57,11 @@ def _generated(fields: Fields) -> Captured:
     metadata = fields.usage("usage_metadata")
     model = fields.text("model_version") or ""
     candidates = fields.parts("candidates")
-    searches = grounding_counts([each.part("grounding_metadata") for each in candidates], model)
+    searches = grounding_counts([candidate.part("grounding_metadata") for candidate in candidates], model)
     usage, fault = usage_of(generate_counts(metadata) | searches)
-    earlier = _earlier_requests(fields)
-    units: dict[str, int | float] = {"requests": earlier} if earlier else {}
-    unseen = f"the usage of {earlier} earlier requests of automatic function calling" if earlier else None
+    earlier_requests = _earlier_requests(fields)
+    units: dict[str, int | float] = {"requests": earlier_requests} if earlier_requests else {}
+    unseen = f"the usage of {earlier_requests} earlier requests of automatic function calling"
     return Captured(
         service=_served_by(metadata),
         model=model,
@@ -72,13 +72,13 @@ def _generated(fields: Fields) -> Captured:
         usage_known=bool(metadata),
         unpriced_units=units | _unread(metadata),
         incomplete=first_reason(
-            (None if metadata else _NO_USAGE, fault, f"not stated: {unseen}" if unseen else None)
+            (None if metadata else _NO_USAGE, fault, f"not stated: {unseen}" if earlier_requests else None)
         ),
     )
 
 
 def _served_by(metadata: Fields) -> str:
-    """Return whose endpoint answered: Vertex AI alone states a traffic type, and has prices of its own.
+    """Return the service that answered: only Vertex AI states a traffic type, and it has its own prices.
 
     Source: ``GenerateContentResponseUsageMetadata.traffic_type`` of ``google-genai`` 3.6 ("This field is not
     supported in Gemini API"), 2026-11-30.
@@ -87,7 +87,7 @@ def _served_by(metadata: Fields) -> str:
 
 
 def served_tier(fields: Fields) -> str | None:
-    """Return the tier that served a request: the Gemini API states it in a header alone, Vertex in the usage.
+    """Return the tier that served a request: the Gemini API states it only in a header, Vertex in the usage.
 
     Source: https://ai.google.dev/gemini-api/docs/priority-inference (``x-gemini-service-tier``), and
     ``GenerateContentResponseUsageMetadata`` of ``google-genai`` 3.6, which drops the body's; 2026-11-28.
@@ -97,7 +97,7 @@ def served_tier(fields: Fields) -> str | None:
 
 
 def _earlier_requests(fields: Fields) -> int:
-    """Return how many requests automatic function calling made before this one, whose usage it drops."""
+    """Return how many earlier requests automatic function calling made, whose usage it drops."""
     return sum(
         turn.text("role") == "model" and any(part.has("function_call") for part in turn.parts("parts"))
         for turn in fields.parts("automatic_function_calling_history")
@@ -105,9 +105,9 @@ def _earlier_requests(fields: Fields) -> int:
 
 
 def generate_counts(metadata: Fields) -> Counts:
-    """Return the counts of a ``usageMetadata``: thoughts and the input of tools stand beside the others."""
+    """Return the counts of a ``usageMetadata``, with thoughts and the input of tools added."""
     prompt = metadata.parts("prompt_tokens_details") + metadata.parts("tool_use_prompt_tokens_details")
-    # The second name is what the Live API calls it.
+    # The second name is the Live API's.
     candidates = metadata.parts("candidates_tokens_details", "response_tokens_details")
     thoughts = metadata.count("thoughts_token_count")
     return {
@@ -145,7 +145,7 @@ _INPUT_MODALITIES: Final = _OUTPUT_MODALITIES | {"video", "document"}
 
 
 def _unread(metadata: Fields) -> dict[str, int | float]:
-    """Return what a usage counts that is not read here: new counts, and new kinds of tokens."""
+    """Return the counts of a usage that are not read here: new counts, and new kinds of tokens."""
     prompt = metadata.parts("prompt_tokens_details") + metadata.parts("tool_use_prompt_tokens_details")
     candidates = metadata.parts("candidates_tokens_details", "response_tokens_details")
     counts = unread_counts(metadata, _METADATA)
@@ -162,12 +162,12 @@ def _unread_of_interaction(usage: Fields) -> dict[str, int | float]:
 def _other_modalities(
     details: list[Fields], known: frozenset[str] = _OUTPUT_MODALITIES
 ) -> dict[str, int | float]:
-    found: dict[str, int | float] = {}
+    counts: dict[str, int | float] = {}
     for entry in details:
         modality = (entry.text("modality") or "").lower()
         if modality not in known and (count := entry.count("token_count", "tokens")):
-            found[f"{modality}_tokens"] = found.get(f"{modality}_tokens", 0) + count
-    return found
+            counts[f"{modality}_tokens"] = counts.get(f"{modality}_tokens", 0) + count
+    return counts
 
 
 def _of_modality(details: list[Fields], modality: str) -> int:
@@ -194,21 +194,21 @@ def _named_interaction(fields: Fields) -> bool:
 def _interaction(fields: Fields) -> Captured:
     usage_fields = fields.usage("usage")
     model = fields.text("model", "agent") or ""
-    tools = {each.text("type"): each.count("count") for each in usage_fields.parts("grounding_tool_count")}
+    tools = {tool.text("type"): tool.count("count") for tool in usage_fields.parts("grounding_tool_count")}
     usage, fault = usage_of(_interaction_counts(usage_fields) | interaction_searches(tools))
-    others: dict[str, int | float] = {
+    other_tools: dict[str, int | float] = {
         name: count for name, count in tools.items() if name and name not in SEARCH_TOOLS and count
     }
     return Captured(
         service="google",
         model=model,
         usage=usage,
-        # Done in the background, the same interaction comes again with its usage.
+        # An interaction in the background comes again, with its usage.
         request_id=None if fields.text("status") in UNFINISHED else fields.text("id"),
         service_tier=tier(fields.text("service_tier")),
         operation="chat",
         usage_known=bool(usage_fields) or fields.text("status") in UNFINISHED,
-        unpriced_units=others | _unread_of_interaction(usage_fields),
+        unpriced_units=other_tools | _unread_of_interaction(usage_fields),
         incomplete=first_reason((None if usage_fields else _NO_USAGE, fault)),
     )
 
@@ -239,9 +239,10 @@ def _is_embeddings(fields: Fields) -> bool:
 
 
 def _embeddings(fields: Fields) -> Captured:
-    """Vertex states billable characters beside tokens, the newer API tokens, the older one nothing.
+    """Return a call for embeddings.
 
-    Which of them is billed the price of the model says.
+    Vertex states billable characters and tokens, the newer API tokens, the older one nothing. The price of
+    the model decides which of them is billed.
     """
     metadata = fields.part("usage_metadata")
     characters = fields.part("metadata").count("billable_character_count")
@@ -250,7 +251,7 @@ def _embeddings(fields: Fields) -> Captured:
     )
     tokens = (
         metadata.count("prompt_token_count", "total_token_count")
-        or fields.count("token_count")  # of a line of a batch
+        or fields.count("token_count")  # in a line of a batch
         or statistics
     )
     usage, _ = usage_of({"tokens_input": tokens, "characters": characters})
@@ -266,20 +267,20 @@ def _embeddings(fields: Fields) -> Captured:
 
 
 def _images(fields: Fields) -> Captured:
-    """Imagen is billed by the picture; those that a filter held back stand in the list, empty."""
+    """Return a call for Imagen, billed by the picture; pictures that a filter removed are empty items."""
     pictures = (entry.part("image") for entry in fields.parts("generated_images"))
-    made = sum(picture.has("image_bytes") or picture.has("gcs_uri") for picture in pictures)
-    usage, _ = usage_of({"images": made})
+    count = sum(picture.has("image_bytes") or picture.has("gcs_uri") for picture in pictures)
+    usage, _ = usage_of({"images": count})
     return Captured(service="google", model="", usage=usage, operation="image")
 
 
 def _is_failed_line(fields: Fields) -> bool:
-    """Tell whether this is a request of a batch that failed: it has an error in place of a response.
+    """Tell whether this is a failed request of a batch, which has an error in place of a response.
 
     Source: https://ai.google.dev/gemini-api/docs/batch-api (results).
     """
-    of_batch = fields.has("key") or type(fields.raw).__name__ == "InlinedResponse"
-    return of_batch and fields.has("error") and not fields.has("response")
+    is_batch_line = fields.has("key") or type(fields.raw).__name__ == "InlinedResponse"
+    return is_batch_line and fields.has("error") and not fields.has("response")
 
 
 def _is_batch_line(fields: Fields) -> bool:
@@ -296,7 +297,7 @@ _SHAPES: Final[tuple[tuple[Callable[[Fields], bool], Callable[[Fields], Iterable
     (_is_embeddings, lambda fields: [_embeddings(fields)]),
     (_is_generated, lambda fields: [_generated(fields)]),
 )
-"""The shapes of what Gemini returns, and how each is read; the first that fits counts."""
+"""The shapes of Gemini's objects, and how each is read; the first that matches is used."""
 
 
 ADAPTER = Adapter(

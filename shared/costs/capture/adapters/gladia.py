@@ -1,4 +1,4 @@
-"""Gladia: recordings and live sessions by the billed second, which counts every channel already.
+"""Gladia: recordings and live sessions by the billed second, which already includes every channel.
 
 Sources: https://docs.gladia.io/api-reference, https://www.gladia.io/pricing and the types of ``gladiaio-sdk``
 2.2, 2026-11-28.
@@ -15,7 +15,7 @@ from ._media import media_call, seconds_of, unstreamed
 
 _KINDS: Final = frozenset({"pre-recorded", "live"})
 _MODEL: Final = "solaria-1"
-"""The model of a job that names none: the only one that is offered."""
+"""The model of a job that names none: Gladia offers only this one."""
 
 
 def _recognises(fields: Fields) -> bool:

@@ -1,8 +1,8 @@
 """Google Cloud's Speech, Translation, Text-to-Speech, Vision and Document AI.
 
-A duration of zero states nothing: it is what an absent one reads as. Texts that were translated and speech
-that was made state no characters; batches of texts and documents do. Document AI bills the pages that it
-returns, Vision the images that it was given.
+A duration of zero is unknown, because a missing one reads as zero. Translated texts and generated speech
+state no characters; batches of texts and documents do. Document AI bills the pages that it returns, Vision
+the images that it receives.
 Sources: https://cloud.google.com/speech-to-text/v2/docs/reference/rest,
 https://cloud.google.com/translate/docs/reference/rest/v3, https://cloud.google.com/document-ai/docs/reference,
 and the types of ``google-cloud-speech`` 2.41, ``-translate`` 3.28 and ``-documentai`` 3.16, 2026-11-28.
@@ -21,27 +21,29 @@ from ._media import Kinds, media_call, seconds_of
 
 
 def _is_speech(fields: Fields) -> bool:
-    stated = fields.get("total_billed_time") is not None or fields.get("total_billed_duration") is not None
-    return stated or fields.part("metadata").get("total_billed_duration") is not None
+    has_duration = (
+        fields.get("total_billed_time") is not None or fields.get("total_billed_duration") is not None
+    )
+    return has_duration or fields.part("metadata").get("total_billed_duration") is not None
 
 
 def _speech(fields: Fields) -> list[Captured]:
-    """Version 1 and batches state it on top (a batch the sum of its files), version 2 in the metadata."""
+    """Return the call. Version 1 and batches state the duration on top (as a sum), version 2 in metadata."""
     metadata = fields.part("metadata")
     billed = fields.get("total_billed_time", "total_billed_duration")
     billed = metadata.get("total_billed_duration") if billed is None else billed
-    known = metadata.text("request_id") or fields.get("request_id")
+    request_id = metadata.text("request_id") or fields.get("request_id")
     call = media_call(
         "google-speech",
         "",
         "transcription",
         {"audio_seconds": seconds_of(billed)},
         "give audio_seconds to log_usage",
-        request_id=str(known) if known else None,  # version 1 has a number, 0 for none
+        request_id=str(request_id) if request_id else None,  # version 1 has a number, 0 for none
     )
-    # Both versions have models of one name, such as latest_long, and version 1 sells them at another price.
-    of_version_1 = call.usage_known and fields.get("total_billed_time") is not None
-    return [replace(call, features=("v1",)) if of_version_1 else call]
+    # Both versions have models of the same name, such as latest_long, with different prices.
+    is_version_1 = call.usage_known and fields.get("total_billed_time") is not None
+    return [replace(call, features=("v1",)) if is_version_1 else call]
 
 
 def _is_translation(fields: Fields) -> bool:
@@ -51,7 +53,7 @@ def _is_translation(fields: Fields) -> bool:
 
 def _is_translated_text(fields: Fields) -> bool:
     return type(fields.raw).__name__ == "TranslateTextResponse" or any(
-        each.has("translated_text") for each in fields.parts("translations")[:1]
+        item.has("translated_text") for item in fields.parts("translations")[:1]
     )
 
 
@@ -66,18 +68,18 @@ def _translation(fields: Fields) -> list[Captured]:
 
 
 def _whole(fields: Fields, name: str) -> int:
-    """Return a count of 64 bits, which is text in JSON."""
-    stated = fields.get(name)
-    return int(stated) if isinstance(stated, str) else fields.count(name)
+    """Return a 64-bit count, which is a text in JSON."""
+    value = fields.get(name)
+    return int(value) if isinstance(value, str) else fields.count(name)
 
 
 def _is_called(*names: str) -> Callable[[Fields], bool]:
-    """Return what tells whether an answer is of one of these types."""
+    """Return a function that tells whether an answer has one of these types."""
     return lambda fields: type(fields.raw).__name__ in names
 
 
 def _unstated(service: str, operation: str) -> Callable[[Fields], list[Captured]]:
-    """Return what reads an answer that does not state the characters that are billed."""
+    """Return a reader for answers that do not state the billed characters."""
     advice = "give characters or pages to log_usage"
     return lambda _: [media_call(service, _DEFAULTS.get(service, ""), operation, {}, advice)]
 
@@ -86,7 +88,7 @@ _DEFAULTS: Final = {"google-translate": "nmt"}
 
 
 def _vision(fields: Fields) -> list[Captured]:
-    """One image, or each of a batch; what was asked of it has the price and is not told."""
+    """Return a call for one image or a batch; the requested features decide the price and are not stated."""
     images = len(_listed(fields, "responses")) or 1
     return [media_call("google-vision", "", "ocr", {"pages": images}, "give pages to log_usage")]
 
@@ -103,7 +105,7 @@ def _document(fields: Fields) -> list[Captured]:
 
 
 def _listed(fields: Fields, name: str) -> list[Fields]:
-    """Return the objects of a list; a repeated field of a protocol buffer is no ordinary sequence."""
+    """Return the objects of a list; a repeated field of a protocol buffer is not a ``Sequence``."""
     value = fields.get(name)
     return [Fields(item) for item in value] if hasattr(value, "__iter__") else []
 
@@ -127,23 +129,23 @@ def recognises_chunk(chunk: Fields) -> bool:
 
 
 class SpeechFollower:
-    """Follows a live recognition: what was billed until then stands in its answers, whole in the last."""
+    """Follows a live recognition, whose answers state what was billed so far, the last one the total."""
 
     def __init__(self) -> None:
         self._billed = 0.0
         self._last: Fields = Fields({"total_billed_time": 0})
 
     def add(self, chunk: Fields) -> None:
-        """Take in one answer."""
+        """Read one answer."""
         [call] = _speech(chunk)
         if call.usage.audio_seconds >= self._billed:
             self._billed, self._last = call.usage.audio_seconds, chunk
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call; unknown where no answer stated what is billed."""
+        """Return the call; its usage is unknown if no answer stated what is billed."""
         [call] = _speech(self._last)
-        cut = f"the stream {ending} before what is billed was stated: give audio_seconds to log_usage"
-        return [call if self._billed else replace(call, incomplete=cut)]
+        reason = f"the stream {ending} before what is billed was stated: give audio_seconds to log_usage"
+        return [call if self._billed else replace(call, incomplete=reason)]
 
 
 ADAPTER = Adapter(

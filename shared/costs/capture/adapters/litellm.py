@@ -1,8 +1,8 @@
-"""LiteLLM's responses: OpenAI's format, with the provider and a stated cost kept aside.
+"""LiteLLM's responses: OpenAI's format, with the provider and a stated cost in hidden parameters.
 
-LiteLLM adds the cache to ``prompt_tokens`` for every provider. Its cost is an estimate, which streams carry
-as ``usage.cost`` too, where servers state their bills; an answer from its own cache (``cache_hit``) was not
-sent at all.
+LiteLLM adds the cache to ``prompt_tokens`` for every provider. Its cost is an estimate, which streams also
+have as ``usage.cost``, where servers state their bills. An answer from its own cache (``cache_hit``) was not
+sent to a provider.
 Source: https://docs.litellm.ai/docs/completion/usage and the types of the ``litellm`` package (1.110).
 """
 
@@ -32,37 +32,37 @@ def _recognises(fields: Fields) -> bool:
 
 def _read(fields: Fields) -> Iterable[Captured]:
     hidden = Fields(fields.get("_hidden_params"))
-    stated = usd_of(hidden.get("response_cost"))
+    stated_amount = usd_of(hidden.get("response_cost"))
     for call in openai.ADAPTER.read(fields):
         served = _as_stated(call, hidden)
-        named = _counted(_as_it_ran(fields, served), hidden)
+        completed = _counted(_as_it_ran(fields, served), hidden)
         if hidden.get("cache_hit") is True:
-            yield answered_from_cache(named)
+            yield answered_from_cache(completed)
         else:
-            yield with_estimate(named, stated)
-            stated = None  # the cost of all of them
+            yield with_estimate(completed, stated_amount)
+            stated_amount = None  # it was the cost of all of them
 
 
 _UPSTREAM: Final = "upstream_usage_cost"
-"""Where LiteLLM keeps what the server had stated, once it has put its own figure into ``usage.cost``."""
+"""Where LiteLLM keeps the server's cost after putting its own into ``usage.cost``."""
 
 
 def _as_stated(call: Captured, hidden: Fields) -> Captured:
-    """Return a call as that of who served it, with the server's cost in the place of LiteLLM's own.
+    """Return a call under the service that served it, with the server's cost instead of LiteLLM's own.
 
-    Of Perplexity's, which is an object, LiteLLM keeps none: its figure is that object's total.
+    LiteLLM does not keep Perplexity's cost, which is an object: its own cost is that object's total.
     """
     served = replace(call, service=hidden.text("custom_llm_provider") or call.service)
-    kept = hidden.raw if isinstance(hidden.raw, Mapping) else {}
-    if served.stated_by != "server" or _UPSTREAM not in kept:
+    params = hidden.raw if isinstance(hidden.raw, Mapping) else {}
+    if served.stated_by != "server" or _UPSTREAM not in params:
         return served
-    if (stated := usd_of(kept[_UPSTREAM])) is not None:
-        return replace(served, actual_cost=stated)
+    if (stated_amount := usd_of(params[_UPSTREAM])) is not None:
+        return replace(served, actual_cost=stated_amount)
     return served if served.service == "perplexity" else replace(served, stated_by="estimate")
 
 
 def _as_it_ran(fields: Fields, call: Captured) -> Captured:
-    """Return a call with where and how fast it ran, which LiteLLM hands on in Anthropic's words."""
+    """Return a call with its region and speed, which LiteLLM passes on in Anthropic's fields."""
     usage = Fields({"usage": fields.get("usage")}).part("usage")
     region = anthropic.region_of(usage)
     tier = "fast" if usage.text("speed") == "fast" and call.service_tier is None else call.service_tier
@@ -70,7 +70,7 @@ def _as_it_ran(fields: Fields, call: Captured) -> Captured:
 
 
 def _counted(call: Captured, hidden: Fields) -> Captured:
-    """Return a call with what LiteLLM measured, and a word where its counts are not the billed ones."""
+    """Return a call with the duration that LiteLLM measured; flagged if its counts are not as billed."""
     if call.service.startswith("cohere") and call.operation == "chat":
         return replace(call, incomplete=call.incomplete or _PROCESSED)
     seconds = hidden.number("audio_transcription_duration")
@@ -83,16 +83,16 @@ _PROCESSED: Final = "LiteLLM hands on the tokens that Cohere processed: it bills
 
 
 def measured(call: Captured, seconds: float) -> Captured:
-    """Return a transcription by the length of its recording, which the answer does not state."""
+    """Return a transcription with the measured length of its recording, which the answer does not state."""
     usage, fault = usage_of({"audio_seconds": seconds})
-    why = "the answer states no duration: the recording was measured"
-    return replace(call, usage=usage, usage_known=not usage.is_zero, incomplete=fault or why)
+    reason = "the answer states no duration: the recording was measured"
+    return replace(call, usage=usage, usage_known=not usage.is_zero, incomplete=fault or reason)
 
 
 def with_estimate(call: Captured, stated: Nanos | None) -> Captured:
-    """Return a call with what LiteLLM computed that it costs; a bill of the server's stands.
+    """Return a call with the cost that LiteLLM computed, unless the server stated a bill.
 
-    It computes 0 for a model that it does not know, which says nothing.
+    A cost of 0 is ignored, because LiteLLM computes it for models that it does not know.
     """
     if not stated or call.stated_by == "bill":
         return call
@@ -107,17 +107,17 @@ def recognises_chunk(chunk: Fields) -> bool:
 
 
 class LiteLLMFollower(OpenAIFollower):
-    """Follows a stream of LiteLLM's chunks, which say who really serves it."""
+    """Follows a stream of LiteLLM's chunks, which name the provider that serves it."""
 
     def __init__(self) -> None:
         super().__init__(openai.ADAPTER.read)
         self._hidden: dict[str, object] = {}
 
     def add(self, chunk: Fields) -> None:
-        """Take in one chunk, or an event of a response, which alone has more than the others."""
+        """Read one chunk, or an event of a response, which has the hidden parameters in its ``response``."""
         super().add(chunk)
-        for told in (chunk, chunk.part("response")):
-            hidden = told.get("_hidden_params")
+        for part in (chunk, chunk.part("response")):
+            hidden = part.get("_hidden_params")
             if isinstance(hidden, Mapping):
                 self._hidden |= {
                     name: value
@@ -126,7 +126,7 @@ class LiteLLMFollower(OpenAIFollower):
                 }
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call, as its provider's."""
+        """Return the call, under its provider."""
         for call in super().result(ending):
             yield _as_stated(call, Fields(self._hidden))
 

@@ -1,8 +1,8 @@
 """LlamaCloud: jobs of parsing, extracting and classifying, in credits as billing recorded them.
 
-Credits are null until billing has recorded them, which the helper that waits for a job does not wait for:
-such a job is recorded as unknown, without its id, and once more when it is read again. Several jobs of
-extraction may share one parse job, and each states the same parse credits in its own total: they are recorded
+Credits are null until billing has recorded them, and the helper that waits for a job does not wait for that:
+such a job is recorded as unknown, without its id, and again when it is read again. Several extraction jobs
+may share one parse job, and each includes the same parse credits in its own total: they are recorded
 under the parse job's id, so that they count once.
 Sources: https://developers.llamaindex.ai/llamaparse/general/faq/ (a thousand credits are 1.25 USD) and the
 types of ``llama-cloud`` 2.19, 2026-11-28.
@@ -19,7 +19,7 @@ from ..fields import Fields
 from ._media import billed_call, credits_cost, media_call, unstreamed
 
 _CREDIT: Final = Nanos(1_250_000)
-"""What a credit costs, in nano-dollars."""
+"""The cost of a credit, in nano-dollars."""
 
 _OVER: Final = frozenset({"COMPLETED", "PARTIAL_SUCCESS", "FAILED", "CANCELLED"})
 _FAILED: Final = frozenset({"FAILED", "CANCELLED"})
@@ -27,7 +27,7 @@ _UNRECORDED: Final = "billing has not recorded its credits yet: read the job aga
 
 
 def _job(fields: Fields) -> Fields:
-    """Return the job: the object itself, or the one beside the results of a parse."""
+    """Return the job: the object itself, or the job inside the result of a parse."""
     job = fields.part("job")
     return job if job.has("id", "status") else fields
 
@@ -81,9 +81,9 @@ def _operation(job: Fields) -> str:
 
 
 def _model(fields: Fields, job: Fields) -> str:
-    """Return the tier of a job, which is what has a price."""
-    extracting = job.part("configuration").text("tier", "extract_tier")
-    return job.text("tier") or extracting or fields.text("tier") or _operation(job)
+    """Return the tier of a job, which decides the price."""
+    extract_tier = job.part("configuration").text("tier", "extract_tier")
+    return job.text("tier") or extract_tier or fields.text("tier") or _operation(job)
 
 
 ADAPTER = unstreamed(

@@ -1,6 +1,6 @@
 """Mistral: chat, embeddings, OCR by the page, transcription by the second.
 
-Chat is OpenAI's format with names of its own for audio.
+Chat uses OpenAI's format, with its own names for audio.
 Sources: https://docs.mistral.ai/api/ and the types of the ``mistralai`` package.
 """
 
@@ -50,15 +50,15 @@ def _read(fields: Fields) -> Iterable[Captured]:
 
 
 def _call(fields: Fields) -> Captured:
-    usage_fields, info = fields.usage("usage"), fields.usage("usage_info")
+    usage_fields, usage_info = fields.usage("usage"), fields.usage("usage_info")
     counts = token_counts(usage_fields)
     counts["audio_seconds"] = usage_fields.number("prompt_audio_seconds")
-    counts["pages"] = info.count("pages_processed")
+    counts["pages"] = usage_info.count("pages_processed")
     usage, fault = usage_of(counts)
     unread = unread_units(usage_fields)
     unread.pop("prompt_audio_seconds", None)  # read above
-    known = bool(usage_fields or info)
-    missing = None if known else "the response has no usage"
+    known = bool(usage_fields or usage_info)
+    no_usage = None if known else "the response has no usage"
     return Captured(
         service="mistral",
         model=fields.text("model") or _model_of_outputs(fields),
@@ -67,75 +67,77 @@ def _call(fields: Fields) -> Captured:
         operation=_operation(fields),
         features=("annotations",) if _is_annotated(fields) else (),
         usage_known=known,
-        unpriced_units=unread | every_number(info, {"pages_processed", "doc_size_bytes"}),
-        incomplete=first_reason((missing, fault)),
+        unpriced_units=unread | every_number(usage_info, {"pages_processed", "doc_size_bytes"}),
+        incomplete=first_reason((no_usage, fault)),
     )
 
 
 def _model_of_outputs(fields: Fields) -> str:
-    """Return the model of a conversation, which its messages name."""
-    return next((model for each in fields.parts("outputs") if (model := each.text("model"))), "")
+    """Return the model of a conversation, which only its messages name."""
+    return next((model for output in fields.parts("outputs") if (model := output.text("model"))), "")
 
 
 def _is_annotated(fields: Fields) -> bool:
-    """Tell whether a document or its pictures were annotated, which has a price of its own."""
+    """Tell whether a document or its pictures were annotated, which has its own price."""
     pictures = (picture for page in fields.parts("pages") for picture in page.parts("images"))
-    return bool(fields.text("document_annotation")) or any(each.text("image_annotation") for each in pictures)
+    return bool(fields.text("document_annotation")) or any(
+        picture.text("image_annotation") for picture in pictures
+    )
 
 
 def _chunk(fields: Fields) -> Fields:
-    # The SDK wraps each chunk into an event with the chunk as its data.
+    # The SDK wraps each chunk in an event, as its data.
     data = fields.part("data")
-    return data if data.has("choices") or _is_told(data) else fields
+    return data if data.has("choices") or _is_other_event(data) else fields
 
 
-def _is_spoken(chunk: Fields) -> bool:
+def _is_transcription_event(chunk: Fields) -> bool:
     """Tell whether this is an event of a streamed transcription."""
     return (chunk.text("type") or "").startswith("transcription.")
 
 
-def _is_told(chunk: Fields) -> bool:
+def _is_other_event(chunk: Fields) -> bool:
     """Tell whether this is an event of a streamed transcription or conversation."""
-    return _is_spoken(chunk) or (chunk.text("type") or "").startswith(_OF_CONVERSATIONS)
+    return _is_transcription_event(chunk) or (chunk.text("type") or "").startswith(_CONVERSATION_EVENTS)
 
 
-_OF_CONVERSATIONS: Final = ("conversation.response.", "message.output.", "tool.execution.")
-"""How the types of a conversation's events begin (``mistralai`` 3.7, 2026-11-30)."""
+_CONVERSATION_EVENTS: Final = ("conversation.response.", "message.output.", "tool.execution.")
+"""Prefixes of the types of a conversation's events (``mistralai`` 3.7, 2026-11-30)."""
 
 
 def recognises_chunk(fields: Fields) -> bool:
-    """Tell whether this is a chunk of a stream of Mistral's, or the SDK's event around one."""
+    """Tell whether this is a chunk of a Mistral stream, or the SDK's event around one."""
     chunk = _chunk(fields)
-    return _is_told(chunk) or (chunk.has("choices") and _is_mistral(chunk))
+    return _is_other_event(chunk) or (chunk.has("choices") and _is_mistral(chunk))
 
 
 class MistralFollower:
-    """Follows a stream of a chat or a transcription: the chunk that ends it carries the usage."""
+    """Follows a stream of a chat or a transcription, whose last chunk has the usage."""
 
     def __init__(self) -> None:
         self._id: str | None = None
         self._model = ""
         self._usage: object = None
-        self._heard: object = None
+        self._transcript: object = None
         self._characters = 0
 
     def add(self, chunk: Fields) -> None:
-        """Take in one chunk."""
+        """Read one chunk."""
         chunk = _chunk(chunk)
         self._id = chunk.text("id") or self._id
         self._model = chunk.text("model") or self._model
         self._usage = chunk.get("usage") or self._usage
         self._characters += delta_characters(chunk) + characters(chunk.get("content"))
-        if _is_spoken(chunk):
-            self._heard = chunk.get("text")
-            self._characters += characters(self._heard)
+        if _is_transcription_event(chunk):
+            self._transcript = chunk.get("text")
+            self._characters += characters(self._transcript)
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call: as the usage says, else what arrived, flagged."""
+        """Return the call, from the usage or, flagged, from what arrived."""
         if self._usage is not None:
-            kind: dict[str, object] = {"choices": []} if self._heard is None else {"text": ""}
-            whole = {"id": self._id, "model": self._model, "usage": self._usage, **kind}
-            return [_call(Fields(whole))]
+            shape: dict[str, object] = {"choices": []} if self._transcript is None else {"text": ""}
+            response = {"id": self._id, "model": self._model, "usage": self._usage, **shape}
+            return [_call(Fields(response))]
         cut = without_usage(ending, self._characters, service="mistral", model=self._model)
         return [replace(cut, request_id=self._id)]
 

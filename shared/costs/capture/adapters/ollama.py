@@ -1,6 +1,6 @@
-"""Ollama: chat, generate, embed. Counts are the last message's; durations are nanoseconds.
+"""Ollama: chat, generate, embed. The last message has the counts; durations are nanoseconds.
 
-Thinking is part of ``eval_count`` and not stated apart. Responses have no id.
+Thinking is part of ``eval_count`` and not stated separately. Responses have no id.
 Source: https://github.com/ollama/ollama/blob/main/docs/api.md
 """
 
@@ -43,7 +43,7 @@ def recognises_chunk(chunk: Fields) -> bool:
 
 
 class OllamaFollower:
-    """Follows a stream: the chunk that says ``done`` carries the counts."""
+    """Follows a stream, whose chunk with ``done`` has the counts."""
 
     def __init__(self) -> None:
         self._model = ""
@@ -51,16 +51,16 @@ class OllamaFollower:
         self._characters = 0
 
     def add(self, chunk: Fields) -> None:
-        """Take in one chunk."""
+        """Read one chunk."""
         self._model = chunk.text("model") or self._model
         if chunk.get("done") is True:
             self._done = chunk
-        for place in (chunk, chunk.part("message")):
-            texts = (place.text(name) for name in ("content", "response", "thinking"))
+        for part in (chunk, chunk.part("message")):
+            texts = (part.text(name) for name in ("content", "response", "thinking"))
             self._characters += sum(len(text or "") for text in texts)
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call: as the last chunk says, else what arrived, flagged."""
+        """Return the call, from the last chunk or, flagged, from what arrived."""
         if self._done:
             return _read(self._done)
         return [without_usage(ending, self._characters, service="ollama", model=self._model)]

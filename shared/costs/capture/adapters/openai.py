@@ -1,4 +1,4 @@
-"""OpenAI, and every server that speaks its wire format.
+"""OpenAI, and every server that uses its wire format.
 
 Sources: https://platform.openai.com/docs/api-reference (chat, responses, embeddings, audio, images,
 batch), and the response types of the ``openai`` package.
@@ -33,11 +33,11 @@ _OPERATIONS: Final = {
 
 
 def _recognises(fields: Fields) -> bool:
-    return any(is_such(fields) for is_such, _ in _SHAPES)
+    return any(matches(fields) for matches, _ in _SHAPES)
 
 
 def _read(fields: Fields) -> Iterable[Captured]:
-    return next((read(fields) for is_such, read in _SHAPES if is_such(fields)), ())
+    return next((read(fields) for matches, read in _SHAPES if matches(fields)), ())
 
 
 def _is_line(fields: Fields) -> bool:
@@ -59,7 +59,7 @@ def _is_moderation(fields: Fields) -> bool:
 
 
 def _moderation(fields: Fields) -> Captured:
-    """It states no usage; a request is what was used, free of charge with OpenAI's own models."""
+    """Return a call of one request: moderation states no usage, and OpenAI's own models are free."""
     model, request_id = fields.text("model") or "", fields.text("id")
     return Captured(
         service="openai", model=model, usage=Usage(requests=1), request_id=request_id, operation="moderation"
@@ -67,55 +67,55 @@ def _moderation(fields: Fields) -> Captured:
 
 
 def _job(fields: Fields) -> Callable[[Fields], Iterable[Captured]] | None:
-    """Return what reads a job; a video of Together need not say that it is one."""
+    """Return the reader of a job; a video of Together may lack its ``object``."""
     video = fields.has("status", "seconds", "size", "model")
     return JOBS.get(fields.text("object") or ("video" if video else ""))
 
 
 def _call(fields: Fields, operation: str) -> Captured:
     usage_fields = fields.usage("usage")
-    counts, split = token_counts(usage_fields), None
+    counts, split_note = token_counts(usage_fields), None
     total = usage_fields.count("total_tokens")
     if total and not counts["tokens_input"] + counts["tokens_output"]:
         if operation == "embeddings":
-            counts["tokens_input"] = total  # vectors have no tokens of output
+            counts["tokens_input"] = total  # embeddings have no output tokens
         else:
-            counts, split = split_total(total)
+            counts, split_note = split_total(total)
     model = fields.text("model") or ""
     counts.update(tool_counts(fields) | searches_always(model))
     if operation == SPEECH:
         counts["tokens_audio_output"] = counts["tokens_output"]
     usage, fault = usage_of(counts)
     service = _service(fields)
-    stated, stated_by = stated_cost(usage_fields)
+    stated_amount, stated_by = stated_cost(usage_fields)
     unfinished = fields.text("status") in UNFINISHED
-    missing = None if usage_fields else f"the response has no usage (status {fields.text('status')})"
+    no_usage = None if usage_fields else f"the response has no usage (status {fields.text('status')})"
     return Captured(
         service=service,
         model=model,
         usage=usage,
-        # Made in the background, it comes again with its usage.
+        # A background response comes again, with its usage.
         request_id=None if unfinished else response_id(fields),
         service_tier=tier(fields.text("service_tier")),
         operation=operation,
-        actual_cost=stated,
+        actual_cost=stated_amount,
         stated_by=stated_by,
         usage_known=bool(usage_fields) or unfinished,
         unpriced_units=_undetailed(fields),
-        incomplete=first_reason((missing, split, fault)),
+        incomplete=first_reason((no_usage, split_note, fault)),
     )
 
 
 def _undetailed(fields: Fields) -> dict[str, int | float]:
-    """Return what is billed and stated without its units, or in units that nobody reads."""
-    found = unread_units(fields.part("usage")) | unread_tools(fields)
+    """Return what is billed and has no counted units, or units that are not read here."""
+    units = unread_units(fields.part("usage")) | unread_tools(fields)
     if not fields.part("tool_usage").has("image_gen") and (pictures := drawn(fields)):
-        found["images"] = pictures
-    return found
+        units["images"] = pictures
+    return units
 
 
 def _image_tool(fields: Fields, call: Captured) -> Iterable[Captured]:
-    """Return the drawing of the hosted image tool: tokens of a second model, stated apart."""
+    """Yield the call of the hosted image tool: tokens of a second model, stated separately."""
     usage_fields = fields.part("tool_usage").part("image_gen")
     if usage_fields.count("total_tokens"):
         usage, fault = usage_of(_image_tokens(usage_fields))
@@ -133,13 +133,13 @@ def _image_tool(fields: Fields, call: Captured) -> Iterable[Captured]:
 
 
 def _service(fields: Fields) -> str:
-    """Tell servers of OpenAI's format apart, by what each alone adds, else by the model's name."""
+    """Return the service of a response, from fields that only its server adds or from the model's name."""
     if fields.has("x_groq"):
         return "groq"
     if fields.has("prompt_filter_results"):
         return "azure"
-    of_router = (fields.text("id") or "").startswith("gen-") and fields.has("provider")
-    if of_router or fields.part("usage").has("cost", "is_byok"):
+    is_router = (fields.text("id") or "").startswith("gen-") and fields.has("provider")
+    if is_router or fields.part("usage").has("cost", "is_byok"):
         return "openrouter"
     if fields.has("citations") or fields.has("search_results"):
         return "perplexity"
@@ -147,13 +147,13 @@ def _service(fields: Fields) -> str:
 
 
 def stated_cost(usage: Fields) -> tuple[Nanos | None, StatedBy]:
-    """Return what the server states that the call costs, and whether that is a bill.
+    """Return the cost that the server states, and whether that is a bill.
 
-    OpenRouter: ``cost``, and with one's own key what the provider behind it bills
+    OpenRouter: ``cost``, and with the user's own key also what the provider behind it bills
     (https://openrouter.ai/docs/use-cases/usage-accounting). Perplexity: ``cost.total_cost``
     (https://docs.perplexity.ai/api-reference/chat-completions-post). xAI: ``cost_in_usd_ticks``, ten
     thousand million to the dollar (https://docs.x.ai/docs/api-reference). All read 2026-11-28. A bare
-    ``cost`` is LiteLLM's estimate too, in its streams and in those of its proxy: the service tells.
+    ``cost`` is also LiteLLM's estimate, in its streams and in those of its proxy: the service decides.
 
     >>> stated_cost(Fields({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.02}}))
     (20000000, 'bill')
@@ -161,42 +161,46 @@ def stated_cost(usage: Fields) -> tuple[Nanos | None, StatedBy]:
     (20000000, 'server')
     """
     if (usage.text("currency") or "USD").upper() != "USD":
-        return None, "estimate"  # all that is written is USD
+        return None, "estimate"  # ledgers are in USD
     if (ticks := usage.get("cost_in_usd_ticks")) is not None:
         return usd_of(Fields({"usd": ticks}).number("usd") / _TICKS), "bill"
     if usage.part("cost").has("total_cost"):
         return usd_of(usage.part("cost").get("total_cost")), "bill"
-    stated = usd_of(usage.get("cost"))
+    amount = usd_of(usage.get("cost"))
     upstream = usd_of(usage.part("cost_details").get("upstream_inference_cost"))
     if upstream is not None and usage.get("is_byok") is True:
-        return Nanos((stated or 0) + upstream), "bill"
-    return stated, "estimate" if stated is None else "server"
+        return Nanos((amount or 0) + upstream), "bill"
+    return amount, "estimate" if amount is None else "server"
 
 
 _TICKS: Final = 10**10
 
 
 def _is_embeddings(fields: Fields) -> bool:
-    vectors = fields.has("usage") or any(each.has("embedding") for each in fields.parts("data")[:1])
-    return fields.text("object") == "list" and fields.has("model", "data") and vectors
+    has_vectors = fields.has("usage") or any(item.has("embedding") for item in fields.parts("data")[:1])
+    return fields.text("object") == "list" and fields.has("model", "data") and has_vectors
 
 
 def _is_transcription(fields: Fields) -> bool:
     if fields.has("object") or fields.get("text") is None or fields.has("segments", "model"):
         return False
-    named = type(fields.raw).__name__.startswith(("Transcription", "Translation"))
-    return named or fields.part("usage").text("type") in {"tokens", "duration"} or fields.has("duration")
+    has_class_name = type(fields.raw).__name__.startswith(("Transcription", "Translation"))
+    return (
+        has_class_name
+        or fields.part("usage").text("type") in {"tokens", "duration"}
+        or fields.has("duration")
+    )
 
 
 def _transcription(fields: Fields) -> Captured:
-    """Billed by tokens or by duration: the usage says which. It names no model."""
+    """Return a call for a transcription, billed by tokens or duration as its usage says. It has no model."""
     usage_fields = fields.part("usage")
     by_tokens = usage_fields.text("type") == "tokens"
     seconds = 0.0 if by_tokens else usage_fields.number("seconds") or _seconds(fields.get("duration"))
     counts = token_counts(usage_fields) if by_tokens else {"audio_seconds": seconds}
     usage, fault = usage_of(counts)
     known = not usage.is_zero
-    missing = None if known else "the response has no usage: give the audio's duration to log_usage"
+    no_usage = None if known else "the response has no usage: give the audio's duration to log_usage"
     return Captured(
         service="groq" if fields.has("x_groq") else "openai",
         model=fields.text("model") or "",
@@ -205,7 +209,7 @@ def _transcription(fields: Fields) -> Captured:
         operation="transcription",
         usage_known=known,
         unpriced_units=unread_units(usage_fields),
-        incomplete=first_reason((missing, fault)),
+        incomplete=first_reason((no_usage, fault)),
     )
 
 
@@ -215,10 +219,10 @@ def _seconds(duration: object) -> float:
 
 
 def _is_images(fields: Fields) -> bool:
-    """Tell whether this holds pictures: OpenAI's name no model, Together's are a list that does."""
-    listed = fields.text("object") == "list" and fields.has("model")
-    other = fields.has("object") or fields.has("model")
-    return (listed or (fields.has("created") and not other)) and bool(_pictures(fields))
+    """Tell whether this has pictures: OpenAI's response names no model, Together's is a list that does."""
+    is_named_list = fields.text("object") == "list" and fields.has("model")
+    has_type_or_model = fields.has("object") or fields.has("model")
+    return (is_named_list or (fields.has("created") and not has_type_or_model)) and bool(_pictures(fields))
 
 
 def _pictures(fields: Fields) -> list[Fields]:
@@ -226,12 +230,12 @@ def _pictures(fields: Fields) -> list[Fields]:
 
 
 def _images(fields: Fields) -> Iterable[Captured]:
-    """Billed by tokens where a usage is stated, else by the picture. OpenAI's response names no model."""
+    """Return the calls for pictures, billed by tokens if a usage is stated, otherwise by the picture."""
     usage_fields = fields.part("usage")
-    stated = states_any(usage_fields)  # LiteLLM puts zeros where the server states nothing
-    counts = _image_tokens(usage_fields) if stated else {"images": len(_pictures(fields))}
+    has_usage = states_any(usage_fields)  # LiteLLM fills in zeros if the server states nothing
+    counts = _image_tokens(usage_fields) if has_usage else {"images": len(_pictures(fields))}
     usage, fault = usage_of(counts)
-    look = {name: fields.text(name) for name in ("quality", "size") if fields.text(name)}
+    metadata = {name: fields.text(name) for name in ("quality", "size") if fields.text(name)}
     picture = Captured(
         service="openai",
         model=fields.text("model") or "",
@@ -240,21 +244,21 @@ def _images(fields: Fields) -> Iterable[Captured]:
         operation="image",
         unpriced_units=unread_units(usage_fields),
         incomplete=fault,
-        metadata=look,
+        metadata=metadata,
     )
     return [picture, *_svg(fields, picture)]
 
 
 def _image_tokens(usage: Fields) -> Counts:
     counts = token_counts(usage)
-    # Without a breakdown, what an image model puts out is image tokens.
+    # Without a breakdown, the output of an image model is image tokens.
     if not counts["tokens_image_output"]:
         counts["tokens_image_output"] = counts["tokens_output"]
     return counts
 
 
 def _svg(fields: Fields, picture: Captured) -> Iterable[Captured]:
-    """The drawing of an SVG is text output of a second model, which the usage names."""
+    """Yield the call for drawing an SVG: text output of a second model, which the usage names."""
     svg = fields.part("svg_usage")
     if svg:
         usage, fault = usage_of(
@@ -280,7 +284,7 @@ _SHAPES: Final[tuple[tuple[Callable[[Fields], bool], Callable[[Fields], Iterable
     (_is_embeddings, lambda fields: [_call(fields, "embeddings")]),
     (lambda fields: fields.text("object") in _OPERATIONS, _answer),
 )
-"""The shapes of what OpenAI returns, and how each is read; the first that fits counts."""
+"""The shapes of OpenAI's objects, and how each is read; the first that matches is used."""
 
 
 ADAPTER = Adapter(

@@ -1,6 +1,6 @@
-"""SDKs of other services whose objects have OpenAI's shapes, and do not say who served them.
+"""SDKs of other services whose objects have OpenAI's shapes and do not name the service.
 
-Groq: a transcription tells its duration where it is verbose, and its id in ``x_groq``. Together: lists of
+Groq: a verbose transcription states its duration, and its id in ``x_groq``. Together: lists of
 pictures name their model, and videos state what they cost. Sources: the types of ``groq`` 1.7 and of
 ``together`` 3.1, 2026-11-28.
 """
@@ -19,9 +19,9 @@ from ._openai_stream import OpenAIFollower, recognises_chunk
 
 
 def _adapter(name: str, knows: str, package: str, service: str) -> Adapter:
-    """Return the adapter of such an SDK: OpenAI's, for objects of that package, and under that service."""
+    """Return OpenAI's adapter, limited to objects of ``package`` and recording under ``service``."""
 
-    def is_its_own(fields: Fields) -> bool:
+    def is_from_package(fields: Fields) -> bool:
         return any(cls.__module__.partition(".")[0] == package for cls in type(fields.raw).__mro__)
 
     def read(fields: Fields) -> Iterable[Captured]:
@@ -34,22 +34,22 @@ def _adapter(name: str, knows: str, package: str, service: str) -> Adapter:
         name=name,
         knows=knows,
         packages=frozenset({package}),
-        recognises=lambda fields: is_its_own(fields) and openai.ADAPTER.recognises(fields),
+        recognises=lambda fields: is_from_package(fields) and openai.ADAPTER.recognises(fields),
         read=read,
-        recognises_chunk=lambda chunk: is_its_own(chunk) and recognises_chunk(chunk),
+        recognises_chunk=lambda chunk: is_from_package(chunk) and recognises_chunk(chunk),
         follow=follow,
     )
 
 
 class _ServiceFollower(OpenAIFollower):
-    """Follows a stream as OpenAI's, under the service whose SDK it is."""
+    """Follows a stream in OpenAI's format, and reports it under the SDK's service."""
 
     def __init__(self, service: str) -> None:
         super().__init__(openai.ADAPTER.read)
         self._service = service
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call, as its service's."""
+        """Return the call, under its service."""
         return [replace(call, service=self._service) for call in super().result(ending)]
 
 

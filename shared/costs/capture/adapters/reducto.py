@@ -1,7 +1,7 @@
-"""Reducto: documents parsed, extracted, split, edited and classified, in credits as it states them.
+"""Reducto: parsing, extracting, splitting, editing and classifying documents, in the credits that it states.
 
-Accounts on the prices of September 2026 get the quantities that are billed instead (pages, charts, fields),
-whose prices are in their contract: the pages are counted, the others are units without a price.
+For accounts on the prices of September 2026 it states the billed quantities instead (pages, charts, fields),
+whose prices are in their contract: pages are counted, the others are units without a price.
 Sources: https://docs.reducto.ai/reference/credit-usage, https://reducto.ai/pricing (a credit is 0.015 USD)
 and the types of ``reductoai`` 0.25, 2026-11-30.
 """
@@ -18,7 +18,7 @@ from ..unread import every_number
 from ._media import billed_call, credits_cost, media_call, unstreamed
 
 _CREDIT: Final = Nanos(15_000_000)
-"""What a credit costs, in nano-dollars."""
+"""The cost of a credit, in nano-dollars."""
 
 _KINDS: Final = frozenset({"parse", "extract", "v3_extract", "split", "edit", "classify", "pipeline"})
 _PAGES: Final = frozenset({"extract_pages", "classify_pages", "ocr_pages"})
@@ -26,9 +26,9 @@ _ADVICE: Final = "give pages, or actual_cost_usd, to log_usage"
 
 
 def _answer(fields: Fields) -> Fields:
-    """Return the answer: the object itself, or the one that a finished job carries."""
-    carried = fields.part("result")
-    return carried if carried.text("response_type") in _KINDS else fields
+    """Return the answer: the object itself, or the one inside a finished job."""
+    inner = fields.part("result")
+    return inner if inner.text("response_type") in _KINDS else fields
 
 
 def _recognises(fields: Fields) -> bool:

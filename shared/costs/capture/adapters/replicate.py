@@ -1,7 +1,7 @@
-"""Replicate: predictions by the second of hardware, official models by what they put out.
+"""Replicate: predictions by the second of hardware, official models by their output.
 
-A prediction that failed or was cancelled has used its hardware too: the SDK's ``ModelError`` carries it.
-Where output is counted, that is what the model bills, and the time is a fact beside it.
+A prediction that failed or was cancelled has used its hardware too: the SDK's ``ModelError`` has it.
+If output is counted, the model bills that, and the time is only noted.
 Sources: https://replicate.com/docs/topics/predictions (metrics), https://replicate.com/pricing, and
 ``Prediction`` of ``replicate`` 1.0, 2026-11-28.
 """
@@ -25,9 +25,9 @@ _VIDEO: Final = "video_output_duration_seconds"
 
 
 def _prediction(fields: Fields) -> Fields:
-    """Return the prediction: the object itself, or the one that an error carries."""
-    carried = fields.part("prediction")
-    return carried if carried.has("id", "status") else fields
+    """Return the prediction: the object itself, or the one inside an error."""
+    inner = fields.part("prediction")
+    return inner if inner.has("id", "status") else fields
 
 
 def _recognises(fields: Fields) -> bool:
@@ -40,12 +40,12 @@ def _read(fields: Fields) -> Iterable[Captured]:
     if prediction.text("status") not in _OVER:
         return
     metrics = prediction.part("metrics")
-    counts: dict[str, int | float] = {name: metrics.count(stated) for name, stated in _COUNTED.items()}
+    counts: dict[str, int | float] = {name: metrics.count(field) for name, field in _COUNTED.items()}
     counts["video_seconds"] = seconds_of(metrics.get(_VIDEO))
     seconds = seconds_of(metrics.get("predict_time"))
-    facts: dict[str, object] = {}
+    notes: dict[str, object] = {}
     if any(counts.values()):
-        facts = {"predict_seconds": seconds} if seconds else {}
+        notes = {"predict_seconds": seconds} if seconds else {}
     else:
         counts["gpu_seconds"] = seconds
     if not any(counts.values()) and prediction.text("status") != "succeeded":
@@ -57,7 +57,7 @@ def _read(fields: Fields) -> Iterable[Captured]:
         counts,
         "give gpu_seconds, images or video_seconds to log_usage",
         request_id=prediction.text("id"),
-        metadata=facts,
+        metadata=notes,
     )
 
 

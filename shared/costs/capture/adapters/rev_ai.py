@@ -1,4 +1,4 @@
-"""Rev AI: recordings by the second of the file, which the job states; its transcript states nothing.
+"""Rev AI: recordings by the second of the file, which the job states and its transcript does not.
 
 Sources: https://docs.rev.ai/api/asynchronous/ and ``Job`` of ``rev-ai`` 2.21, 2026-11-28.
 """

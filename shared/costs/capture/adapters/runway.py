@@ -1,7 +1,7 @@
-"""Runway: a task that is over states the credits that it was charged, one that failed too.
+"""Runway: a finished task states the credits that it was charged, also if it failed.
 
-What a task states when it is made, or while it runs, is the most that it may cost: no call yet. The SDK's
-``TaskFailedError`` carries the task. A credit costs one cent.
+A new or running task states the most that it may cost, which is not a call yet. The SDK's
+``TaskFailedError`` has the task. A credit costs one cent.
 Sources: https://docs.dev.runwayml.com/guides/pricing/ and ``TaskRetrieveResponse`` of ``runwayml`` 5.24,
 2026-11-28.
 """
@@ -21,14 +21,14 @@ _CREDIT: Final = Nanos(10_000_000)
 
 
 def _task(fields: Fields) -> Fields:
-    """Return the task: the object itself, or the one that an error carries."""
+    """Return the task: the object itself, or the one inside an error."""
     return fields.part("task_details") or fields
 
 
 def _recognises(fields: Fields) -> bool:
     task = _task(fields)
-    stated = task.part("cost").has("credits") or task.part("estimated_cost").has("credits")
-    return stated and task.has("id")
+    has_credits = task.part("cost").has("credits") or task.part("estimated_cost").has("credits")
+    return has_credits and task.has("id")
 
 
 def _read(fields: Fields) -> Iterable[Captured]:

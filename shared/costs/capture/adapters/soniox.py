@@ -1,7 +1,7 @@
 """Soniox: recordings and live sessions by their length; the usage log states the bill of each request.
 
-A transcription states 0 ms when it is made, and its transcript states nothing. A live session tells in every
-event how much it has heard. Log a request once: as its transcription, or as its entry of the usage log.
+A new transcription states 0 ms, and its transcript states nothing. Every event of a live session states how
+much it has heard. Log a request once: as its transcription, or as its entry of the usage log.
 Sources: https://soniox.com/docs/stt/api-reference, https://soniox.com/pricing and the types of ``soniox``
 2.10, 2026-11-28.
 """
@@ -46,9 +46,9 @@ def _logged(fields: Fields) -> Iterable[Captured]:
     if cost is None:
         raise UnreadableCount(f"cost_usd must be an amount in USD, not {fields.get('cost_usd')!r}")
     names = ("input_audio_duration_ms", "output_audio_duration_ms")
-    facts: dict[str, object] = {name: count for name in names if (count := fields.count(name))}
+    notes: dict[str, object] = {name: count for name in names if (count := fields.count(name))}
     yield billed_call(
-        "soniox", fields.text("model") or "", "transcription", cost, facts, request_id=fields.text("uuid")
+        "soniox", fields.text("model") or "", "transcription", cost, notes, request_id=fields.text("uuid")
     )
 
 
@@ -58,23 +58,23 @@ def recognises_chunk(chunk: Fields) -> bool:
 
 
 class SonioxFollower:
-    """Follows a live session, whose every event tells how much was heard until then."""
+    """Follows a live session, whose events each state how much was heard so far."""
 
     def __init__(self) -> None:
         self._heard = 0.0
         self._over = False
 
     def add(self, chunk: Fields) -> None:
-        """Take in one event."""
+        """Read one event."""
         self._heard = max(self._heard, chunk.number("total_audio_proc_ms") / 1000)
         self._over = self._over or chunk.get("finished") is True
 
     def result(self, ending: str) -> Iterable[Captured]:
-        """Return the call: as the last event says; what was cut off is a lower bound."""
+        """Return the call, from the last event; a lower bound if the session was cut."""
         call = media_call("soniox", "", "transcription", {"audio_seconds": self._heard}, "nothing was heard")
-        why = f"the stream {ending} before its last event: the duration is what was heard until then"
+        reason = f"the stream {ending} before its last event: the duration is what was heard until then"
         yield replace(
-            call, service_tier="streaming", incomplete=call.incomplete or (None if self._over else why)
+            call, service_tier="streaming", incomplete=call.incomplete or (None if self._over else reason)
         )
 
 

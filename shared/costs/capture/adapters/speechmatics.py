@@ -1,4 +1,4 @@
-"""Speechmatics: recordings by the second of the file, which transcripts and jobs that are done state.
+"""Speechmatics: recordings by the second of the file, as stated by transcripts and finished jobs.
 
 Sources: https://docs.speechmatics.com/api-ref/batch and the types of ``speechmatics-batch`` 1.1, 2026-11-28.
 """

@@ -1,8 +1,8 @@
 """Voyage AI: embeddings and reranking by the token, pictures and videos by the pixel.
 
-The SDK adds up the requests of one call and keeps neither the model nor an id; the plain answer has its
-counts in a usage, and the model. Of a multimodal call the total counts pixels as tokens (560 of them one),
-but what is billed of pictures and videos is the pixel. Other rerankers answer alike: Jina's by the token,
+The SDK adds up the requests of one call and keeps neither the model nor an id; the plain answer has the
+model, and its counts in a usage. The total of a multimodal call counts 560 pixels as a token, but pictures
+and videos are billed by the pixel. Other rerankers have similar answers: Jina's by the token,
 OpenRouter's with searches and its bill, DashScope's with its results in an output and no model.
 Sources: https://docs.voyageai.com/docs/pricing and the classes of ``voyageai`` 0.5, 2026-11-28;
 https://jina.ai/reranker/, https://openrouter.ai/docs/api/api-reference/rerank/create-rerank and
@@ -24,7 +24,7 @@ _PIXELS = ("image_pixels", "video_pixels")
 
 
 def _counts(fields: Fields) -> Fields:
-    """Return where the counts are: in the usage of a plain answer, or on top."""
+    """Return the object with the counts: the usage of a plain answer, or the answer itself."""
     usage = fields.part("usage")
     return usage if any(usage.get(name) is not None for name in _PIXELS) else fields
 
@@ -32,8 +32,8 @@ def _counts(fields: Fields) -> Fields:
 def _is_own(fields: Fields) -> bool:
     if _counts(fields) is not fields:
         return True
-    made = fields.get("embeddings") is not None or fields.get("results") is not None
-    return made and fields.get("total_tokens") is not None
+    has_results = fields.get("embeddings") is not None or fields.get("results") is not None
+    return has_results and fields.get("total_tokens") is not None
 
 
 def _own(fields: Fields) -> Iterable[Captured]:
@@ -60,18 +60,21 @@ _TOKENS = ("total_tokens", "prompt_tokens")
 
 
 def _is_ranking(fields: Fields) -> bool:
-    ranked = fields.parts("results") or fields.part("output").parts("results")
-    counted = fields.part("usage")
-    return any(each.has("relevance_score") for each in ranked[:1]) and (
-        counted.has("search_units") or any(counted.get(name) is not None for name in _TOKENS)
+    results = fields.parts("results") or fields.part("output").parts("results")
+    usage = fields.part("usage")
+    return any(result.has("relevance_score") for result in results[:1]) and (
+        usage.has("search_units") or any(usage.get(name) is not None for name in _TOKENS)
     )
 
 
 def _ranking(fields: Fields) -> Iterable[Captured]:
-    stated, model = fields.part("usage"), fields.text("model") or ""
-    counts = {"tokens_input": stated.count(*_TOKENS), "search_units": stated.count("search_units")}
+    usage_fields, model = fields.part("usage"), fields.text("model") or ""
+    counts = {
+        "tokens_input": usage_fields.count(*_TOKENS),
+        "search_units": usage_fields.count("search_units"),
+    }
     usage, _ = usage_of(counts)
-    cost, by = stated_cost(stated)
+    cost, stated_by = stated_cost(usage_fields)
     known = not usage.is_zero or cost is not None
     yield Captured(
         service=infer_service(model) or UNKNOWN,
@@ -80,7 +83,7 @@ def _ranking(fields: Fields) -> Iterable[Captured]:
         request_id=fields.text("id", "request_id"),
         operation="rerank",
         actual_cost=cost,
-        stated_by=by,
+        stated_by=stated_by,
         usage_known=known,
         incomplete=None if known else "the answer states no usage: give its counts to log_usage",
     )
