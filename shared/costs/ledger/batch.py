@@ -1,10 +1,10 @@
-"""Reads many lines of a ledger fast: each as what it counts as, in some 3.5 us of CPU.
+"""Reads many lines of a ledger fast, each as a :class:`.counted.CountedEntry`, in some 3.5 us of CPU.
 
-A line in the form in which calls are usually written is taken apart by one typed decoder; everything
-else, and whatever raises the least doubt, goes through :func:`.line.decode`. Both ways give the same,
-which a test holds against each other line by line.
+A line in the form in which calls are usually written is parsed by one typed decoder; everything else,
+and every doubtful line, goes through :func:`.line.decode`. Both give the same result: a test compares them
+line by line.
 
-Only those who read whole ledgers import this: its decoder takes longer to import than a call to record.
+Import this only to read whole ledgers: importing its decoder takes longer than recording a call.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .line import FORMAT, SEAL_LENGTH, USUAL_LENGTH, decode
 from .lines import DamagedLine, split
 
 CountedLine = tuple[int, int, CountedEntry | DamagedLine]
-"""A complete line's first byte, its length with the newline, and what it counts as, or why it does not."""
+"""A complete line's first byte, its length with the newline, and its counted entry or its damage."""
 
 
 def read_counted(descriptor: int, start: int = 0, end: int | None = None) -> Iterator[CountedLine]:
     """Return each complete line from the byte ``start`` on, which must be the beginning of one.
 
-    What follows the last newline is left: a writer may be at work there. ``end`` is as in
-    :func:`.reader.split`. Whoever needs a line itself asks :func:`.reader.line_at` for it.
+    What follows the last newline is skipped: a writer may still be writing it. ``end`` is as in
+    :func:`.lines.split`. :func:`.lines.line_at` returns the bytes of a line.
 
     Raises:
         OSError: the ledger cannot be read.
@@ -46,8 +46,8 @@ def read_counted(descriptor: int, start: int = 0, end: int | None = None) -> Ite
 
 
 def counted_line(raw: bytes) -> CountedEntry | DamagedLine:
-    """Return what one line, its newline included, counts as, or why it does not."""
-    # As `is_usual` says it, without the calls.
+    """Return the counted entry of one line, its newline included, or its damage."""
+    # `is_usual` inlined, to save the calls.
     if (
         len(raw) <= USUAL_LENGTH
         and raw[-SEAL_LENGTH:] == b',"crc":"%08x"}\n' % crc32(raw[:-SEAL_LENGTH])
@@ -62,10 +62,10 @@ def counted_line(raw: bytes) -> CountedEntry | DamagedLine:
 
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
-"""A count as a usage takes it."""
+"""A count within the bounds of a usage."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)]
-"""A duration as a usage takes it, and other counts with fractions."""
+"""A duration, or another fractional count, within the bounds of a usage."""
 
 _MAX_USD: Final = MAX_ENTRY_NANOS // NANOS_PER_USD
 Amount = Annotated[int, msgspec.Meta(ge=0, le=_MAX_USD)] | Annotated[float, msgspec.Meta(ge=0, le=_MAX_USD)]
@@ -84,7 +84,7 @@ class _Parts(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 class _Object(msgspec.Struct, gc=False):
-    """Any JSON object, of which nothing is kept."""
+    """Any JSON object; its content is dropped."""
 
 
 _MEMBERS: Final[tuple[tuple[str, Any] | tuple[str, Any, Any], ...]] = (
@@ -116,7 +116,7 @@ _MEMBERS: Final[tuple[tuple[str, Any] | tuple[str, Any, Any], ...]] = (
     ("metadata", _Object, None),
     ("crc", str),
 )
-"""The members of a usual line in the order in which they are written, which the decoder expects them in."""
+"""The members of a usual line in the order in which they are written, as the decoder expects them."""
 
 _AT: Final = {member[0]: number for number, member in enumerate(_MEMBERS)}
 _USAGE: Final = slice(_AT["tokens_input"], _AT["cost_usd"])
@@ -124,7 +124,7 @@ _FURTHER: Final = slice(_USAGE.start + 2, _USAGE.stop)
 _BEYOND_TEXT: Final = slice(_USAGE.start + TEXT_COUNTS, _USAGE.stop)
 _TEXT_ALONE: Final = NO_FURTHER_USAGE[TEXT_COUNTS - 2 :]
 _names_of: Final = itemgetter(*(_AT[name] for name in NAMES))
-_OTHERS: Final = (
+_COUNTED_MEMBERS: Final = (
     "id",
     "timestamp",
     "attempt",
@@ -134,9 +134,9 @@ _OTHERS: Final = (
     "estimated",
     "reservation",
 )
-_others_of: Final = itemgetter(*(_AT[name] for name in _OTHERS))
+_counted_members_of: Final = itemgetter(*(_AT[name] for name in _COUNTED_MEMBERS))
 
-# What is written in the code below and above about the format, the counts and the parts.
+# The assumptions of this file about the format, the counts and the parts.
 assert FORMAT == 1
 assert USAGE_FIELDS[:2] == ("tokens_input", "tokens_output")
 assert "output" in OUTPUT_PARTS
@@ -146,15 +146,17 @@ _decode: Final = msgspec.json.Decoder(
     msgspec.defstruct("_Usual", _MEMBERS, gc=False, forbid_unknown_fields=True, kw_only=True)
 ).decode
 _astuple: Final = msgspec.structs.astuple
-_new: Final = tuple.__new__  # the usual way to make a named tuple takes twice as long
+_new: Final = tuple.__new__  # calling the named tuple takes twice as long
 _NO_TAGS: Final[tuple[str, ...]] = ()
 
 
 def _usual(raw: bytes) -> CountedEntry | None:
-    """Return what a sealed line in the usual form counts as; ``None`` where it takes a closer look."""
+    """Return the counted entry of a sealed line in the usual form; ``None`` if ``decode`` must read it."""
     try:
         values = _astuple(_decode(raw))
-        entry_id, timestamp, attempt, total, parts, priced_by, estimated, reservation = _others_of(values)
+        entry_id, timestamp, attempt, total, parts, priced_by, estimated, reservation = _counted_members_of(
+            values
+        )
         if timestamp[-1:] != "Z":
             return None
         since = datetime.fromisoformat(timestamp) - EPOCH

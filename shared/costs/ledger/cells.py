@@ -1,4 +1,4 @@
-"""Rows of a table as CSV has them: from entries, or several times quicker straight from ledger lines.
+"""Rows of a table as in CSV: from entries, or several times faster directly from ledger lines.
 
 A cell is text, a whole number or ``None``; amounts are decimals in USD without an exponent. Both ways
 give the same cells for the same entry.
@@ -24,29 +24,29 @@ Cells = list[Value]
 
 
 def cells_of(entry: Entry) -> Cells:
-    """Return an entry's cells under the export's columns."""
-    found = list(row_of(entry))
+    """Return an entry's cells in the order of the export's columns."""
+    cells = list(row_of(entry))
     for position in _AMOUNTS:
-        amount = found[position]
+        amount = cells[position]
         if amount is not None:
-            found[position] = json_number(Nanos(int(amount)))
+            cells[position] = json_number(Nanos(int(amount)))
     for position in _DURATIONS:
-        found[position] = seconds_text(float(found[position] or 0))
-    return found
+        cells[position] = seconds_text(float(cells[position] or 0))
+    return cells
 
 
 def cells_of_line(raw: bytes) -> Cells:
     """Return the cells of a ledger line.
 
     Raises:
-        DamagedLine: its seal is broken, or it is no entry.
+        DamagedLine: its seal is broken, or it is not an entry.
 
     """
     return usual_cells(raw) or cells_of(decode(raw))
 
 
 def seconds_text(seconds: float) -> str:
-    """Return seconds to the microsecond without an exponent, which some readers do not know.
+    """Return seconds to the microsecond without an exponent, which some readers do not support.
 
     >>> seconds_text(46), seconds_text(1e-6)
     ('46.0', '0.000001')
@@ -68,7 +68,7 @@ _INPUT, _OUTPUT = _AT["tokens_input"], _AT["tokens_output"]
 _SUBSETS: Final = slice(_AT["tokens_cached"], _AT["audio_seconds"])
 _IMAGE_CACHED: Final = _AT["tokens_image_cached"]
 _PRICED: Final = slice(_AT["priced_as"], _AT["price_unverified"] + 1)
-"""The four columns that tell what priced a call."""
+"""The four columns with the price that a call was charged at."""
 
 # --- lines as they are written ----------------------------------------------------------------------
 
@@ -82,9 +82,9 @@ _KINDS: Final[dict[ColumnKind, tuple[Any, Any]]] = {
     "flag": (bool, False),
     "json": (msgspec.Raw, _NOTHING),
 }
-"""What a line has under a column of each kind, and what it means by leaving it out."""
+"""The type of a line's member for each kind of column, and its default if the line leaves it out."""
 
-_OTHERWISE: Final[dict[str, tuple[Any, ...]]] = {
+_MEMBER_TYPES: Final[dict[str, tuple[Any, ...]]] = {
     "id": (Annotated[str, msgspec.Meta(min_length=1)],),
     **dict.fromkeys(("timestamp", "job_id", "user_id", "service", "model"), (str,)),
     "kind": (Literal["usage", "adjustment", "reversal"],),
@@ -97,9 +97,9 @@ _OTHERWISE: Final[dict[str, tuple[Any, ...]]] = {
 
 
 def _members() -> Iterator[tuple[str, Any] | tuple[str, Any, Any]]:
-    """Return the members of a line in the order of the columns, and then those that are no column."""
+    """Return the members of a line in the order of the columns, then those without a column."""
     for column in COLUMNS:
-        yield (column.name, *_OTHERWISE.get(column.name, _KINDS[column.kind]))
+        yield (column.name, *_MEMBER_TYPES.get(column.name, _KINDS[column.kind]))
     yield from (("v", Literal[1]), ("crc", str), ("priced_by", str | None, None))
 
 
@@ -110,7 +110,7 @@ _astuple: Final = msgspec.structs.astuple
 
 _AMOUNT: Final = r"(?!-0\.0\b)-?\d{1,6}\.(?:0|\d{0,8}[1-9])"
 """An amount as ``money.json_number`` writes it, below a million USD. Older lines have whole dollars without
-decimals, and take a closer look."""
+decimals, and are read by ``decode``."""
 
 _is_amount: Final = re.compile(_AMOUNT).fullmatch
 _are_parts: Final = re.compile(rf'\{{(?:"\w+":{_AMOUNT}(?:,(?=")|(?=\}})))*\}}').fullmatch
@@ -119,7 +119,7 @@ _plain: Final = msgspec.json.Decoder().decode
 
 
 def usual_cells(raw: bytes) -> Cells | None:
-    """Return the cells of a line in the form in which lines are written; ``None`` for any other."""
+    """Return the cells of a line in the form that is written today; ``None`` for any other."""
     if not is_usual(raw):
         return None
     try:
@@ -131,7 +131,7 @@ def usual_cells(raw: bytes) -> Cells | None:
 
 
 def _set_charge(cells: list[Any], priced_by: str | None) -> bool:
-    """Set what a call costs; ``False`` where that takes a closer look."""
+    """Set the cells of the charge; ``False`` if ``decode`` must read the line."""
     cost = str(cells[_COST], "ascii")
     if cost == "null":
         cells[_COST] = cells[_PARTS] = None
@@ -154,7 +154,7 @@ def _set_charge(cells: list[Any], priced_by: str | None) -> bool:
 
 
 def _are_sum(parts: str, cost: str) -> bool:
-    """Tell whether parts are written as usual, each of them once, and sum to the cost."""
+    """Tell whether the parts are written as usual, each once, and sum to the cost."""
     if not _are_parts(parts):
         return False
     amounts = _parts_of(parts).values()
@@ -163,7 +163,7 @@ def _are_sum(parts: str, cost: str) -> bool:
 
 
 def _set_others(cells: list[Any]) -> bool:
-    """Set what is written otherwise in a table; ``False`` where that takes a closer look."""
+    """Set the other cells that differ from the line's members; ``False`` if ``decode`` must read the line."""
     metadata, actual = str(cells[_METADATA], "ascii"), str(cells[_ACTUAL], "ascii")
     if cells[_UNITS] is not _NOTHING or cells[_CATALOGUE] is not _NULL:
         return False
@@ -179,7 +179,7 @@ def _set_others(cells: list[Any]) -> bool:
 
 
 def _is_plain(metadata: str) -> bool:
-    """Tell whether an object is written without blanks, repeated names and other ways of saying the same."""
+    """Tell whether an object is written in the one canonical way: no blanks, no repeated names."""
     return (
         metadata[0] == "{"
         and metadata.isprintable()
@@ -188,7 +188,7 @@ def _is_plain(metadata: str) -> bool:
 
 
 def _is_whole(cells: list[Any]) -> bool:
-    """Tell whether an entry can have these counts and times; ``False`` where that takes a closer look."""
+    """Tell whether an entry can have these counts and times; ``False`` if ``decode`` must read the line."""
     cached, written, written_1h, reasoning, *others = cells[_SUBSETS]
     return (
         cached + written <= cells[_INPUT]
@@ -205,11 +205,11 @@ def _is_instant(text: str) -> bool:
     """Tell whether a time is written as usual.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a time.
 
     """
     datetime.fromisoformat(text)
-    # What else there can be is of another length, or has other signs in these places.
+    # Every other form has another length, or other characters in these positions.
     return len(text) == _INSTANT_LENGTH and text[10:20:9] == "T." and text[26] == "Z" and text[5] != "W"
 
 

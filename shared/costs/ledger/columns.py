@@ -2,8 +2,7 @@
 
 One set of columns serves CSV, SQLite, Parquet and SQL queries, under the names of the ledger's own
 fields. A row holds plain values: text, integers, amounts in nano-dollars, times as UTC text, and
-JSON texts for what is itself a list or an object. :func:`entry_of` turns a row back into an entry
-that equals the one it was made of.
+JSON texts for lists and objects. :func:`entry_of` turns a row back into an entry equal to the original.
 
 >>> from datetime import UTC, datetime
 >>> at = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -35,7 +34,7 @@ Row = tuple[Value, ...]
 
 @dataclass(frozen=True, slots=True)
 class EntryColumn:
-    """One column: its name, what its values are, and how an entry gives one."""
+    """A column: its name, the kind of its values, and how to get an entry's value."""
 
     name: str
     kind: ColumnKind
@@ -43,19 +42,19 @@ class EntryColumn:
 
 
 def instant_text(at: datetime) -> str:
-    """Return an instant in UTC with microseconds, as ledger lines have it."""
+    """Return an instant in UTC with microseconds, as in ledger lines."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parts_json(charge: Charge | None) -> str | None:
-    """Return what a charge is made of as JSON, exact to the nano-dollar; ``None`` when unpriced."""
+    """Return the parts of a charge as JSON, exact to the nano-dollar; ``None`` if unpriced."""
     if charge is None:
         return None
     return f"{{{','.join(f'{dumps(part)}:{json_number(nanos)}' for part, nanos in charge.parts.items())}}}"
 
 
 dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
-"""JSON as ledger lines have it: ASCII, without spaces."""
+"""Encodes JSON as in ledger lines: ASCII, without spaces."""
 
 
 def _attribute(name: str, kind: ColumnKind = "text") -> EntryColumn:
@@ -126,15 +125,15 @@ _GETTERS: Final = tuple(column.get for column in COLUMNS)
 
 
 def row_of(entry: Entry) -> Row:
-    """Return the entry's values under :data:`COLUMNS`."""
+    """Return the entry's values in the order of :data:`COLUMNS`."""
     return tuple([get(entry) for get in _GETTERS])
 
 
 def entry_of(values: Mapping[str, Value]) -> Entry:
-    """Return the entry of a row, given by column name; a column that is missing says nothing.
+    """Return the entry of a row, given by column name; missing columns get their defaults.
 
     Raises:
-        ValueError: the row says something that no entry can be; the text names the column.
+        ValueError: no entry can have these values; the text names the column.
 
     """
     try:
@@ -204,15 +203,15 @@ def _optional_nanos(value: Value) -> Nanos | None:
 
 
 def _text(values: Mapping[str, Value], name: str) -> str:
-    found = values.get(name)
-    if not isinstance(found, str) or not found:
+    text = values.get(name)
+    if not isinstance(text, str) or not text:
         raise ValueError(f"{name} is missing")
-    return found
+    return text
 
 
 def _optional_text(values: Mapping[str, Value], name: str) -> str | None:
-    found = values.get(name)
-    return None if found is None else str(found)
+    value = values.get(name)
+    return None if value is None else str(value)
 
 
 def _instant(text: str) -> datetime:
@@ -223,10 +222,10 @@ def _instant(text: str) -> datetime:
 
 
 def _parsed(values: Mapping[str, Value], name: str) -> Any:
-    text = values.get(name)
-    if text is None:
+    value = values.get(name)
+    if value is None:
         return None
-    found = json.loads(str(text))
-    if not isinstance(found, list if name == "tags" else dict):
-        raise ValueError(f"{name} is not as exported: {text!r}")  # noqa: TRY004 - a value of the file
-    return found
+    parsed = json.loads(str(value))
+    if not isinstance(parsed, list if name == "tags" else dict):
+        raise ValueError(f"{name} is not as exported: {value!r}")  # noqa: TRY004 - a value of the file
+    return parsed

@@ -1,4 +1,4 @@
-"""What a ledger line counts as, and the id by which it does so once: all that sums and budgets need of it.
+"""What a ledger line counts for, and the id by which it counts once: all that sums and budgets need.
 
 >>> from datetime import UTC, datetime
 >>> from ..model import Entry, Usage
@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..rollup import Measure, output_part
 from ..units import SIGNS, USAGE_FIELDS, Kind
 
-# Where `hashlib` has it from, and without OpenSSL, which that loads. At the top: an id is needed even where
+# `hashlib` takes it from here, but also loads OpenSSL. Imported at the top, because an id is needed even when
 # no module can be loaded any more.
 try:
     from _blake2 import blake2b
-except ImportError:  # another interpreter's
+except ImportError:  # not in every interpreter
     from hashlib import blake2b
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ NAMES: Final = (
     "project",
     "service_tier",
 )
-"""The fields of an entry that say for whom and for what it was, in the order of :attr:`Counted.names`."""
+"""The fields of an entry that say who it was for and what for, as in :attr:`CountedEntry.names`."""
 
 Names = tuple[str | None, ...]
 
@@ -59,10 +59,10 @@ NO_FURTHER_USAGE: Final = (0,) * (len(USAGE_FIELDS) - 2)
 
 
 class CountedEntry(NamedTuple):
-    """One line, as far as it counts.
+    """The parts of a line that count.
 
     ``at`` is the instant that decides its day and month, in microseconds since 1970 UTC. ``names`` has a
-    value for each of :data:`NAMES`, ``None`` where the entry has none; ``tags`` are sorted. ``usage`` has
+    value for each of :data:`NAMES`, ``None`` if the entry has none; ``tags`` are sorted. ``usage`` has
     the counts of :data:`~..model.USAGE_FIELDS`, not yet multiplied by ``sign``. ``cost`` and
     ``cost_output`` are in nano-dollars, with their own sign; ``unpriced`` and ``partial`` are how the line
     changes the number of calls without a charge, and with a partial one.
@@ -85,16 +85,16 @@ class CountedEntry(NamedTuple):
 
     @property
     def user_id(self) -> str:
-        """Who pays."""
+        """The user who pays."""
         return self.names[0] or ""
 
     @property
     def sign(self) -> int:
-        """By what the counts are multiplied in a sum: 1, 0 or -1."""
+        """The factor of the counts in a sum: 1, 0 or -1."""
         return SIGNS[self.kind]
 
     def measured(self, measure: Measure) -> int:
-        """Return by how much this line changes a sum of cost (nano-dollars), calls or tokens."""
+        """Return how much this line adds to a sum of cost (nano-dollars), unpriced calls, calls or tokens."""
         if measure == "cost":
             return self.cost
         if measure == "unpriced":
@@ -107,7 +107,7 @@ _OUTPUT: Final = USAGE_FIELDS.index("tokens_output")
 
 
 def counted(entry: Entry) -> CountedEntry:
-    """Return what an entry counts as."""
+    """Return the parts of an entry that count."""
     charge, tags = entry.charge, entry.tags
     return CountedEntry(
         entry.id,
@@ -127,20 +127,20 @@ def counted(entry: Entry) -> CountedEntry:
     )
 
 
-def same_call(one: CountedEntry, other: CountedEntry) -> bool:
-    """Tell whether two lines with one id repeat each other, rather than contradict each other.
+def same_call(first: CountedEntry, second: CountedEntry) -> bool:
+    """Tell whether two lines with the same id are the same call rather than a conflict.
 
-    They repeat each other where they were for the same people and the same work, used the same and cost
-    the same. When and where they were written, which attempt it was and under which reservation do not
-    matter: a request that two processes log at once is one call.
+    They are the same call if they were for the same user and work, with the same usage and cost. When and
+    where they were written, the attempt and the reservation do not matter: a request that two processes log
+    at once is one call.
     """
-    return substance(one) == substance(other)
+    return substance(first) == substance(second)
 
 
 substance: Final = attrgetter(
     "kind", "corrects", "names", "tags", "usage", "unpriced", "partial", "cost", "cost_output"
 )
-"""What :func:`same_call` compares, as one value: for those who keep it, or a hash of it."""
+"""What :func:`same_call` compares, as one value that can be stored or hashed."""
 
 
 def usage_counts(usage: Usage) -> tuple[int | float, ...]:
@@ -172,7 +172,7 @@ DIM_COLUMNS: Final = (
     "service_tier",
     "repeated",
 )
-"""The stored dimensions, in this order; an empty text where an entry has none. ``repeated`` is ``1`` for
+"""The stored dimensions, in this order; an empty text if an entry has none. ``repeated`` is ``1`` for
 a second or later attempt."""
 
 Dim = tuple[str, ...]
@@ -186,7 +186,7 @@ def _dim(names: tuple[str | None, ...], tags: tuple[str, ...], is_repeated: bool
 
 
 def dim_of(line: CountedEntry) -> Dim:
-    """Return the dimensions of a line, in the order of :data:`DIM_COLUMNS`. A process has few of them."""
+    """Return the dimensions of a line, in the order of :data:`DIM_COLUMNS`; cached, as a process has few."""
     return _dim(line.names, line.tags, line.attempt > 1)
 
 
@@ -203,11 +203,10 @@ def new_id() -> str:
 
 
 def id_for_request(job_id: str, service: str, request_id: str) -> str:
-    """Return the id of the entry for a provider's request: the same for the same three values.
+    """Return the id of the entry for a provider's request, derived from these three values.
 
     Raises:
-        ValueError: the request id is empty; it names no request, and as a key it would make
-            different calls into one.
+        ValueError: the request id is empty; as a key it would merge different calls into one.
 
     >>> id_for_request("job-1", "openai", "req-7") == id_for_request("job-1", "openai", "req-7")
     True
@@ -218,25 +217,25 @@ def id_for_request(job_id: str, service: str, request_id: str) -> str:
     return blake2b(key.encode("ascii"), digest_size=14, person=b"cost-request").hexdigest()
 
 
-# --- the same as two integers, so that ten million of them stay small and sort by time
+# --- ids as two integers, so that ten million of them stay small and sort by time
 
 # An id of ours has 112 bits: 48 of milliseconds, 64 random (or 112 of a hash). 96 of them are kept, so two
-# different ids are taken for one with a probability of 2**-48 for calls of the same millisecond, and of
-# 2**-96 otherwise. Ids from elsewhere are hashed first.
+# different ids collide with a probability of 2**-48 for calls of the same millisecond, and of 2**-96
+# otherwise. Ids from elsewhere are hashed first.
 _SIGN: Final = 1 << 63
 _ID_DIGITS: Final = 28
 
 
 def key_of(entry_id: str) -> tuple[int, int]:
-    """Return the sortable 64-bit key of an id, signed as SQLite has it, and 32 further bits.
+    """Return the sortable 64-bit key of an id, signed as in SQLite, and 32 further bits.
 
     >>> key_of("0191f0a1b2c3" + "0123456789abcdef")
     (113136042940498211, 2309737967)
     >>> key_of("call-7") == key_of("call-8")
     False
     """
-    # ``int`` would also take capitals, signs, blanks, underscores and 0x: other texts, and other ids. (One
-    # in half a million ids of ours has no letter; hashed like those from elsewhere it is as good.)
+    # ``int`` also accepts capitals, signs, blanks, underscores and 0x, which are other ids. (One in half a
+    # million ids of ours has no letter; it is hashed like those from elsewhere, which works as well.)
     is_ours = len(entry_id) == _ID_DIGITS and _HEXADECIMAL(entry_id) and not entry_id.isdigit()
     value = int(entry_id, 16) if is_ours else _hashed(entry_id)
     key = value >> 48
@@ -244,12 +243,12 @@ def key_of(entry_id: str) -> tuple[int, int]:
 
 
 def keys_of(entry_ids: Sequence[str]) -> tuple[Sequence[int], Sequence[int]]:
-    """Return what ``key_of`` returns for each of many ids, one column after the other.
+    """Return the two columns of what ``key_of`` returns for each of many ids.
 
-    It takes a fifth of the time where all ids are of our form.
+    It takes a fifth of the time if all ids are of our form.
 
     >>> ids = ["0191f0a1b2c30123456789abcdef", "8a91f0a1b2c30123456789abcdef"]
-    >>> list(zip(*keys_of(ids))) == [key_of(each) for each in ids]
+    >>> list(zip(*keys_of(ids))) == [key_of(entry_id) for entry_id in ids]
     True
     """
     digits = "".join(entry_ids)

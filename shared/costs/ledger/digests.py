@@ -1,8 +1,8 @@
-r"""Digests of files that tell not only that a byte changed since, but where.
+r"""Digests of files that show not only that a byte has changed since, but where.
 
-A digest has the SHA-256 of all bytes and a short mark for each group of lines. A file of few lines has a mark
-for each; of a longer one a mark stands for several, and which of these changed the lines' own checksums tell.
-So the digest of a ledger stays small, however long it is. What was appended later is no change.
+A digest has the SHA-256 of all bytes and a short mark for each group of lines. In a short file each line has
+a mark; in a longer one a mark covers several lines, and their own checksums show which of them changed.
+So the digest of a ledger stays small, however long it is. Appended lines do not count as a change.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
@@ -34,7 +34,7 @@ _MARK_BYTES: Final = 4
 
 
 class Digest(NamedTuple):
-    """What a file was: its size, lines, SHA-256, and a mark for each ``group`` of lines, in hex."""
+    """A file's size, number of lines, SHA-256, and a mark for each ``group`` of lines, in hex."""
 
     size: int
     lines: int
@@ -43,13 +43,13 @@ class Digest(NamedTuple):
     marks: str
 
 
-Happened = Literal["gone", "shorter", "changed", "inserted or removed"]
+ChangeKind = Literal["gone", "shorter", "changed", "inserted or removed"]
 
 
 class FileChange(NamedTuple):
     """A change of a file since its digest was made. ``line`` counts from 1, ``last`` ends a range."""
 
-    what: Happened
+    what: ChangeKind
     why: str
     line: int | None = None
     last: int | None = None
@@ -60,7 +60,7 @@ def digest_of(path: Path, most_marks: int = MARKS) -> Digest:
     """Return a file's digest.
 
     Raises:
-        OSError: it is not there, no regular file, or cannot be read.
+        OSError: it does not exist, is not a regular file, or cannot be read.
 
     """
     whole, marks, size = sha256(), [], 0
@@ -69,15 +69,15 @@ def digest_of(path: Path, most_marks: int = MARKS) -> Digest:
         marks.append(_mark(line))
         size += len(line)
     group = -(-len(marks) // most_marks) or 1
-    joined = "".join(_joined(marks, group))
+    joined = "".join(_group_marks(marks, group))
     return Digest(size, len(marks), whole.hexdigest(), group, joined)
 
 
 def digest_from(plain: dict[str, Any]) -> Digest:
-    """Return a digest as it was written.
+    """Return a digest from its JSON.
 
     Raises:
-        KeyError, TypeError, ValueError: it is none.
+        KeyError, TypeError, ValueError: it is not a digest.
 
     """
     return Digest(
@@ -86,7 +86,7 @@ def digest_from(plain: dict[str, Any]) -> Digest:
 
 
 def appended_since(before: Digest, path: Path) -> int:
-    """Return how many bytes a file is longer than it was."""
+    """Return how many bytes longer a file is than it was."""
     try:
         return max(0, path.stat().st_size - before.size)
     except OSError:
@@ -94,12 +94,12 @@ def appended_since(before: Digest, path: Path) -> int:
 
 
 def changes_since(before: Digest, path: Path) -> list[FileChange]:
-    """Return what changed of the bytes that a digest was made of."""
+    """Return what changed in the bytes that a digest covers."""
     try:
         size = path.stat().st_size
-        if size >= before.size and _whole(path, before.size) == before.sha256:
+        if size >= before.size and _sha256(path, before.size) == before.sha256:
             return []
-        changes = list(_changed(before, path))
+        changes = list(_changed_groups(before, path))
     except OSError as fault:
         return [FileChange("gone", fault.strerror or str(fault))]
     if size < before.size:
@@ -107,25 +107,25 @@ def changes_since(before: Digest, path: Path) -> list[FileChange]:
     return changes
 
 
-def _whole(path: Path, size: int) -> str:
+def _sha256(path: Path, size: int) -> str:
     digest = sha256()
     for line in _lines(path, size):
         digest.update(line)
     return digest.hexdigest()
 
 
-def _changed(before: Digest, path: Path) -> Iterator[FileChange]:
-    """Yield the groups of lines whose marks differ, narrowed to lines whose own checksums are broken."""
+def _changed_groups(before: Digest, path: Path) -> Iterator[FileChange]:
+    """Yield the groups of lines whose marks differ, narrowed to the lines whose own checksum is broken."""
     width = 2 * _MARK_BYTES
     marks = [before.marks[at : at + width] for at in range(0, len(before.marks), width)]
     lines, offset = _lines(path, before.size), 0
     count = 0
     for number, mark in enumerate(marks):
         group = list(islice(lines, before.group))
-        now = next(iter(_joined([_mark(line) for line in group], before.group)), "")
+        now = next(iter(_group_marks([_mark(line) for line in group], before.group)), "")
         first = number * before.group + 1
         if now != mark and group:
-            yield from _narrowed(group, first, offset)
+            yield from _broken_lines(group, first, offset)
         elif not group:
             break
         count += len(group)
@@ -135,7 +135,7 @@ def _changed(before: Digest, path: Path) -> Iterator[FileChange]:
         yield FileChange("inserted or removed", f"{before.lines:,} lines were there, {count:,} are")
 
 
-def _narrowed(group: list[bytes], first: int, offset: int) -> Iterator[FileChange]:
+def _broken_lines(group: list[bytes], first: int, offset: int) -> Iterator[FileChange]:
     if len(group) == 1:
         yield FileChange("changed", "its bytes are others", first, first, offset)
         return
@@ -148,10 +148,10 @@ def _narrowed(group: list[bytes], first: int, offset: int) -> Iterator[FileChang
     yield from broken or [FileChange("changed", "one of these lines has other bytes", first, last, offset)]
 
 
-def _joined(marks: list[bytes], group: int) -> Iterator[str]:
+def _group_marks(marks: list[bytes], group: int) -> Iterator[str]:
     for first in range(0, len(marks), group):
-        some = marks[first : first + group]
-        yield (some[0] if group == 1 else _mark(b"".join(some))).hex()
+        members = marks[first : first + group]
+        yield (members[0] if group == 1 else _mark(b"".join(members))).hex()
 
 
 def _mark(data: bytes) -> bytes:
@@ -159,13 +159,13 @@ def _mark(data: bytes) -> bytes:
 
 
 def _lines(path: Path, size: int | None) -> Iterator[bytes]:
-    """Yield a file's lines with their ends, up to ``size`` bytes; not waiting for a pipe."""
+    """Yield a file's lines with their ends, up to ``size`` bytes; a pipe is refused, not waited for."""
     fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     with open(fd, "rb") as file:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(f"{path} is no regular file")
-        left = found.st_size if size is None else size
-        while left > 0 and (line := file.readline(min(left, 1 << 20))):
-            left -= len(line)
+        remaining = status.st_size if size is None else size
+        while remaining > 0 and (line := file.readline(min(remaining, 1 << 20))):
+            remaining -= len(line)
             yield line

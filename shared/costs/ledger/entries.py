@@ -1,10 +1,10 @@
 """Reads many entries of ledgers fast: in some 7 us of CPU each, where :func:`.line.decode` takes 40.
 
-A line in the form in which calls are usually written is taken apart by one typed decoder; everything
-else, and whatever raises the least doubt, goes through :func:`.line.decode`. Both ways give the same
-entries, which a test holds against each other line by line.
+A line in the form in which calls are usually written is parsed by one typed decoder; everything else,
+and every doubtful line, goes through :func:`.line.decode`. Both give the same entries: a test compares them
+line by line.
 
-Only those who read whole ledgers import this: its decoder takes longer to import than a call to record.
+Import this only to read whole ledgers: importing its decoder takes longer than recording a call.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _MEMBERS: Final[tuple[tuple[str, Any] | tuple[str, Any, Any], ...]] = (
     ("metadata", msgspec.Raw, _NO_METADATA),
     ("crc", str),
 )
-"""The members of a usual line in the order in which they are written, which the decoder expects them in."""
+"""The members of a usual line in the order in which they are written, as the decoder expects them."""
 
 _decode: Final = msgspec.json.Decoder(
     msgspec.defstruct("_UsualLine", _MEMBERS, gc=False, forbid_unknown_fields=True, kw_only=True)
@@ -74,8 +74,8 @@ _pricing_of: Final = itemgetter(
     *(_AT[name] for name in ("priced_by", "priced_as", "service", "model", "unverified"))
 )
 
-_MADE: Final = ("timestamp", "period_at", "usage", "charge", "tags", "host", "metadata")
-_UNUSUAL: Final = {
+_CONVERTED: Final = ("timestamp", "period_at", "usage", "charge", "tags", "host", "metadata")
+_ABSENT: Final = {
     "actual_cost": None,
     "catalogue_cost": None,
     "unpriced_units": NO_UNITS,
@@ -85,24 +85,24 @@ _UNUSUAL: Final = {
     "resolves_partial": False,
 }
 """Fields that a usual line does not have."""
-_SAME: Final = tuple(each.name for each in fields(Entry) if each.name not in (*_MADE, *_UNUSUAL))
-_same_of: Final = itemgetter(*(_AT[name] for name in _SAME))
+_COPIED: Final = tuple(member.name for member in fields(Entry) if member.name not in (*_CONVERTED, *_ABSENT))
+_copied_of: Final = itemgetter(*(_AT[name] for name in _COPIED))
 
-# To set each of so many slots of a frozen object takes three times as long as to make one that is not frozen.
-# It has the same slots, so that it may become the other.
-_OpenEntry: Final = make_dataclass("_OpenEntry", (*_SAME, *_UNUSUAL, *_MADE), slots=True)
+# Setting this many slots of a frozen object takes three times as long as making one that is not frozen. The
+# two have the same slots, so that the class can be changed afterwards.
+_OpenEntry: Final = make_dataclass("_OpenEntry", (*_COPIED, *_ABSENT, *_CONVERTED), slots=True)
 _OpenUsage: Final = make_dataclass("_OpenUsage", USAGE_FIELDS, slots=True)
 _NO_USAGE: Final[tuple[int | float, ...]] = attrgetter(*USAGE_FIELDS)(Usage())
 _NO_FURTHER: Final = _NO_USAGE[2:]
 _FRACTIONS: Final = [(USAGE_FIELDS.index(name), name) for name in sorted(FRACTIONAL_FIELDS)]
-_UNUSUAL_VALUES: Final = tuple(_UNUSUAL.values())
+_ABSENT_VALUES: Final = tuple(_ABSENT.values())
 
 
 def entry_of(raw: bytes) -> Entry:
     """Return the entry of one line, its newline included, exactly as :func:`.line.decode` does.
 
     Raises:
-        DamagedLine: the line cannot be trusted, or says something that no entry can be.
+        DamagedLine: the line cannot be trusted, or no entry can have its values.
 
     """
     if is_usual(raw) and (usual := _usual(raw)) is not None:
@@ -111,14 +111,14 @@ def entry_of(raw: bytes) -> Entry:
 
 
 def _usual(raw: bytes) -> Entry | None:
-    """Return the entry of a sealed line in the usual form; ``None`` where it takes a closer look."""
+    """Return the entry of a sealed line in the usual form; ``None`` if ``decode`` must read it."""
     try:
         values = _astuple(_decode(raw))
         timestamp, period_at, total, parts, tags, host, metadata = _read_of(values)
         at = _instant(timestamp)
         counted_at = None if period_at is None else _instant(period_at)
         usage = _usage(values[_USAGE])
-        said = {} if metadata is _NO_METADATA else _metadata(bytes(metadata))
+        notes = {} if metadata is _NO_METADATA else _metadata(bytes(metadata))
     except (msgspec.MsgspecError, ValueError):
         return None
     charge = None
@@ -128,21 +128,21 @@ def _usual(raw: bytes) -> Entry | None:
             return None
         charge = Charge(amounts, priced_by)
     entry: Any = _OpenEntry(
-        *_same_of(values), *_UNUSUAL_VALUES, at, counted_at, usage, charge, tuple(tags), host or "", said
+        *_copied_of(values), *_ABSENT_VALUES, at, counted_at, usage, charge, tuple(tags), host or "", notes
     )
     entry.__class__ = Entry
-    made: Entry = entry
-    return made
+    typed: Entry = entry
+    return typed
 
 
 def _instant(text: str) -> datetime:
     if text[-1:] != "Z":
-        raise ValueError("no UTC time")
+        raise ValueError("not a UTC time")
     return datetime.fromisoformat(text)
 
 
 def _usage(counts: tuple[Any, ...]) -> Usage:
-    """Return a usage whose counts are known to be in their bounds."""
+    """Return a usage of counts that are known to be within their bounds."""
     usage: Any = _OpenUsage(*counts)
     if counts[2:] != _NO_FURTHER:
         for at, name in _FRACTIONS:
@@ -152,30 +152,30 @@ def _usage(counts: tuple[Any, ...]) -> Usage:
         usage.require_subsets()
     else:
         usage.__class__ = Usage
-    made: Usage = usage
-    return made
+    typed: Usage = usage
+    return typed
 
 
 def _metadata(text: bytes) -> dict[str, Any]:
     if text == b"{}":
         return {}
-    found = parse_json(text.decode("ascii"))
-    if not isinstance(found, dict) or b"\\ud" in text or b"\\uD" in text:  # perhaps half a character
-        raise ValueError("no usual metadata")
-    return found
+    metadata = parse_json(text.decode("ascii"))
+    if not isinstance(metadata, dict) or b"\\ud" in text or b"\\uD" in text:  # perhaps half a character
+        raise ValueError("not the usual metadata")
+    return metadata
 
 
 def _amounts(total: float, parts: dict[str, float]) -> dict[str, Nanos] | None:
-    """Return the parts of a charge in nano-dollars; ``None`` where they are not the whole."""
+    """Return the parts of a charge in nano-dollars; ``None`` if they do not sum to the total."""
     amounts = {part: Nanos(round(amount * NANOS_PER_USD)) for part, amount in parts.items()}
     whole = round(total * NANOS_PER_USD)
     return amounts if sum(amounts.values()) == whole <= MAX_ENTRY_NANOS else None
 
 
 @lru_cache(maxsize=256)
-def _priced_by(said: tuple[str | None, str | None, str, str, bool]) -> PricedBy | None:
-    """Return what priced a call, of which many say the same; ``None`` where its line does not say."""
-    priced_by, priced_as, service, model, unverified = said
+def _priced_by(pricing: tuple[str | None, str | None, str, str, bool]) -> PricedBy | None:
+    """Return the price that a call was charged at, cached; ``None`` if its line does not have it."""
+    priced_by, priced_as, service, model, unverified = pricing
     if priced_by is None:
         return None
     source, _, version = priced_by.partition("@")

@@ -6,10 +6,10 @@ version, so that a line can be checked without being understood. To check one by
 
     head -c -19 <<<"$line" | gzip -c | tail -c8 | hexdump -n4 -e '"%08x"'
 
-Times are UTC with microseconds; amounts are JSON numbers in USD of at most nine decimals; counts that
-are zero, and optional fields that are empty, are left out. ``cost_state`` says ``partial`` where units had no
-price (``unpriced_units``) and ``unknown`` where a call's usage is not known; left out, a cost is whole, and
-``null`` unknown.
+Times are UTC with microseconds; amounts are JSON numbers in USD with at most nine decimals; counts that
+are zero, and optional fields that are empty, are left out. ``cost_state`` is ``partial`` if units had no
+price (``unpriced_units``) and ``unknown`` if a call's usage is not known; without it, a cost is whole, and
+a cost of ``null`` is unknown.
 
 >>> from datetime import UTC, datetime
 >>> at = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -38,14 +38,14 @@ from ..units import USAGE_FIELDS, Kind
 from .lines import MAX_LINE, DamagedLine
 
 FORMAT: Final = 1
-"""The version of the format that is written. Newer lines are read as far as they are understood."""
+"""The version of the format that is written. Of newer lines, the known members are read."""
 
 USUAL_LENGTH: Final = 1500
-"""Only :func:`decode` reads longer lines, which are few: what it refuses for its size alone (the line, lists
-in lists, the digits of a number) is longer."""
+"""Longer lines, which are few, are read by :func:`decode` alone: whatever it refuses for its size (the line,
+nested lists, the digits of a number) is longer than this."""
 
 SEAL_LENGTH: Final = 19
-"""How many bytes the seal takes, its newline included."""
+"""The length of the seal in bytes, its newline included."""
 
 _ABOVE_ANY_USD: Final = 2 * MAX_ENTRY_NANOS // NANOS_PER_USD
 
@@ -73,7 +73,7 @@ def is_sealed(raw: bytes) -> bool:
 
 
 def is_usual(raw: bytes) -> bool:
-    """Tell whether a line is sealed, ASCII and short: what readers that know one form alone may try."""
+    """Tell whether a line is sealed, ASCII and short, so that the fast readers can try it."""
     return len(raw) <= USUAL_LENGTH and is_sealed(raw) and raw.isascii()
 
 
@@ -81,7 +81,7 @@ def parse_sealed(raw: bytes) -> dict[str, Any]:
     """Return the JSON object of a sealed line.
 
     Raises:
-        DamagedLine: it is too long, its seal is broken, or it is no JSON object.
+        DamagedLine: it is too long, its seal is broken, or it is not a JSON object.
 
     """
     if len(raw) > MAX_LINE:
@@ -89,12 +89,12 @@ def parse_sealed(raw: bytes) -> dict[str, Any]:
     if not is_sealed(raw):
         raise DamagedLine(_why_unsealed(raw))
     try:
-        found = parse_json(_whole_text(raw.decode("ascii")))
+        parsed = parse_json(_replace_surrogates(raw.decode("ascii")))
     except (ValueError, RecursionError) as error:
-        raise DamagedLine(f"no JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise DamagedLine("no JSON object")
-    return found
+        raise DamagedLine(f"not JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise DamagedLine("not a JSON object")
+    return parsed
 
 
 def _why_unsealed(raw: bytes) -> str:
@@ -111,18 +111,18 @@ def _why_unsealed(raw: bytes) -> str:
 def encode(entry: Entry) -> bytes:
     r"""Return the line for an entry.
 
-    Lone surrogates, which are no text, become U+FFFD.
+    Lone surrogates, which are not text, become U+FFFD.
 
     Raises:
         ValueError: the id is empty, a time has no zone, an amount is above one million USD, the
-            metadata hold NaN or an infinity, or the line would exceed 8 KiB.
-        TypeError: the metadata hold something that JSON does not have.
+            metadata contain NaN or an infinity, or the line would exceed 8 KiB.
+        TypeError: the metadata contain something that JSON cannot express.
 
     """
     if not entry.id:
         raise ValueError("an entry needs an id")
     text = f"{_before_money(entry)}{_money_members(entry)}{_after_money(entry)}"
-    line = seal((_whole_text(text) if "\\" in text else text).encode("ascii"))
+    line = seal((_replace_surrogates(text) if "\\" in text else text).encode("ascii"))
     if len(line) > MAX_LINE:
         raise ValueError(
             f"an entry must fit in {MAX_LINE} bytes, this one has {len(line)}; shorten its texts"
@@ -130,7 +130,7 @@ def encode(entry: Entry) -> bytes:
     return line
 
 
-# Members are put together as text: the encoder takes longer to start on an object than for all its texts.
+# Members are joined as text: starting the encoder on an object takes longer than encoding all its texts.
 
 
 def _before_money(entry: Entry) -> str:
@@ -147,7 +147,7 @@ def _before_money(entry: Entry) -> str:
 
 @lru_cache(maxsize=256)
 def _name(value: str | None) -> str:
-    """Return a name, of which a process writes few, as JSON."""
+    """Return a name as JSON, cached because a process writes few different ones."""
     return _text_or_null(value)
 
 
@@ -167,60 +167,62 @@ def _other_counts(usage: Usage) -> str:
 
 
 def _money_members(entry: Entry) -> str:
-    """Return the amounts as JSON members, with a comma before. ``json`` would write 1e-09."""
+    """Return the amounts as JSON members after a comma, without the exponent that ``json`` would write."""
     charge, actual, catalogue = entry.charge, entry.actual_cost, entry.catalogue_cost
     total = charge.total if charge else ZERO
     amounts = [total, actual or 0, catalogue or 0, *(charge.parts.values() if charge else ())]
     if max(map(abs, amounts)) > MAX_ENTRY_NANOS:
         raise ValueError(f"an amount of one entry must not exceed {json_number(MAX_ENTRY_NANOS)} USD")
-    found = f',"cost_usd":{json_number(total) if charge else "null"}'
+    members = f',"cost_usd":{json_number(total) if charge else "null"}'
     if charge and charge.parts:
         parts = ",".join([f"{_name(part)}:{json_number(nanos)}" for part, nanos in charge.parts.items()])
-        found += f',"cost_parts":{{{parts}}}'
+        members += f',"cost_parts":{{{parts}}}'
     if actual is not None:
-        found += f',"actual_cost_usd":{json_number(actual)}'
+        members += f',"actual_cost_usd":{json_number(actual)}'
     if catalogue is not None:
-        found += f',"catalogue_cost_usd":{json_number(catalogue)}'
+        members += f',"catalogue_cost_usd":{json_number(catalogue)}'
     if entry.unpriced_units:
-        # Whatever a server counts, a line has to be read again.
+        # A server can report any count, but the line must be readable.
         units = {unit: min(count, MAX_COUNT) for unit, count in entry.unpriced_units.items()}
-        found += f',"cost_state":"{entry.cost_state}","unpriced_units":{_dumps(units)}'
-    return found
+        members += f',"cost_state":"{entry.cost_state}","unpriced_units":{_dumps(units)}'
+    return members
 
 
 def _after_money(entry: Entry) -> str:
-    found = [_priced(entry, entry.charge.priced_by)] if entry.charge else []
+    members = [_priced(entry, entry.charge.priced_by)] if entry.charge else []
     if entry.estimated:
-        found.append(',"estimated":true')
+        members.append(',"estimated":true')
     request = "null" if entry.request_id is None else _quoted(entry.request_id)
-    found.append(f',"request_id":{request}')
+    members.append(f',"request_id":{request}')
     if any(texts := _texts_of(entry)):
-        found += [f',"{name}":{_quoted(text)}' for name, text in zip(_TEXTS, texts, strict=True) if text]
+        members += [f',"{name}":{_quoted(text)}' for name, text in zip(_TEXTS, texts, strict=True) if text]
     if entry.tags:
-        found.append(f',"tags":{_dumps(entry.tags)}')
+        members.append(f',"tags":{_dumps(entry.tags)}')
     if entry.corrects is not None:
-        found.append(_correction(entry))
+        members.append(_correction(entry))
     metadata = _metadata(entry.metadata) if entry.metadata else "{}"
-    found.append(f',"host":{_name(entry.host)},"pid":{entry.pid},"metadata":{metadata}')
-    return "".join(found)
+    members.append(f',"host":{_name(entry.host)},"pid":{entry.pid},"metadata":{metadata}')
+    return "".join(members)
 
 
-def _metadata(told: Mapping[str, object]) -> str:
-    if all(value.__class__ is str for value in told.values()):
-        return _texts_by_name(*told.items())
-    return _dumps(dict(told))
+def _metadata(metadata: Mapping[str, object]) -> str:
+    if all(value.__class__ is str for value in metadata.values()):
+        return _texts_by_name(*metadata.items())
+    return _dumps(dict(metadata))
 
 
 @lru_cache(maxsize=256)
 def _texts_by_name(*texts: tuple[str, object]) -> str:
-    """Return metadata that are texts alone, which many entries of one origin have alike, as JSON."""
+    """Return metadata of texts alone as JSON, cached because many entries of one origin share them."""
     return _dumps(dict(texts))
 
 
-def _priced(entry: Entry, by: PricedBy) -> str:
-    named = "" if by.model == f"{entry.service}/{entry.model}" else f',"priced_as":{_name(by.model)}'
-    unverified = ',"unverified":true' if by.unverified else ""
-    return f'{named},"priced_by":{_name(f"{by.source}@{by.version}")}{unverified}'
+def _priced(entry: Entry, price: PricedBy) -> str:
+    priced_as = (
+        "" if price.model == f"{entry.service}/{entry.model}" else f',"priced_as":{_name(price.model)}'
+    )
+    unverified = ',"unverified":true' if price.unverified else ""
+    return f'{priced_as},"priced_by":{_name(f"{price.source}@{price.version}")}{unverified}'
 
 
 def _correction(entry: Entry) -> str:
@@ -241,18 +243,18 @@ _dumps: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _quoted: Final = json.encoder.encode_basestring_ascii
 """Returns a text as JSON, as ``_dumps`` would."""
 
-# Every escape of a JSON text in turn: first the pairs, which are one character, then lone halves.
+# Matches every escape of a JSON text: first surrogate pairs, which are one character, then lone halves.
 _ESCAPE = re.compile(r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)", re.IGNORECASE)
 
 
-def _whole_text(text: str) -> str:
-    """Return JSON without lone surrogates, which no file and no database takes."""
-    if "\\" not in text:  # as in most lines; it takes a twentieth of the time of looking for both
+def _replace_surrogates(text: str) -> str:
+    """Return JSON without lone surrogates, which files and databases refuse."""
+    if "\\" not in text:  # as in most lines; this takes a twentieth of the time of searching for both
         return text
-    return _ESCAPE.sub(_mended, text) if "\\ud" in text or "\\uD" in text else text
+    return _ESCAPE.sub(_replace_lone_surrogate, text) if "\\ud" in text or "\\uD" in text else text
 
 
-def _mended(escape: re.Match[str]) -> str:
+def _replace_lone_surrogate(escape: re.Match[str]) -> str:
     return "\\ufffd" if escape[1] else escape[0]
 
 
@@ -260,130 +262,130 @@ def _mended(escape: re.Match[str]) -> str:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _number(text: str) -> float | str:
-    """Return a number; as text where no float is as large, as in 1e999: metadata keep it, no amount is."""
+    """Return a number; as text if no float is that large, as 1e999: metadata keep it, amounts refuse it."""
     value = float(text)
     return text if isinf(value) else value
 
 
 parse_json: Final = json.JSONDecoder(parse_float=_number, parse_constant=_refuse_constant).decode
-"""Returns what a JSON text says; raises ``ValueError`` for NaN, infinities and what is no JSON."""
+"""Parses JSON; raises ``ValueError`` for NaN, infinities and text that is not JSON."""
 
 
 def decode(raw: bytes) -> Entry:
     """Return the entry of one line, its newline included. Lone surrogates become U+FFFD.
 
     A line of a newer format is read leniently: it counts if its time and its cost are valid, and
-    what is not understood in it is passed over.
+    unknown members are ignored.
 
     Raises:
-        DamagedLine: the line cannot be trusted, or says something that no entry can be.
+        DamagedLine: the line cannot be trusted, or no entry can have its values.
 
     """
-    found = parse_sealed(raw)
-    version = found.get("v")
+    members = parse_sealed(raw)
+    version = members.get("v")
     if type(version) is not int or version < 1:
         raise DamagedLine(f"no format version: {version!r}")
     try:
-        return _entry(found, _usage(found)) if version <= FORMAT else _newer_entry(found)
+        return _entry(members, _usage(members)) if version <= FORMAT else _newer_entry(members)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise DamagedLine(reason) from None
 
 
-def _newer_entry(found: dict[str, Any]) -> Entry:
+def _newer_entry(members: dict[str, Any]) -> Entry:
     try:
-        usage = _usage(found)
+        usage = _usage(members)
     except (ValueError, TypeError):
         usage = Usage()
-    if found.get("kind") not in _KINDS:
-        found["kind"] = "adjustment"  # its money counts; what else it counts is not known
-    cost = found.get("cost_usd")
-    if cost is not None and _parts_sum(found) != _nanos(cost):
-        found["cost_parts"] = {"other": cost}
-    if not isinstance(found.get("priced_by"), str):
-        found["priced_by"] = ""
-    return _entry(found, usage)
+    if members.get("kind") not in _KINDS:
+        members["kind"] = "adjustment"  # its money counts; whether it counts as a call is not known
+    cost = members.get("cost_usd")
+    if cost is not None and _parts_sum(members) != _nanos(cost):
+        members["cost_parts"] = {"other": cost}
+    if not isinstance(members.get("priced_by"), str):
+        members["priced_by"] = ""
+    return _entry(members, usage)
 
 
-def _entry(found: dict[str, Any], usage: Usage) -> Entry:
-    kind = found["kind"]
+def _entry(members: dict[str, Any], usage: Usage) -> Entry:
+    kind = members["kind"]
     if kind not in _KINDS:
         raise DamagedLine(f"unknown kind: {kind!r}")
-    if not found["id"]:
+    if not members["id"]:
         raise DamagedLine("no id")
-    period_at = found.get("period_at")
+    period_at = members.get("period_at")
     return Entry(
-        id=_text(found, "id"),
+        id=_text(members, "id"),
         kind=kind,
-        timestamp=_instant(found["timestamp"]),
+        timestamp=_instant(members["timestamp"]),
         period_at=None if period_at is None else _instant(period_at),
-        job_id=_text(found, "job_id"),
-        user_id=_text(found, "user_id"),
-        stage=_optional_text(found, "stage"),
-        attempt=_whole(found.get("attempt", 1)),
-        service=_text(found, "service"),
-        model=_text(found, "model"),
+        job_id=_text(members, "job_id"),
+        user_id=_text(members, "user_id"),
+        stage=_optional_text(members, "stage"),
+        attempt=_count(members.get("attempt", 1)),
+        service=_text(members, "service"),
+        model=_text(members, "model"),
         usage=usage,
-        charge=_charge(found),
-        actual_cost=_optional_nanos(found, "actual_cost_usd"),
-        catalogue_cost=_optional_nanos(found, "catalogue_cost_usd"),
-        unpriced_units=_units(found.get("unpriced_units", {})),
-        estimated=found.get("estimated", False) is True,
-        request_id=_optional_text(found, "request_id"),
-        service_tier=_optional_text(found, "service_tier"),
-        region=_optional_text(found, "region"),
-        reservation=_optional_text(found, "reservation"),
-        operation=_optional_text(found, "operation"),
-        description=_optional_text(found, "description"),
-        workflow=_optional_text(found, "workflow"),
-        project=_optional_text(found, "project"),
-        tags=_tags(found.get("tags", ())),
-        corrects=_optional_text(found, "corrects"),
-        why=_optional_text(found, "why"),
-        resolves_unpriced=found.get("resolves_unpriced", False) is True,
-        resolves_partial=found.get("resolves_partial", False) is True,
-        host=_optional_text(found, "host") or "",
-        pid=_whole(found.get("pid", 0)),
-        metadata=_mapping(found.get("metadata", {}), "metadata"),
+        charge=_charge(members),
+        actual_cost=_optional_nanos(members, "actual_cost_usd"),
+        catalogue_cost=_optional_nanos(members, "catalogue_cost_usd"),
+        unpriced_units=_units(members.get("unpriced_units", {})),
+        estimated=members.get("estimated", False) is True,
+        request_id=_optional_text(members, "request_id"),
+        service_tier=_optional_text(members, "service_tier"),
+        region=_optional_text(members, "region"),
+        reservation=_optional_text(members, "reservation"),
+        operation=_optional_text(members, "operation"),
+        description=_optional_text(members, "description"),
+        workflow=_optional_text(members, "workflow"),
+        project=_optional_text(members, "project"),
+        tags=_tags(members.get("tags", ())),
+        corrects=_optional_text(members, "corrects"),
+        why=_optional_text(members, "why"),
+        resolves_unpriced=members.get("resolves_unpriced", False) is True,
+        resolves_partial=members.get("resolves_partial", False) is True,
+        host=_optional_text(members, "host") or "",
+        pid=_count(members.get("pid", 0)),
+        metadata=_mapping(members.get("metadata", {}), "metadata"),
     )
 
 
-def _usage(found: dict[str, Any]) -> Usage:
-    return Usage(**{name: found[name] for name in USAGE_FIELDS if name in found})
+def _usage(members: dict[str, Any]) -> Usage:
+    return Usage(**{name: members[name] for name in USAGE_FIELDS if name in members})
 
 
-def _charge(found: dict[str, Any]) -> Charge | None:
-    cost = found["cost_usd"]
+def _charge(members: dict[str, Any]) -> Charge | None:
+    cost = members["cost_usd"]
     if cost is None:
         return None
     parts = {
-        part: _nanos(amount) for part, amount in _mapping(found.get("cost_parts", {}), "cost_parts").items()
+        part: _nanos(amount) for part, amount in _mapping(members.get("cost_parts", {}), "cost_parts").items()
     }
     if sum(parts.values()) != _nanos(cost):
         raise DamagedLine("cost_parts do not sum to cost_usd")
-    return Charge(parts, _priced_by(found))
+    return Charge(parts, _priced_by(members))
 
 
-def _parts_sum(found: dict[str, Any]) -> int | None:
+def _parts_sum(members: dict[str, Any]) -> int | None:
     try:
-        return sum(_nanos(amount) for amount in found["cost_parts"].values())
+        return sum(_nanos(amount) for amount in members["cost_parts"].values())
     except (KeyError, AttributeError, ValueError):
         return None
 
 
-def _priced_by(found: dict[str, Any]) -> PricedBy:
-    source, _, version = _text(found, "priced_by").partition("@")
-    model = _optional_text(found, "priced_as") or f"{found['service']}/{found['model']}"
-    return PricedBy(source, version, model, unverified=found.get("unverified", False) is True)
+def _priced_by(members: dict[str, Any]) -> PricedBy:
+    source, _, version = _text(members, "priced_by").partition("@")
+    model = _optional_text(members, "priced_as") or f"{members['service']}/{members['model']}"
+    return PricedBy(source, version, model, unverified=members.get("unverified", False) is True)
 
 
 def _nanos(amount: object) -> Nanos:
     if type(amount) not in (int, float):
-        raise DamagedLine(f"no amount: {amount!r}")
+        raise DamagedLine(f"not an amount: {amount!r}")
     # In USD first: a float such as 1e300 would not survive the multiplication.
     if abs(amount) <= _ABOVE_ANY_USD:  # type: ignore[arg-type]  # narrowed by the lines above
         nanos = from_json_number(amount)  # type: ignore[arg-type]
@@ -392,8 +394,8 @@ def _nanos(amount: object) -> Nanos:
     raise DamagedLine(f"amount out of range: {amount!r}")
 
 
-def _optional_nanos(found: Mapping[str, Any], name: str) -> Nanos | None:
-    amount = found.get(name)
+def _optional_nanos(members: Mapping[str, Any], name: str) -> Nanos | None:
+    amount = members.get(name)
     return None if amount is None else _nanos(amount)
 
 
@@ -407,34 +409,34 @@ def _units(value: object) -> Units:
 
 def _instant(text: object) -> datetime:
     if not isinstance(text, str) or not text.endswith("Z"):
-        raise DamagedLine(f"no UTC time: {text!r}")
+        raise DamagedLine(f"not a UTC time: {text!r}")
     return datetime.fromisoformat(text)
 
 
-def _text(found: Mapping[str, Any], name: str) -> str:
-    value = found[name]
+def _text(members: Mapping[str, Any], name: str) -> str:
+    value = members[name]
     if not isinstance(value, str):
-        raise DamagedLine(f"{name} is no text: {value!r}")
+        raise DamagedLine(f"{name} is not text: {value!r}")
     return value
 
 
-def _optional_text(found: Mapping[str, Any], name: str) -> str | None:
-    return None if found.get(name) is None else _text(found, name)
+def _optional_text(members: Mapping[str, Any], name: str) -> str | None:
+    return None if members.get(name) is None else _text(members, name)
 
 
-def _whole(value: object) -> int:
+def _count(value: object) -> int:
     if type(value) is not int or not 0 <= value <= MAX_COUNT:
-        raise DamagedLine(f"no count: {value!r}")
+        raise DamagedLine(f"not a count: {value!r}")
     return value
 
 
 def _tags(value: object) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(tag, str) for tag in value):
-        raise DamagedLine(f"tags are no list of texts: {value!r}")
+        raise DamagedLine(f"tags are not a list of texts: {value!r}")
     return tuple(value)
 
 
 def _mapping(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise DamagedLine(f"{name} is no object: {value!r}")
+        raise DamagedLine(f"{name} is not an object: {value!r}")
     return value

@@ -1,8 +1,8 @@
-r"""Lines of a ledger: where they stand, how long they may be, and its bytes split into them, unread.
+r"""Splits the bytes of a ledger into lines without parsing them, and says how long a line may be.
 
-This is the one place where the bytes of a ledger are split into lines. Lines end at ``\n`` and at nothing
-else (``str.splitlines`` would also split inside a text). What follows the last newline was torn by a killed
-writer, or is being written right now.
+Only this module splits a ledger into lines. Lines end at ``\n`` and at nothing else (``str.splitlines``
+would also split inside a text). What follows the last newline was torn by a killed writer, or is still being
+written.
 
 >>> import tempfile
 >>> with tempfile.TemporaryFile() as file:
@@ -26,7 +26,7 @@ MAX_LINE: Final = 8192
 
 
 class AppendedLine(NamedTuple):
-    """Where a line was appended: its first byte, and how many it has with its newline."""
+    """The position of an appended line: its first byte, and its length with the newline."""
 
     offset: int
     length: int
@@ -40,14 +40,14 @@ class Location(NamedTuple):
 
 
 class DamagedLine(ValueError):
-    """A line that cannot be trusted or understood. The text says why, in a few words."""
+    """A line that cannot be trusted or understood. The text is a short reason."""
 
 
 class LedgerProblem(NamedTuple):
     """Something in a ledger that does not count, or a ledger that cannot be read (offset 0).
 
-    ``is_lost`` tells that the ledger went together with its sums: of ``length`` bytes that were counted once
-    nobody knows any more what they said.
+    ``is_lost``: the ledger and its sums are both gone, so that nobody knows any more what its ``length``
+    bytes said.
     """
 
     path: Path
@@ -70,8 +70,8 @@ _PIECE: Final = 1 << 20
 Line = tuple[int, int, bytes]
 """A line's first byte, its length with the newline, and its bytes.
 
-Only what is torn at the end of a ledger has no newline. Of a line that is longer than a line may be, the
-bytes are the beginning and the newline, together still too long to be one."""
+Only a torn end of a ledger has no newline. Of a line that is too long, the bytes are the beginning and the
+newline, which together are still too long."""
 
 
 def split(descriptor: int, start: int = 0, end: int | None = None) -> Iterator[Line]:
@@ -86,9 +86,9 @@ def split(descriptor: int, start: int = 0, end: int | None = None) -> Iterator[L
         OSError: the file cannot be read.
 
     """
-    at, rest, dropped = start, b"", 0  # of a too long line, the bytes that were let go
+    at, rest, dropped = start, b"", 0  # ``dropped`` bytes of a line that is too long
     for piece in _pieces(descriptor, start, end):
-        for raw in BytesIO(rest + piece if rest else piece):  # splits at newlines alone, and keeps them
+        for raw in BytesIO(rest + piece if rest else piece):  # splits only at newlines, and keeps them
             if raw[-1:] != b"\n":
                 rest = raw
                 break
@@ -106,7 +106,7 @@ def split(descriptor: int, start: int = 0, end: int | None = None) -> Iterator[L
 
 
 def pieces(descriptor: int, end: int) -> Iterator[bytes]:
-    """Return the bytes up to ``end`` in pieces that end with a line, for files without too long lines.
+    """Return the bytes up to ``end`` in pieces of whole lines, for files without lines that are too long.
 
     Raises:
         OSError: the file cannot be read.
@@ -121,7 +121,7 @@ def pieces(descriptor: int, end: int) -> Iterator[bytes]:
 
 
 def line_at(descriptor: int, offset: int) -> bytes:
-    """Return the line that begins at ``offset``, with a newline even where it is torn.
+    """Return the line that begins at ``offset``, with a newline even if it is torn.
 
     Raises:
         OSError: the file cannot be read.
@@ -137,7 +137,7 @@ def _pieces(descriptor: int, start: int, end: int | None) -> Iterator[bytes]:
 
 
 def lines(ledger: Path, start: int = 0) -> Iterator[Line]:
-    """Return each line from the byte ``start`` on; only what is torn at the end has no newline.
+    """Return each line from the byte ``start`` on; only a torn end has no newline.
 
     Raises:
         UnsafePath: the ledger is a link, a pipe, has a second name or another owner.

@@ -1,10 +1,10 @@
-r"""Reads a ledger: every whole line is an entry or a problem, and reading goes on.
+r"""Reads a ledger: every line is an entry or a problem, and reading goes on after a problem.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
 >>> ledger = Path(folder.name) / "cost_ledger.jsonl"
 >>> _ = ledger.write_bytes(b"nonsense\ntorn")
->>> [(found.offset, found.length, found.content.why) for found in read(ledger)]
+>>> [(line.offset, line.length, line.content.why) for line in read(ledger)]
 [(0, 9, 'cut off: it has no checksum at its end'), (9, 4, 'torn: it has no newline at its end')]
 >>> folder.cleanup()
 """
@@ -22,7 +22,7 @@ from .lines import TORN, DamagedLine, LedgerProblem, Line, Location, line_at, li
 
 
 class LocatedLine(NamedTuple):
-    """A line's first byte, its length with the newline, and what it is."""
+    """A line's first byte, its length with the newline, and its entry or problem."""
 
     offset: int
     length: int
@@ -32,7 +32,7 @@ class LocatedLine(NamedTuple):
 def read(ledger: Path, start: int = 0) -> Iterator[LocatedLine]:
     """Return each line from the byte ``start`` on, which must be the beginning of one.
 
-    An id that occurs twice is returned twice: which one counts is decided where sums are made.
+    An id that occurs twice is returned twice: the sums decide which one counts.
 
     Raises:
         UnsafePath: the ledger is a link, a pipe, has a second name or another owner.
@@ -47,7 +47,7 @@ def read_at(location: Location) -> Entry:
     """Return the entry at a location.
 
     Raises:
-        DamagedLine: there is none.
+        DamagedLine: there is no entry there.
         OSError: the ledger cannot be opened or read.
 
     """

@@ -1,8 +1,8 @@
 r"""Records lines whatever happens: in their ledger, else in the spool, else in memory until the end.
 
-What waits is brought into its ledger beside the calls of a process, and fair to every ledger: each gets its
-turn, and what waits for one that cannot be written keeps nothing else out and costs a call one try, however
-many lines it is. The lines of a ledger are appended together, with one sync.
+Waiting lines are moved into their ledgers while a process records its calls, and fairly: each ledger gets its
+turn, and one that cannot be written holds up no other and costs a call one try, however many lines wait for
+it. The lines of a ledger are appended together, with one sync.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
@@ -37,40 +37,40 @@ LOCK_TIMEOUT_S: Final = 2.0
 """How long one record waits for other writers of its ledger."""
 
 LOCKED_S: Final = 5.0
-"""For how long after such a wait in vain the next records of that ledger wait only briefly."""
+"""For how many seconds after that timed out the next records of that ledger wait only briefly."""
 
 BRIEF_TIMEOUT_S: Final = 0.05
-"""How long they wait: what they spool is not lost, and its place in the ledger does not matter."""
+"""How long they wait, in seconds: a spooled line is not lost, and its place in the ledger does not matter."""
 
 DRAIN_S: Final = 0.03
-"""How long one run may take, in seconds."""
+"""How long one run of the drain may take, in seconds."""
 
 LOOK_S: Final = 1.0
-"""How long a look at an empty spool is believed: others may leave lines there, which can wait."""
+"""For how many seconds an empty spool is not listed again: lines that others leave there can wait."""
 
 REST: Final = 20
-"""When every ledger had its turn and nothing got anywhere, the pause is this many times as long as that."""
+"""If no line was moved in a round of all ledgers, the pause is this many times as long as the round."""
 
 RELIST_S: Final = 0.1
-"""How long a list of lines of earlier versions is worked off before the spool is listed again, in seconds."""
+"""For how many seconds a list of lines of earlier versions is processed before the spool is listed again."""
 
 TOGETHER: Final = 64
-"""How many lines are appended to a ledger at once, at most."""
+"""The most lines that are appended to a ledger at once."""
 
-LEFT_S: Final = 3600.0
-"""From which age on a file that was never finished is taken away, in seconds."""
+UNFINISHED_S: Final = 3600.0
+"""The age from which an unfinished file is deleted, in seconds."""
 
 Announce = Callable[[Path], object]
 Arrived = Callable[[Path, Sequence[bytes], int], object]
 """Called with a ledger, lines that waited and were appended to it, and the offset of the first."""
 
 
-def nobody(*_: object) -> None:
-    """Hear of something that concerns nobody."""
+def ignore(*_: object) -> None:
+    """Do nothing: the default of callbacks."""
 
 
 class RecordResult(NamedTuple):
-    """What became of a line. ``place`` is ``None`` while it waits; ``explained`` says where and why."""
+    """What became of a line. While it waits, ``place`` is ``None`` and ``explained`` says where and why."""
 
     place: AppendedLine | None
     explained: str = ""
@@ -87,10 +87,10 @@ class Recorder:
     """Writes the lines of one process. No method raises for a storage failure. Thread-safe.
 
     ``announce`` is called with a ledger before a waiting line is appended to it, so that an index
-    can be told to look there; ``arrived`` afterwards with the line.
+    knows of it; ``arrived`` is called afterwards with the line.
     """
 
-    def __init__(self, storage: CostStorage, announce: Announce = nobody, arrived: Arrived = nobody) -> None:
+    def __init__(self, storage: CostStorage, announce: Announce = ignore, arrived: Arrived = ignore) -> None:
         self._storage = storage
         self._announce, self._arrived = announce, arrived
         self._drain = _DRAINS.setdefault(storage, Drain(storage))
@@ -104,15 +104,14 @@ class Recorder:
 
     @property
     def waiting(self) -> int:
-        """How many lines of this process are not in their ledgers yet, as far as is known."""
+        """How many lines of this process are not in their ledgers yet, as far as it knows."""
         self._spooled = {path for path in self._spooled if path.exists()}
         return len(self._memory) + len(self._spooled)
 
     def record(self, ledger: Path, line: bytes, entry_id: str) -> RecordResult:
-        """Write ``line`` to its ledger; failing that, keep it under the same id.
+        """Write ``line`` to its ledger; if that fails, keep it under the same id.
 
-        An exception that comes from a signal handler meanwhile goes on to the caller, once the line is
-        kept.
+        An exception from a signal handler is raised once the line is kept.
         """
         try:
             timeout = self._timeout(ledger) if self._locked_until else LOCK_TIMEOUT_S
@@ -131,15 +130,12 @@ class Recorder:
         return RecordResult(place)
 
     def _timeout(self, ledger: Path) -> float:
-        """Return how long to wait for a ledger: briefly where its lock was waited for in vain just now."""
+        """Return how long to wait for a ledger, in seconds: briefly if its lock has just timed out."""
         is_locked = time.monotonic() < self._locked_until.get(ledger, 0.0)
         return BRIEF_TIMEOUT_S if is_locked else LOCK_TIMEOUT_S
 
     def close(self) -> None:
-        """Try once more to write all that is kept in memory, and some of what waits in the spool.
-
-        No ledger that was written to is kept open then.
-        """
+        """Try once more to write all lines in memory and some of those in the spool; close the ledgers."""
         self._write_memory(math.inf)
         self._write_waiting()
         writer.close(self._kept)
@@ -161,7 +157,7 @@ class Recorder:
     def _remember(self, kept: _BufferedLine, entry_id: str) -> None:
         if self._memory_of != os.getpid():
             self._memory_of = os.getpid()
-            self._memory.clear()  # a forked child has its parent's lines too, who writes them itself
+            self._memory.clear()  # a forked child has copies of its parent's lines, which the parent writes
             at_exit(self.close)
         self._memory[entry_id] = kept
         if sys.stderr is not None:  # a process without a terminal may have none
@@ -169,50 +165,50 @@ class Recorder:
                 sys.stderr.write(f"cost tracking: not written to {kept.ledger}: {kept.line.decode('ascii')}")
 
     def _write_memory(self, deadline: float) -> None:
-        """Write what is kept, as far as that goes; each line stays kept until it is written.
+        """Write the lines in memory until the deadline; each stays there until it is written.
 
-        Two threads may both write a line: it has one id and counts once. A lock would have to be
-        mended in forked children.
+        Two threads may both write a line: it has one id and counts once. A lock would need repair in
+        forked children.
         """
         if self._memory_of != os.getpid():
             return
         stuck = set[Path]()
-        for entry_id, one in list(self._memory.items()):
+        for entry_id, buffered in list(self._memory.items()):
             if time.monotonic() > deadline:
                 return
-            if one.ledger in stuck:
+            if buffered.ledger in stuck:
                 continue
-            if self._written(one, entry_id):
+            if self._try_write(buffered, entry_id):
                 self._memory.pop(entry_id, None)
             else:
-                stuck.add(one.ledger)
+                stuck.add(buffered.ledger)
 
-    def _written(self, one: _BufferedLine, entry_id: str) -> bool:
-        """Try the ledger, then the spool; the lock of a ledger is not waited for again."""
+    def _try_write(self, buffered: _BufferedLine, entry_id: str) -> bool:
+        """Try the ledger without waiting for its lock, then the spool; tell whether one has the line."""
         try:
-            self._announce(one.ledger)
-            place = append(one.ledger, one.line, 0.0)
+            self._announce(buffered.ledger)
+            place = append(buffered.ledger, buffered.line, 0.0)
         except OSError:
             try:
-                self._spooled.add(spool.put(self._storage, one.ledger, one.line, entry_id))
+                self._spooled.add(spool.put(self._storage, buffered.ledger, buffered.line, entry_id))
             except OSError:
                 return False
         else:
-            self._arrived(one.ledger, [one.line], place.offset)
+            self._arrived(buffered.ledger, [buffered.line], place.offset)
         return True
 
     def _write_waiting(self) -> None:
-        """Write what waits, as far as that goes quickly; the rest is left for the next record."""
+        """Write waiting lines for a short time; the rest waits for the next record."""
         self._write_memory(time.monotonic() + allowed(DRAIN_S))
-        with suppress(OSError):  # the spool cannot be listed now: what waits there goes on waiting
+        with suppress(OSError):  # the spool cannot be listed now: its lines go on waiting
             self._drain.run(self._announce, self._arrived)
 
 
-# --- what waits in the spool
+# --- the lines in the spool
 
 
 class Drain:
-    """What one process knows of a spool. Threads may run it at once: a line that two bring counts once."""
+    """Moves a spool's lines into their ledgers. Threads may run it at once: a duplicate counts once."""
 
     def __init__(self, storage: CostStorage) -> None:
         self._storage = storage
@@ -225,22 +221,22 @@ class Drain:
         self._listed_at = 0.0
 
     def expect(self) -> None:
-        """Look at the next opportunity: something was put into the spool."""
+        """Run at the next opportunity: something was put into the spool."""
         self._due_at = 0.0
 
     def is_due(self, ledger: Path) -> bool:
-        """Tell whether it is time to look, also as lines wait for a ledger that was written to just now."""
+        """Tell whether it is time to run; it also is if lines wait for a ledger just written to."""
         if self._stuck and spool.group_of(ledger) in self._stuck:
             self._due_at = 0.0
         return time.monotonic() >= self._due_at
 
-    def run(self, announce: Announce, arrived: Arrived = nobody) -> None:
-        """Append what waits, as far as that goes quickly.
+    def run(self, announce: Announce, arrived: Arrived = ignore) -> None:
+        """Append waiting lines to their ledgers for a short time.
 
         ``announce`` is called with each ledger before, ``arrived`` with what was appended.
 
         Raises:
-            OSError: the spool cannot be listed now; what waits there goes on waiting.
+            OSError: the spool cannot be listed now; its lines go on waiting.
 
         """
         began = time.monotonic()
@@ -274,16 +270,16 @@ class Drain:
             self._due_at = 0.0
 
     def _look(self) -> dict[str, list[str]]:
-        """List the spool anew; return the names of lines by their ledger."""
+        """List the spool again; return the names of lines by the group of their ledger."""
         names = spool.listed(self._storage)
         groups = spool.grouped(names)
         self._unnamed = [name for name in groups.pop("", []) if name not in self._damaged]
         self._stuck &= groups.keys()
-        self._take_away(name for name in names if name.endswith(spool.UNFINISHED))
+        self._delete_unfinished(name for name in names if name.endswith(spool.UNFINISHED))
         return groups
 
     def _name(self, groups: dict[str, list[str]], deadline: float) -> bool:
-        """Give lines of earlier versions names that say their ledger, and add them to the groups."""
+        """Rename lines of earlier versions to begin with their ledger's group; add them to the groups."""
         progress = False
         while self._unnamed and time.monotonic() <= deadline:
             name = self._unnamed.pop()
@@ -299,33 +295,33 @@ class Drain:
         return progress
 
     def _in_turn(self, groups: Iterable[str]) -> list[str]:
-        """Return the groups in the order of their turn; first those that were not stuck when last tried."""
+        """Return the groups in the order of their turn, those stuck when last tried after the others."""
         order = sorted(groups)
-        stuck = [each for each in order if each in self._stuck]
+        stuck = [group for group in order if group in self._stuck]
         return [
-            *(each for each in order if each not in self._stuck),
-            *(each for each in stuck if each > self._last),
-            *(each for each in stuck if each <= self._last),
+            *(group for group in order if group not in self._stuck),
+            *(group for group in stuck if group > self._last),
+            *(group for group in stuck if group <= self._last),
         ]
 
     def _drain(self, names: Iterable[str], deadline: float, announce: Announce, arrived: Arrived) -> bool:
-        """Bring the lines of one group into their ledger until that fails; return whether any got there."""
+        """Move the lines of one group into their ledger until that fails; tell whether any was moved."""
         progress = False
-        lines, number = self._read(sorted(names)), 1  # one alone shows whether the ledger can be written
-        while together := list(islice(lines, number)):
+        lines, number = self._read(sorted(names)), 1  # one line first shows whether the ledger can be written
+        while batch := list(islice(lines, number)):
             number = TOGETHER
-            ledger = together[0].ledger
-            if any(line.ledger != ledger for line in together):  # two ledgers of one checksum
-                together = [line for line in together if line.ledger == ledger]
+            ledger = batch[0].ledger
+            if any(line.ledger != ledger for line in batch):  # two ledgers of one checksum
+                batch = [line for line in batch if line.ledger == ledger]
             try:
                 announce(ledger)
-                place = append(ledger, b"".join(line.line for line in together), 0.0)
+                place = append(ledger, b"".join(line.line for line in batch), 0.0)
             except OSError:
                 self._stuck.add(spool.group_of(ledger))
                 break  # this ledger cannot be written yet; others may
-            arrived(ledger, [line.line for line in together], place.offset)
-            for line in together:
-                with suppress(FileNotFoundError):  # another process brought it too: it is counted once
+            arrived(ledger, [line.line for line in batch], place.offset)
+            for line in batch:
+                with suppress(FileNotFoundError):  # another process moved it too: it counts once
                     line.path.unlink()
             progress = True
             if time.monotonic() > deadline:
@@ -340,24 +336,24 @@ class Drain:
             else:
                 yield line
 
-    def _take_away(self, names: Iterable[str]) -> None:
-        """Delete what a process began to write and was stopped at, long ago."""
+    def _delete_unfinished(self, names: Iterable[str]) -> None:
+        """Delete the unfinished files of processes that were stopped long ago."""
         for name in names:
             path = self._storage.spool_dir / name
             with suppress(FileNotFoundError):
-                if time.time() - path.lstat().st_mtime > LEFT_S:
+                if time.time() - path.lstat().st_mtime > UNFINISHED_S:
                     path.unlink()
 
 
 _DRAINS: Final[dict[CostStorage, Drain]] = {}
-"""What this process knows of each spool, whichever trackers use it."""
+"""The drain of each spool, shared by all trackers of this process."""
 
 
 def at_exit(action: Callable[[], None]) -> None:
-    """Have something done when this process ends, also where it is a worker of a pool.
+    """Run an action when this process ends, even if it is a worker of a pool.
 
-    Workers end without what is registered with ``atexit``; what their own packages do instead is used
-    where a process has them already.
+    Workers end without running ``atexit``; the finalizers of their packages are used instead, if the process
+    has imported those.
     """
     atexit.register(action)
     for name in ("multiprocessing.util", "billiard.util"):

@@ -1,7 +1,7 @@
 """Makes metadata safe to store: secrets out, bounded in size and depth. A best effort, by patterns.
 
-The patterns are those of the credentials themselves (their documented prefixes), of names that
-credentials go by, and of URLs that carry a password. What follows no known pattern stays.
+The patterns are those of the credentials themselves (their documented prefixes), of the usual names of
+credentials, and of URLs with a password. What matches no known pattern stays.
 
 >>> redact({"api_key": "abc", "note": "used sk-proj-0123456789abcdefghij", "pages": 3})
 {'api_key': '[redacted]', 'note': 'used [redacted]', 'pages': 3}
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Final
 
 MAX_BYTES: Final = 2048
-"""The longest metadata, as ASCII JSON."""
+"""The most bytes of metadata, as ASCII JSON."""
 
 MAX_DEPTH: Final = 6
 MAX_TEXT: Final = 500
@@ -52,7 +52,7 @@ _SECRET_NAME: Final = re.compile(
     r"(?i)(?:^|[_\-.\s])(?:api[_-]?key|access[_-]?key|private[_-]?key|secret|password|passwd|pwd|authorization|auth"
     r"|credentials?|cookie|jwt|bearer|(?:access|refresh|auth|id|session|api|bot)[_-]?token|token|x-api-key|dsn)$"
 )
-# Their content belongs to the people whose recordings and documents are processed.
+# The content under these names belongs to the people whose recordings and documents are processed.
 _CONTENT_NAME: Final = re.compile(
     r"(?i)^(?:prompts?|completions?|messages|system_prompt|input_text|output_text|response_text|traceback)$"
 )
@@ -61,15 +61,15 @@ _CONTENT_NAME: Final = re.compile(
 def redact(metadata: Mapping[str, object]) -> dict[str, object]:
     """Return ``metadata`` as it may be stored: plain JSON values, no known secret, at most 2 KB.
 
-    Prompts and completions under their usual names are left out. What does not fit is cut off and
-    said under ``truncated``. Values that JSON does not have become text. Never raises.
+    Prompts and completions under their usual names are left out. What does not fit is cut off, and
+    ``truncated`` is set. Values that JSON cannot express become text. Never raises.
     """
     if not metadata:
         return {}
     safe = _mapping(metadata, 0)
     if _size(safe) <= MAX_BYTES:
         return safe
-    return _fitted(safe)
+    return _fit(safe)
 
 
 def clean_text(text: str) -> str:
@@ -95,17 +95,17 @@ def _value(value: object, depth: int) -> object:
         return _mapping(value, depth + 1) if depth < MAX_DEPTH else "..."
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_value(v, depth + 1) for v in list(value)[:MAX_ITEMS]] if depth < MAX_DEPTH else "..."
-    return clean_text(value if isinstance(value, str) else _described(value))[:MAX_TEXT]
+    return clean_text(value if isinstance(value, str) else _text_of(value))[:MAX_TEXT]
 
 
 def _mapping(mapping: Mapping[object, object] | Mapping[str, object], depth: int) -> dict[str, object]:
-    found: dict[str, object] = {}
+    safe: dict[str, object] = {}
     for key, value in list(mapping.items())[:MAX_ITEMS]:
         name = clean_text(str(key))[:100]
         if _CONTENT_NAME.search(name):
             continue
-        found[name] = REDACTED if _is_secret(name, value) else _value(value, depth)
-    return found
+        safe[name] = REDACTED if _is_secret(name, value) else _value(value, depth)
+    return safe
 
 
 def _is_secret(name: str, value: object) -> bool:
@@ -113,8 +113,8 @@ def _is_secret(name: str, value: object) -> bool:
     return isinstance(value, (str, bytes)) and _SECRET_NAME.search(name) is not None
 
 
-def _described(value: object) -> str:
-    """Return a short text for a value that JSON does not have, whatever its ``str`` does."""
+def _text_of(value: object) -> str:
+    """Return a short text for a value that JSON cannot express, even if its ``str`` raises."""
     try:
         return str(value)
     except Exception:  # somebody else's __str__ must not cost the entry
@@ -125,13 +125,13 @@ def _size(value: object) -> int:
     return len(json.dumps(value, separators=(",", ":")))
 
 
-def _fitted(safe: dict[str, object]) -> dict[str, object]:
-    """Keep what fits, in the order given."""
+def _fit(safe: dict[str, object]) -> dict[str, object]:
+    """Return the members that fit, in the given order."""
     kept: dict[str, object] = {}
-    room = MAX_BYTES - _size({"truncated": True})
+    remaining = MAX_BYTES - _size({"truncated": True})
     for key, value in safe.items():
         cost = _size({key: value})
-        if cost <= room:
+        if cost <= remaining:
             kept[key] = value
-            room -= cost
+            remaining -= cost
     return {**kept, "truncated": True}

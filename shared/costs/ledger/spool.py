@@ -1,16 +1,16 @@
 r"""Lines whose ledger could not be written wait here, one file each, in the cost storage.
 
-A waiting line is written under another name and renamed, so a file that is there is whole. Its name
+A waiting line is written under another name and then renamed, so that its file is always whole. The name
 begins with a checksum of the ledger's path: the lines of one ledger are found without reading those of
 others, of which thousands may be stuck. :mod:`.recorder` appends them to their ledgers and then deletes
-them; a crash between the two leaves a line twice, under one id, which counts once.
+them; a crash between the two leaves a line twice, with the same id, which counts once.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
 >>> storage, ledger = CostStorage(Path(folder.name)), Path(folder.name) / "job" / "cost_ledger.jsonl"
 >>> put(storage, ledger, b"a line\n", "0c").name.partition("-")[2]
 '0c.spooled'
->>> [(one.ledger.name, one.line) for one in waiting(storage)]
+>>> [(spooled.ledger.name, spooled.line) for spooled in waiting(storage)]
 [('cost_ledger.jsonl', b'a line\n')]
 >>> folder.cleanup()
 """
@@ -36,11 +36,11 @@ SUFFIX: Final = ".spooled"
 UNFINISHED: Final = ".unfinished"
 
 _MAX_PATH: Final = 4096
-_MAX_FILE: Final = MAX_LINE + 6 * _MAX_PATH + 3  # a line, and the path of its ledger: six characters a byte
+_MAX_FILE: Final = MAX_LINE + 6 * _MAX_PATH + 3  # a line, and its ledger's path at six characters per byte
 
 
 class SpooledLine(NamedTuple):
-    """A line that waits, and for which ledger. ``line`` is empty when the file is damaged."""
+    """A waiting line, and its ledger. ``line`` is empty if the file is damaged."""
 
     path: Path
     ledger: Path
@@ -48,7 +48,7 @@ class SpooledLine(NamedTuple):
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the file says no ledger or no line; it is left for people to look at."""
+        """Whether the file has no ledger or no line; it is left for people to inspect."""
         return not self.line
 
 
@@ -56,11 +56,11 @@ def put(storage: CostStorage, ledger: Path, line: bytes, entry_id: str) -> Path:
     """Keep ``line`` until its ledger can be written; return its file, once it is on the disk.
 
     Raises:
-        OSError: it cannot be kept here either.
+        OSError: the spool cannot be written either.
 
     """
     storage.prepare()
-    # Ids are made by us, but one that came in by an import must not lead out of the folder.
+    # Ids are made by us, but an imported one must not lead out of the folder.
     name = f"{group_of(ledger)}-{entry_id if entry_id.isalnum() else new_id()}{SUFFIX}"
     path = storage.spool_dir / name
     unfinished = storage.spool_dir / f"{new_id()}{UNFINISHED}"
@@ -78,14 +78,14 @@ def put(storage: CostStorage, ledger: Path, line: bytes, entry_id: str) -> Path:
 
 
 def group_of(ledger: Path) -> str:
-    """Return what the names of a ledger's waiting lines begin with."""
+    """Return the prefix of the names of a ledger's waiting lines."""
     return f"{crc32(os.fsencode(ledger)):08x}"
 
 
 def grouped(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return the names of waiting lines by what they begin with.
+    """Return the names of waiting lines by their prefix.
 
-    Under the empty text are those of earlier versions, which do not say their ledger.
+    Names of earlier versions, which do not have the prefix of their ledger, are under the empty text.
     """
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -95,12 +95,12 @@ def grouped(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def names_for(ledger: Path, groups: Mapping[str, list[str]]) -> list[str]:
-    """Return the names, of groups, among which all are that wait for a ledger."""
+    """Return the names in groups that can be of lines for a ledger: all such lines are among them."""
     return [*groups.get(group_of(ledger), ()), *groups.get("", ())]
 
 
 def by_entry(names: Iterable[str]) -> dict[str, str]:
-    """Return the names of waiting lines by the ids that they say their entries have."""
+    """Return the names of waiting lines by the entry id in the name."""
     return {name.removesuffix(SUFFIX).rpartition("-")[2]: name for name in names if name.endswith(SUFFIX)}
 
 
@@ -108,12 +108,12 @@ def _write_all(fd: int, data: bytes) -> None:
     while data:
         written = os.write(fd, data)
         if written == 0:
-            raise OSError(errno.EIO, "the file system takes no bytes")
+            raise OSError(errno.EIO, "the file system accepts no bytes")
         data = data[written:]
 
 
 def waiting(storage: CostStorage) -> Iterator[SpooledLine]:
-    """Return what waits.
+    """Return the waiting lines.
 
     Raises:
         OSError: the spool cannot be listed.
@@ -123,14 +123,14 @@ def waiting(storage: CostStorage) -> Iterator[SpooledLine]:
 
 
 def read_waiting(paths: Iterable[Path]) -> Iterator[SpooledLine]:
-    """Return what waits in these files, as far as they are still there."""
+    """Return the waiting lines of those of these files that still exist."""
     for path in paths:
         with suppress(FileNotFoundError):  # another process drained it meanwhile
             yield _read(path)
 
 
 def waiting_paths(storage: CostStorage) -> list[Path]:
-    """Return the files of the lines that wait; reading none of them."""
+    """Return the files of the waiting lines without reading them."""
     return [storage.spool_dir / name for name in sorted(listed(storage)) if name.endswith(SUFFIX)]
 
 

@@ -1,11 +1,11 @@
-r"""Accounts for every byte of ledgers: an entry, a repetition of one, or damage with its place.
+r"""Accounts for every byte of ledgers as an entry, a repetition of one, or damage with its position.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
 >>> ledger = Path(folder.name) / "cost_ledger.jsonl"
 >>> _ = ledger.write_bytes(b"nonsense\n")
->>> found = Verifier().verify(ledger)
->>> found.size, found.accounted, found.is_sound, found.findings[0].why
+>>> account = Verifier().verify(ledger)
+>>> account.size, account.accounted, account.is_sound, account.findings[0].why
 (9, 9, False, 'cut off: it has no checksum at its end')
 >>> folder.cleanup()
 """
@@ -28,20 +28,20 @@ from .lines import TORN, DamagedLine, Line, lines
 LineKind = Literal["entry", "newer", "duplicate", "conflict", "damaged", "torn"]
 """What a line is. ``newer`` is an entry of a newer format; a ``duplicate`` repeats an id with the same
 content, as a drained spool may leave it, and counts once; a ``conflict`` has an id that was seen before
-with other content, and does not count; ``torn`` is an end without a newline whose writer is gone."""
+with different content, and does not count; ``torn`` is an end without a newline whose writer is gone."""
 
 LINE_KINDS: Final[tuple[LineKind, ...]] = get_args(LineKind)
 DAMAGE: Final[frozenset[LineKind]] = frozenset({"conflict", "damaged", "torn"})
 
 WRITER_S: Final = 2.0
-"""How long to wait for a writer before its unfinished line is taken for what it is, in seconds."""
+"""How long to wait for a writer before its unfinished line is skipped, in seconds."""
 
-# How every line of the format that is written begins; only others need a look at their version.
+# The beginning of every line of the present format: any other entry is of a newer one.
 _USUAL: Final = b'{"v":%d,' % FORMAT
 
 
 class LineFinding(NamedTuple):
-    """A line that is not simply an entry."""
+    """A line that is not an ordinary entry."""
 
     kind: LineKind
     offset: int
@@ -51,10 +51,10 @@ class LineFinding(NamedTuple):
 
 @dataclass(slots=True)
 class LedgerBytes:
-    """What the bytes of one ledger are. ``lines`` and ``bytes`` count by kind, newlines included.
+    """The account of one ledger's bytes. ``lines`` and ``bytes`` count by kind, newlines included.
 
-    ``size`` is without the beginning of a line whose writer is at work right now. ``totals`` are
-    the sums of what counts.
+    ``size`` is without the beginning of a line that is still being written. ``totals`` are the sums of what
+    counts.
     """
 
     ledger: Path
@@ -66,22 +66,22 @@ class LedgerBytes:
 
     @property
     def accounted(self) -> int:
-        """How many bytes are of one of the kinds: ``size``, unless the ledger became shorter meanwhile."""
+        """How many bytes have a kind: ``size``, unless the ledger was shortened meanwhile."""
         return sum(self.bytes.values())
 
     @property
     def damaged_lines(self) -> int:
-        """How many lines say nothing that can be trusted."""
+        """How many lines cannot be trusted."""
         return self.lines["damaged"] + self.lines["torn"]
 
     @property
     def is_sound(self) -> bool:
-        """Whether all bytes were there, and none of them damage."""
+        """Whether all bytes were there and none of them were damaged."""
         return self.accounted >= self.size and not any(self.lines[kind] for kind in DAMAGE)
 
 
 class _FirstSeen(NamedTuple):
-    """Where an id was seen first, and a hash of what its entry counts as and for whom: see ``same_call``."""
+    """The first line with an id, and a hash of what ``same_call`` compares."""
 
     ledger: Path
     offset: int
@@ -89,13 +89,13 @@ class _FirstSeen(NamedTuple):
 
 
 class Verifier:
-    """Verifies ledgers one after the other, and knows the ids of those before: some 250 bytes each."""
+    """Verifies ledgers one after the other and remembers the ids seen so far, at some 250 bytes each."""
 
     def __init__(self) -> None:
         self._seen: dict[str, _FirstSeen] = {}
 
     def verify(self, ledger: Path) -> LedgerBytes:
-        """Read a ledger from its first byte to its last. Nothing is changed.
+        """Account for every byte of a ledger; nothing is changed.
 
         Raises:
             UnsafePath: the ledger is a link, a pipe, has a second name or another owner.
@@ -103,12 +103,12 @@ class Verifier:
 
         """
         account = LedgerBytes(ledger, size=ledger.lstat().st_size)
-        end = self._add(account, _settled(ledger))
+        end = self._add(account, _finished_lines(ledger))
         account.size = _settled_size(ledger, account.size, end)
         return account
 
     def verify_content(self, ledger: Path, content: bytes) -> LedgerBytes:
-        """Verify what was read back of a ledger that is not there any more."""
+        """Verify the recovered content of a ledger that does not exist any more."""
         account, offset, lines = LedgerBytes(ledger, size=len(content)), 0, list[Line]()
         for raw in BytesIO(content):
             lines.append((offset, len(raw), raw))
@@ -135,18 +135,18 @@ class Verifier:
             entry = decode(raw)
         except DamagedLine as damage:
             return "damaged", str(damage)
-        here = _FirstSeen(account.ledger, offset, hash(substance(counted(entry))))
-        first = self._seen.setdefault(entry.id, here)
-        if first is not here:
+        seen = _FirstSeen(account.ledger, offset, hash(substance(counted(entry))))
+        first = self._seen.setdefault(entry.id, seen)
+        if first is not seen:
             where = "" if first.ledger == account.ledger else f" of {first.ledger}"
-            kind: LineKind = "duplicate" if first.substance == here.substance else "conflict"
+            kind: LineKind = "duplicate" if first.substance == seen.substance else "conflict"
             return kind, f"its id is that of the entry at byte {first.offset}{where}"
         account.totals.add(entry)
         return ("entry", "") if raw.startswith(_USUAL) else ("newer", "written in a newer format")
 
 
-def _settled(ledger: Path) -> Iterator[Line]:
-    """Return each line; an unfinished last one only when its writer is gone."""
+def _finished_lines(ledger: Path) -> Iterator[Line]:
+    """Return each line, an unfinished last one only if its writer is gone."""
     for line in lines(ledger):
         if line[2].endswith(b"\n"):
             yield line
@@ -155,13 +155,13 @@ def _settled(ledger: Path) -> Iterator[Line]:
 
 
 def _tail(ledger: Path, offset: int) -> list[Line]:
-    """Return what the end is while nobody writes; nothing when a writer keeps the lock."""
+    """Return the last lines, read under the ledger's lock; nothing if a writer keeps the lock."""
     with platform.open_file(ledger) as file:
         return list(lines(ledger, offset)) if platform.lock(file.fileno(), WRITER_S) else []
 
 
-def _settled_size(ledger: Path, before: int, end: int) -> int:
-    """Return how many bytes there were to account for: all that stood there before and still does."""
-    if end >= before or ledger.lstat().st_size < before:
-        return max(before, end)
-    return end  # the rest is a line whose writer is at work
+def _settled_size(ledger: Path, size: int, end: int) -> int:
+    """Return how many bytes there were to account for: those from before, without an unfinished line."""
+    if end >= size or ledger.lstat().st_size < size:
+        return max(size, end)
+    return end  # the rest is a line that is still being written

@@ -1,15 +1,15 @@
-r"""Appends lines to a ledger, so that they are there for good or not at all.
+r"""Appends lines to a ledger durably: either they are on the disk for good, or nothing is written.
 
-Under the lock of the ledger's own descriptor: heal what a killed writer left, and write. The sync
-follows when the lock is given up: with eight writers that is several times as many lines a second.
+Under the lock of the ledger's own descriptor: end a line that a killed writer left torn, and write. The
+sync follows after the lock is released: with eight writers that is several times as many lines a second.
 Nothing that another process wrote is ever cut off or changed.
 
-Whoever appends often keeps its ledger open: opening, checking and closing one takes as long as writing
-to it. A process keeps a few of them, however many wish to. Threads share the descriptor, so there is a
-lock between them too; it is held for the write alone, never while another process is waited for.
+Frequent writers keep their ledger open: opening, checking and closing one takes as long as writing to it.
+A process keeps only a few open. Threads share the descriptor, so there is a lock between them too; it is
+held only for the write, never while waiting for another process.
 
-An exception may come at any instruction, from a signal handler. What must not be left half done is
-therefore either done by one call of C code or found and mended by the next writer.
+A signal handler can raise an exception at any instruction. What must not be left half done is therefore
+either done by one call of C code, or detected and repaired by the next writer.
 
 >>> import tempfile
 >>> folder = tempfile.TemporaryDirectory()
@@ -34,7 +34,7 @@ from .. import platform
 from .lines import AppendedLine
 
 KEPT_OPEN: Final = 8 if os.name == "posix" else 0
-"""How many ledgers a process keeps open. Elsewhere an open file could not be renamed or deleted."""
+"""How many ledgers a process keeps open. On other systems an open file could not be renamed or deleted."""
 
 
 class LockTimeout(OSError):
@@ -45,30 +45,30 @@ class LockTimeout(OSError):
 
 
 def append(ledger: Path, data: bytes, timeout_s: float, kept: Kept | None = None) -> AppendedLine:
-    """Append whole lines and return where they stand, once they are on the disk.
+    """Append whole lines and return their position, once they are on the disk.
 
     Args:
-        ledger: the file; it and its directory are made where they are missing.
+        ledger: the file; it and its directory are created if missing.
         data: one or more lines, each with its newline.
         timeout_s: how long to wait for other writers, in seconds.
-        kept: where the caller keeps its ledgers open; it gives the same to every call, and in the end to
-            :func:`close`. What is not kept is closed before this returns.
+        kept: the ledgers that the caller keeps open; it passes the same to every call, and in the end to
+            :func:`close`. Without it, the ledger is closed before this returns.
 
     Raises:
         LockTimeout: the ledger stayed locked; nothing was written.
         UnsafePath: the ledger is a link, a pipe, has a second name or another owner.
-        OSError: it could not be written, or not brought to the disk. In the second case the lines
+        OSError: it could not be written, or not synced to the disk. In the second case the lines
             may be in the ledger all the same: whoever writes them again must use the same ids.
 
     """
     wait = None
     while True:
-        opened = _opened(ledger, kept)
+        opened = _open_ledger(ledger, kept)
         try:
             start = opened.write(ledger, data)
             if start is not None:
-                # Others write while the disk works, and one sync may serve several of them. It brings all
-                # earlier lines of the file to the disk too, so no acknowledged line stands on a lost one.
+                # Others write meanwhile, and one sync may serve several of them. It also syncs all earlier
+                # lines of the file, so that no acknowledged line follows a lost one.
                 platform.sync(opened.file.fileno())
                 return AppendedLine(start, len(data))
         finally:
@@ -81,16 +81,15 @@ def append(ledger: Path, data: bytes, timeout_s: float, kept: Kept | None = None
 
 
 def close(kept: Kept) -> None:
-    """Close the ledgers that a caller keeps open, so that nobody finds them in use."""
+    """Close the ledgers that a caller keeps open, so that they are not in use any more."""
     while kept:
         _forget(kept.popitem()[0])
 
 
 class _OpenLedger:
-    """A ledger that this process keeps open. ``is_replaced`` when the path names another file or none.
+    """A ledger that this process keeps open. ``is_replaced`` if the path names another file or none.
 
-    ``users`` counts the threads that are at work with it; who is the last of them closes what is not
-    kept any more.
+    ``_users`` counts the threads that use it; the last of them closes it if it is not kept any more.
     """
 
     __slots__ = ("__weakref__", "_ends", "_is_kept", "_lock", "_users", "file", "is_replaced")
@@ -102,11 +101,11 @@ class _OpenLedger:
         self._is_kept = True
         self._users = 0
         self._ends = 0
-        """Where the last line that was written here ends."""
+        """Where the last line that was written through this object ends."""
 
     def enter(self) -> bool:
-        """Begin to use it, until :meth:`leave`; ``False`` when it is closed already."""
-        if self.file.closed:  # in a forked child it is, and the lock may be that of a thread it does not have
+        """Begin to use it, until :meth:`leave`; ``False`` if it is closed already."""
+        if self.file.closed:  # as in a forked child, where a thread that does not exist may hold the lock
             return False
         with self._lock:
             if self.file.closed or not self._is_kept:
@@ -115,14 +114,14 @@ class _OpenLedger:
             return True
 
     def leave(self) -> None:
-        """End what :meth:`enter` began."""
+        """End the use that :meth:`enter` began."""
         with self._lock:
             self._users -= 1
             if self.is_replaced or not self._is_kept:
                 self._close_unused()
 
     def drop(self) -> None:
-        """Close the file, or leave that to those who use it."""
+        """Close the file, or leave that to its last user."""
         with self._lock:
             self._is_kept = False
             self._close_unused()
@@ -132,25 +131,25 @@ class _OpenLedger:
             self.file.close()
 
     def write(self, ledger: Path, data: bytes) -> int | None:
-        """Write ``data`` at the end and return where it begins; it is not on the disk yet.
+        """Write ``data`` at the end and return its offset; it is not synced yet.
 
-        Nothing is written, and the answer is ``None``, where another process has the lock, or the path
-        names another file by now.
+        Nothing is written, and the result is ``None``, if another process has the lock or the path now
+        names another file.
         """
         fd = self.file.fileno()
         with self._lock:
             try:
                 if not platform.try_lock(fd):
                     return None
-                found = os.fstat(fd)
-                if not _is_named(ledger, found):
+                status = os.fstat(fd)
+                if not _is_named(ledger, status):
                     self.is_replaced = True
                     return None
-                platform.require_ours(ledger, found)
-                start = found.st_size if found.st_size == self._ends else _healed_end(fd, found.st_size)
+                platform.require_ours(ledger, status)
+                start = status.st_size if status.st_size == self._ends else _heal_end(fd, status.st_size)
                 if start == 0:
-                    # The file's name is new and must survive too. Before the first byte, so that nobody
-                    # can take it for done who finds bytes in it.
+                    # The file's name is new and must survive too. Synced before the first byte, because a
+                    # writer that finds bytes in the file relies on its name being on the disk.
                     platform.sync_directory(ledger.parent)
                 _write(fd, data, start)
                 self._ends = start + len(data)
@@ -160,24 +159,24 @@ class _OpenLedger:
 
 
 Kept = dict[str, _OpenLedger]
-"""The ledgers that somebody keeps open, by path."""
+"""The ledgers that a caller keeps open, by path."""
 
 _kept: Final[WeakValueDictionary[str, _OpenLedger]] = WeakValueDictionary()
-"""Those of all the process; they are open for as long as somebody keeps them."""
+"""The open ledgers of the whole process; each stays open for as long as a caller keeps it."""
 
 
-def _opened(ledger: Path, kept: Kept | None) -> _OpenLedger:
-    """Return a ledger that is open, be it from before, to be used until its ``leave``."""
+def _open_ledger(ledger: Path, kept: Kept | None) -> _OpenLedger:
+    """Return an open ledger, possibly one kept from before; the caller uses it until its ``leave``."""
     key = str(ledger)
-    mine = kept.get(key) if kept else None
-    if mine is not None and not mine.is_replaced and mine.enter():
-        return mine
+    own = kept.get(key) if kept else None
+    if own is not None and not own.is_replaced and own.enter():
+        return own
     while True:
         opened = _kept.get(key)
         if opened is None:
-            opened = mine = _OpenLedger(_open_file(ledger))
-            if _kept.setdefault(key, mine) is not mine:
-                mine.drop()  # another thread was faster
+            opened = own = _OpenLedger(_open_file(ledger))
+            if _kept.setdefault(key, own) is not own:
+                own.drop()  # another thread was faster
                 continue
         if not opened.is_replaced and opened.enter():
             break
@@ -191,15 +190,15 @@ def _opened(ledger: Path, kept: Kept | None) -> _OpenLedger:
 
 def _open_file(ledger: Path) -> platform.SecureFile:
     try:
-        return _made(ledger)
+        return _create_file(ledger)
     except OSError as fault:
         if fault.errno not in (errno.EMFILE, errno.ENFILE) or not len(_kept):
             raise
-        _forget_all()  # there are no descriptors left, and some are ours
-        return _made(ledger)
+        _forget_all()  # no descriptors are left, and some of them are ours
+        return _create_file(ledger)
 
 
-def _made(ledger: Path) -> platform.SecureFile:
+def _create_file(ledger: Path) -> platform.SecureFile:
     try:
         return platform.open_file(ledger, append=True, create=True, kind=platform.KeptFile)
     except FileNotFoundError:
@@ -218,24 +217,24 @@ def _forget_all() -> None:
         _forget(key)
 
 
-# Of a forked child the files are closed already, and the locks may be those of threads that it does not have.
+# In a forked child the files are closed already, and threads that do not exist there may hold the locks.
 atexit.register(_forget_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_kept.clear)
 
 
-def _is_named(ledger: Path, found: os.stat_result) -> bool:
+def _is_named(ledger: Path, status: os.stat_result) -> bool:
     try:
         named = os.lstat(ledger)
     except FileNotFoundError:
         return False
-    return (named.st_ino, named.st_dev) == (found.st_ino, found.st_dev)
+    return (named.st_ino, named.st_dev) == (status.st_ino, status.st_dev)
 
 
-def _healed_end(fd: int, end: int) -> int:
-    """Return the ledger's length, after ending a line that its writer left torn.
+def _heal_end(fd: int, end: int) -> int:
+    """End a line that its writer left torn, and return the ledger's length.
 
-    Without this the torn half would swallow the next line, which will have been acknowledged.
+    Without this the torn half would swallow the next line, which would have been acknowledged.
     """
     if end == 0 or os.pread(fd, 1, end - 1) == b"\n":
         return end
@@ -250,7 +249,7 @@ def _write(fd: int, data: bytes, start: int) -> None:
         while written < len(data):
             step = os.write(fd, data[written:])
             if step == 0:
-                raise OSError(errno.EIO, "the file system takes no bytes")
+                raise OSError(errno.EIO, "the file system accepts no bytes")
             written += step
     except BaseException:
         _cut_back(fd, start, data)
@@ -258,10 +257,10 @@ def _write(fd: int, data: bytes, start: int) -> None:
 
 
 def _cut_back(fd: int, start: int, data: bytes) -> None:
-    """Take back a part of ``data`` that stands at the end, and nothing else.
+    """Cut off a part of ``data`` at the end, and nothing else.
 
-    Which part is asked of the file: an exception of a signal handler may come before it is counted. All
-    of it stays: it is whole. Where that fails too, the next writer ends the torn line and the reader
+    How much was written is read from the file, because a signal handler may raise before it is counted. If
+    all of it was written, it stays. If cutting fails too, the next writer ends the torn line and the reader
     reports it.
     """
     with suppress(OSError):

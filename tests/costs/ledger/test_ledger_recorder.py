@@ -219,7 +219,7 @@ def test_a_spool_that_takes_no_bytes_is_no_endless_loop(
     storage: CostStorage, ledger: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "write", lambda *_: 0)
-    with pytest.raises(OSError, match="takes no bytes"):
+    with pytest.raises(OSError, match="accepts no bytes"):
         spool.put(storage, ledger, b"a line\n", "0c")
     assert list(storage.spool_dir.iterdir()) == []
 

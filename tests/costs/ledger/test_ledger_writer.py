@@ -158,7 +158,7 @@ def test_a_write_in_small_pieces_is_whole_in_the_end(ledger: Path, monkeypatch: 
 
 def test_a_write_that_takes_no_bytes_ends(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "write", lambda fd, data: 0)
-    with pytest.raises(OSError, match="takes no bytes"):
+    with pytest.raises(OSError, match="accepts no bytes"):
         append(ledger, encode(entry()), 1)
 
 
