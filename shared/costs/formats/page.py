@@ -196,10 +196,10 @@ _OPTION: Final = re.compile(r"[:;,] (?:see them with )?--[a-z][^.]*(?=\.|$)|(?<=
 def without_options(text: str) -> str:
     """Return a sentence without the option of a command that would show more: a page takes none.
 
-    >>> without_options("Failed or repeated work cost $2, in no total: --show waste.")
-    'Failed or repeated work cost $2, in no total.'
-    >>> without_options("Not looked at: ana. --everyone looks at all.")
-    'Not looked at: ana.'
+    >>> without_options("Failed or repeated work cost $2, not in the totals: --show waste.")
+    'Failed or repeated work cost $2, not in the totals.'
+    >>> without_options("Not checked: ana. --everyone checks all users.")
+    'Not checked: ana.'
     >>> without_options("Check it: cost-dashboard whatif --month 2026-11")
     'Check it: cost-dashboard whatif --month 2026-11'
     """

@@ -30,12 +30,12 @@ DOUBTS: Final[Mapping[OptionKind, str]] = {
     "model": "whether its answers are good enough: compare a few jobs",
     "batch": "whether the stage can wait: batches are answered within 24 hours",
     "model and batch": "whether its answers are good enough, and whether the stage can wait",
-    "standard": "whether the stage can bear slower answers",
+    "standard": "whether the stage can take slower answers",
     "split": "whether the work can be divided",
     "local": "its quality, its speed on your machine, and the power it draws",
 }
 CAUTIONS: Final[Mapping[OptionKind, str]] = {
-    "model": "Other models: nothing here says that their answers are as good. Compare a few jobs first.",
+    "model": "Other models: whether their answers are as good is not known. Compare a few jobs first.",
     "batch": (
         "Batches are answered within 24 hours: only for stages that can wait. Calls with the tag "
         "interactive are left out."
@@ -48,7 +48,7 @@ IN_BRIEF: Final[Mapping[OptionKind, tuple[str, ...]]] = {
     "model": ("other models answer as well",),
     "model and batch": ("other models answer as well", "stages can wait a day"),
     "batch": ("stages can wait a day",),
-    "standard": ("stages can bear slower answers",),
+    "standard": ("stages can take slower answers",),
     "split": ("the work can be divided",),
 }
 """What is not known of each kind of change, in a few words."""
@@ -59,13 +59,15 @@ BREAK_EVEN: Final = (
 )
 CACHING: Final = (
     "Caching saves where calls of a job begin with the same text: put what is alike first, and turn "
-    "the provider's prompt cache on. It is an upper bound, and in no total."
+    "the provider's prompt cache on. It is an upper bound and not in the totals."
 )
 _CAUSES: Final[Mapping[Reason, str]] = {
     "done again": "find why the first attempt failed; go on from what is done, instead of from the start",
     "not used": "find why results are thrown away; check the input before the call, or ask for less",
 }
-WASTE: Final = "Failed or repeated work is saved by mending its cause, not by a setting; it is in no total."
+WASTE: Final = (
+    "Failed or repeated work is saved by fixing its cause, not by a setting; it is not in the totals."
+)
 
 
 def target(option: Proposal) -> str:

@@ -233,7 +233,7 @@ def anomaly_report(facts: AnomalyFacts) -> Report:
     excess = Nanos(sum(a.excess for a in facts.anomalies if a.excess > 0 and a.sample.unit != "a day"))
     figures = (
         Figure("anomalies", "Found", len(facts.anomalies), "count", f"among {facts.samples:,} values"),
-        Figure("excess", "Above normal", excess, note="in jobs and stages; a cause may be counted in both"),
+        Figure("excess", "Above normal", excess, note="in jobs and stages; one cause may count in both"),
     )
     return Report(
         title="What stands out",
@@ -292,8 +292,8 @@ def _because(facts: AnomalyFacts) -> Iterator[Note]:
 def _basis(facts: AnomalyFacts) -> str:
     values = plural(facts.samples, "value", "values")
     return (
-        f"{values} compared with the median of their kind (modified z-score above 3.5); kinds with fewer "
-        f"than {FEWEST} values are left out, and so are differences below a quarter or a cent."
+        f"{values} compared with the median of their kind (modified z-score above 3.5). Kinds with fewer "
+        f"than {FEWEST} values are left out, and so are differences below 25% or one cent."
     )
 
 

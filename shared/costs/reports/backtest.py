@@ -233,7 +233,9 @@ def _notes(facts: BackTestFacts) -> Iterator[Note]:
     if any(budget.guard.same_request for budget in budgets):
         yield Note("guard.same_request cannot be tried: ledgers do not keep requests.")
     yield from incomplete(facts.health)
-    yield Note("Calls are judged at what they cost. What is held for calls at work may deny some sooner.")
+    yield Note(
+        "Each call counts with its actual cost. What is held for calls in progress may deny some sooner."
+    )
 
 
 def _denied_cost(trial: LimitTrial | PeriodTrial | UserTrial) -> Nanos | None:

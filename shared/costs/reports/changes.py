@@ -124,7 +124,7 @@ def _overrides(reader: Reader, period: Period | None) -> Iterator[Override]:
 def changes_report(facts: ChangesFacts) -> Report:
     """Return the audit trail."""
     files = Table.of(
-        "Changes of settings",
+        "Changed settings",
         facts.changes[:SHOWN],
         (Column("at", "When"), _minute),
         (Column("path", "File"), lambda one: Ref(one.path, "path")),
@@ -145,7 +145,7 @@ def changes_report(facts: ChangesFacts) -> Report:
     more = max(0, len(facts.changes) - SHOWN) + max(0, len(facts.overrides) - SHOWN)
 
     return Report(
-        "Changes of settings, and overrides",
+        "Changed settings and overrides",
         named(facts.period) if facts.period else "the whole history",
         tables=(files, calls),
         notes=tuple(more_note(more)),
@@ -161,7 +161,7 @@ def _minute(one: SettingsChange | Override) -> str:
 
 
 def _lines(one: SettingsChange) -> str:
-    lines = "; ".join(one.lines) or ("read for the first time" if one.first else "none but blanks")
+    lines = "; ".join(one.lines) or ("read for the first time" if one.first else "only blanks")
     return lines + (f"; {one.more:,} more" if one.more else "")
 
 

@@ -22,7 +22,7 @@ from ..model import Entry
 from ..money import Nanos, divide, percent, percent_words
 from ..periods import Period
 from ..rollup import BUCKET_SECONDS, Dimension, Group, JobRef, Measure, Query, Totals, bucket_of
-from .common import Health, cell_of, doubts, named, owner, unit_amounts, usd_amounts
+from .common import Health, cell_of, doubts, named, owner, plural, unit_amounts, usd_amounts
 from .document import Column, Note, Report, Table, Tone, Value, derive
 from .forecast import limit_forecasts, projected
 from .plans import PlanLimits, plan_limits, rough_notes
@@ -108,15 +108,15 @@ def forecast_check(name: str, projection: Pace | Forecast, limit: int) -> Check:
     if projection.low is None and projection.projected > limit:
         return Check(name, projection.projected, limit, "unknown", "too few days to tell")
     if projection.projected > limit:
-        return Check(name, projection.projected, limit, "over", "on course to pass it")
+        return Check(name, projection.projected, limit, "over", "on course to exceed it")
     if projection.high is not None and projection.high > limit:
-        return Check(name, projection.projected, limit, "warning", "its range ends above")
-    return Check(name, projection.projected, limit, "ok", "on course to hold it")
+        return Check(name, projection.projected, limit, "warning", "the upper end of its range is above")
+    return Check(name, projection.projected, limit, "ok", "on course to stay below")
 
 
 def job_check(jobs: Sequence[JobCost], most: Nanos) -> Check:
     """Return whether every job stays within ``most``; the note names the most expensive one."""
-    name = "dearest job"
+    name = "most expensive job"
     if not jobs:
         return Check(name, None, most, "ok", "no jobs")
     costliest = max(jobs, key=lambda job: job.totals.cost)
@@ -127,7 +127,7 @@ def job_check(jobs: Sequence[JobCost], most: Nanos) -> Check:
 
 def minute_check(jobs: Sequence[JobCost], most: Nanos) -> Check:
     """Return whether a minute of audio stays within ``most`` in every job; the note names the worst one."""
-    name = "dearest minute of audio"
+    name = "most expensive minute of audio"
     priced = [(job.per_minute, job) for job in jobs if job.per_minute is not None]
     if not priced:
         return Check(name, None, most, "ok", "no audio")
@@ -148,7 +148,7 @@ def regression_check(jobs: Sequence[JobCost], last: int, more_percent: float) ->
     if newest is None:
         return Check("newest job", None, None, "unknown", "no job yet")
     if len(before) < FEWEST_JOBS:
-        too_few = f"{len(before)} jobs before it are too few"
+        too_few = f"only {plural(len(before), 'earlier job', 'earlier jobs')} to compare with"
         return Check("newest job", newest.totals.cost, None, "unknown", too_few)
     per_minute = [job.per_minute for job in (*before, newest)]
     with_audio = all(amount is not None for amount in per_minute)
@@ -259,7 +259,7 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
     checks += [_standing(each, f"plan {each.limit.scope.name}") for each in plans.spendings]
     found = health(reader)
     if found.problems or found.degraded:
-        checks.append(Check("the ledgers", None, None, "unknown", "some of it cannot be read"))
+        checks.append(Check("the ledgers", None, None, "unknown", "parts of them cannot be read"))
     totals = total(reader.index.groups((), query._replace(user_id=None) if asked.everyone else query))
     if totals.unpriced_calls or totals.partial_calls:
         part = "" if totals.unpriced_calls else " for a part of them"
@@ -366,7 +366,7 @@ def check_report(facts: CheckFacts) -> Report:
         (Column("allowed", "Allowed", "amount"), lambda check: _shown(check.allowed, check)),
         (Column("result", "Result"), lambda check: _WORDS[check.verdict]),
         (Column("note", "Note", rank=1), lambda check: check.note),
-        empty="No limit is set and nothing else was asked.",
+        empty="No limit is set, and no other check was asked for.",
     )
     bad = [check for check in facts.checks if check.verdict != "ok"]
     notes = [
@@ -392,13 +392,15 @@ def check_report(facts: CheckFacts) -> Report:
 
 def _not_asked(facts: CheckFacts) -> Iterator[Note]:
     """Say how other users of the storage stand: a script may have forgotten --user."""
-    for verdict, words in (("over", "over a limit of their own"), ("warning", "warned")):
+    for verdict, words in (("over", "over a limit of their own"), ("warning", "close to one")):
         users = [user for user, found in facts.others.items() if found == verdict]
         if users:
-            yield Note(f"Not looked at, and {words}: {', '.join(users)}. --everyone looks at all.", "warning")
+            yield Note(
+                f"Not checked, and {words}: {', '.join(users)}. --everyone checks all users.", "warning"
+            )
     fine = [user for user, found in facts.others.items() if found == "ok"]
     if fine:
-        yield Note(f"Not looked at, and within their limits: {', '.join(fine)}.")
+        yield Note(f"Not checked, and within their limits: {', '.join(fine)}.")
 
 
 def _plain(check: Check) -> dict[str, object]:
@@ -439,18 +441,18 @@ SPEC: Final = Spec(
         USER,
         Option("--everyone", "All users who have calls this month.", flag=True),
         Option("--strict", "A warning counts as over.", flag=True),
-        Option("--forecast", "Also fail when the month is on course to pass its limit.", flag=True),
+        Option("--forecast", "Also fail when the month is on course to exceed its limit.", flag=True),
         Option("--max-per-job", "Fail when a job of this month cost more.", "USD", parse_usd),
         Option("--max-per-minute", "Fail when a minute of audio cost more.", "USD", parse_usd),
         Option(
             "--max-increase",
-            "Fail when the newest job cost this much more than the median of those before.",
+            "Fail when the newest job cost this much more than the median of the earlier ones.",
             "PERCENT",
             called="more_percent",
             least=0.0,
         ),
         Option("--last", "How many jobs to compare with.", least=3, default=10, shows_default=True),
-        Option("--job", "Ask about this job, not all of the month.", "JOB", completes="job"),
+        Option("--job", "Check only this job, not all jobs of the month.", "JOB", completes="job"),
     ),
     shared=True,
 )

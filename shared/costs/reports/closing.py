@@ -301,10 +301,10 @@ def closed_report(closed: ClosedMonth, file: str) -> Report:
     roles = [one.role for one in closed.files if one.role != "ledger"]
     notes = [
         Note(
-            f"Keep {file} elsewhere. What changed since: cost-dashboard verify --sealed {file}.",
+            f"Keep {file} elsewhere. To see what changed since: cost-dashboard verify --sealed {file}.",
             places=(file,),
         ),
-        Note(f"Sealed beside the ledgers: {', '.join(roles) or 'no profile, no prices of your own'}."),
+        Note(f"Also sealed: {', '.join(roles) or 'no profile, no prices of your own'}."),
         *(Note(f"Not sealed: {why}.", "warning") for why in closed.unread),
     ]
     notes += noted(closed.unpriced_calls, "call has", "calls have", "no price yet.")

@@ -249,17 +249,19 @@ CHECK: Final = "cost-dashboard prices check"
 def priced_in_part(number: int) -> Note:
     """Return what is said of calls whose price leaves something out."""
     calls = plural(number, "call has", "calls have")
-    text = f"{calls} a price for a part alone, and cost more than this: {CHECK} names what is missing."
+    text = f"{calls} a price for only a part of it and cost more than this: {CHECK} names what is missing."
     return Note(text, "warning", CHECK)
 
 
 def _doubts(totals: Totals, health: Health, unpriced: Sequence[str]) -> Iterator[Note]:
     if totals.unpriced_calls:
-        calls = plural(totals.unpriced_calls, "call has", "calls have")
+        calls = plural(
+            totals.unpriced_calls, "call has no known price and is", "calls have no known price and are"
+        )
         more = ", ..." if len(unpriced) > 3 else ""
         models = f" ({', '.join(unpriced[:3])}{more})" if unpriced else ""
         remedy = f"{CHECK} says why, and what to add to {health.prices_path}"
-        text = f"{calls} no known price and cost nothing here{models}: {remedy}."
+        text = f"{calls} not in these amounts{models}: {remedy}."
         yield Note(text, "warning", CHECK, places=(health.prices_path,))
     if totals.partial_calls:
         yield priced_in_part(totals.partial_calls)
@@ -272,10 +274,10 @@ def incomplete(health: Health) -> Iterator[Note]:
     """Return what is missing from sums, or how they were made without the index."""
     if health.problems:
         lines = plural(len(health.problems), "ledger line is", "ledger lines are")
-        more = "" if len(health.problems) == 1 else ", and so on; see cost-dashboard verify"
+        more = "" if len(health.problems) == 1 else "; cost-dashboard verify lists the others"
         first = health.problems[0]
         places = (first.target,) if isinstance(first, Ref) else ()
-        yield Note(f"incomplete: {lines} not counted: {first}{more}", "warning", places=places)
+        yield Note(f"Incomplete: {lines} not counted: {first}{more}", "warning", places=places)
     if health.waiting:
         entries = plural(health.waiting, "entry waits outside its ledger", "entries wait outside the ledgers")
         text = f"{entries} and {'counts' if health.waiting == 1 else 'count'} already"
@@ -291,7 +293,7 @@ def gone(health: Health) -> Iterator[Note]:
     number, cost = health.gone
     ledgers = plural(number, "ledger is gone; its", "ledgers are gone; their")
     if number and health.reads_entries:
-        yield Note(f"{ledgers} calls, {usd(cost)} in sums, are not in this.", "warning")
+        yield Note(f"{ledgers} calls, {usd(cost)} in all, are left out here.", "warning")
     elif number:
         yield Note(f"{ledgers} {usd(cost)} counts.")
 

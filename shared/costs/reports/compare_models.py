@@ -76,14 +76,14 @@ def comparison_report(facts: ComparisonFacts, shown: int = SHOWN) -> Report:
         (Column("model", "Model"), lambda one: one.name),
         (Column("cost", "Cost", "money", places=4), lambda one: one.cost),
         (Column("times", "Times the cheapest", "times", rank=1), lambda one: _times(one.cost, base)),
-        empty="None has a price for this.",
+        empty="No model has a price for this.",
     )
     notes = [Note(f"{one.name}: {one.why}.", "warning") for one in costs if one.cost is None][:5]
     if len(priced) > shown:
-        more = plural(len(priced) - shown, "more expensive one", "more expensive ones")
+        more = plural(len(priced) - shown, "more expensive model", "more expensive models")
         notes.append(Note(f"{more}; --json has them all."))
     return Report(
-        title="Models beside each other",
+        title="Models compared",
         subtitle=work_subtitle(work),
         tables=(table,),
         notes=(*notes, *map(Note, work.assumed)),

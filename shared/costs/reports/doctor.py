@@ -192,7 +192,7 @@ def open_to_others(paths: Iterable[Path]) -> Iterator[Finding]:
         yield Finding(
             "permissions",
             "wrong",
-            f"{path} is open to others ({mode:o})",
+            f"other users can open {path} (mode {mode:o})",
             *_mended_by(f"chmod go-rwx {shlex.quote(str(path))}"),
         )
 
@@ -232,7 +232,7 @@ def _ledgers(reader: Reader) -> Iterator[Finding]:
         text = f"{ledger.path} was {ledger.why}; its {format_usd(ledger.cost)} counts"
         yield Finding("ledgers", "note", text, "put it back, if its entries are to be shown")
     for path in unknown[:10]:
-        text = f"{path} is not known, and its calls are in no sum"
+        text = f"{path} is not known, and its calls are not counted"
         yield Finding(
             "ledgers",
             "wrong",
@@ -423,10 +423,10 @@ def doctor_report(facts: DoctorFacts) -> Report:
     words = {"ok": "ok", "note": "note", "wrong": "WRONG"}
     rows = tuple((f.what, words[f.state], f.found) for f in facts.findings)
     return Report(
-        title=f"{plural(len(wrong), 'thing is', 'things are')} wrong" if wrong else "All is well",
+        title=plural(len(wrong), "problem", "problems") if wrong else "No problems",
         tables=(
             Table(
-                "Looked at",
+                "Check",
                 (Column("what", "What"), Column("state", "State"), Column("found", "Found", wraps=True)),
                 rows,
             ),

@@ -163,10 +163,8 @@ def work_of(reader: Reader, given: WorkInput) -> EstimatedWork:
     if given.tokens_output is not None:
         counts["tokens_output"] = given.tokens_output
     elif tokens := counts.get("tokens_input"):
-        counts["tokens_output"] = tokens // INPUT_SHARE
-        assumed.append(
-            f"Output is taken for {tokens // INPUT_SHARE:,} tokens, a quarter of input: --output-tokens"
-        )
+        counts["tokens_output"] = output = tokens // INPUT_SHARE
+        assumed.append(f"Output is assumed to be {output:,} tokens, a quarter of the input: --output-tokens")
     if not counts:
         raise WrongUsage("say how much work it is: --input-tokens, --audio-minutes or --file")
     try:
@@ -181,7 +179,7 @@ def _measured(file: Path, counts: dict[str, Any]) -> list[str]:
         counts["audio_seconds"] = seconds_of(file)
         return []
     counts["tokens_input"] = tokens_of(characters_of(file))
-    return [f"{file.name} is taken for {counts['tokens_input']:,} tokens, one for four characters"]
+    return [f"{file.name} is counted as {counts['tokens_input']:,} tokens, one for every four characters"]
 
 
 def priced(reader: Reader, model: str, work: EstimatedWork) -> tuple[ModelCost, tuple[str, ...]]:
@@ -279,7 +277,7 @@ def model_estimate_report(
     if work.asked.calls > 1:
         notes.append(Note(f"times {work.asked.calls:,} calls"))
     if cost.unverified:
-        notes.append(Note("The source of this price is not sure of it.", "warning"))
+        notes.append(Note("This price is not verified: its source is unsure of it.", "warning"))
     return Report(
         title=cost.name,
         subtitle=work_subtitle(work),
@@ -302,17 +300,17 @@ def history_estimate_report(
     whole = next((one for one in stages if one.stage == WHOLE), None)
     columns = (
         Column("stage", "Stage"),
-        Column("median", "Half stay below", "money", places=4),
-        Column("ninety", "9 of 10 stay below", "money", places=4),
+        Column("median", "Half cost at most", "money", places=4),
+        Column("ninety", "9 of 10 at most", "money", places=4),
         Column("jobs", "Jobs", "count", rank=1),
-        Column("per", "By", rank=2),
+        Column("per", "Per", rank=2),
     )
     rows: tuple[Row, ...] = tuple(tuple(one) for one in stages if one.stage != WHOLE)
     counts = whole or (stages[0] if len(stages) == 1 else None)
     notes = [*_notes(work, counts.ninety if counts else None, left)]
     if whole:
         notes.insert(
-            0, Note("Whole jobs are estimated by themselves: not all stages of a job are expensive at once.")
+            0, Note("A whole job is estimated on its own: its stages are rarely all expensive at once.")
         )
     return Report(
         title="Estimate from earlier jobs" if rows else "No earlier jobs to estimate from",
@@ -339,7 +337,7 @@ def _notes(work: EstimatedWork, cost: Nanos | None, left: MonthRemainder) -> Ite
     if left.amount is None or cost is None:
         return
     if cost > left.amount:
-        text = f"More than the {usd(left.amount)} that user {left.user_id} has left this month."
+        text = f"More than user {left.user_id} has left this month: {usd(left.amount)}."
         yield Note(text, "critical")
     elif cost:
         share = percent_words(percent(cost, left.amount))
@@ -377,14 +375,14 @@ WORK: Final = OptionGroup(
         Option("--input-tokens", "Input of one call.", "N", called="tokens_input", least=0, most=MAX_COUNT),
         Option(
             "--output-tokens",
-            "Output. Default: a quarter of it.",
+            "Output of one call. Default: a quarter of the input.",
             "N",
             called="tokens_output",
             least=0,
             most=MAX_COUNT,
         ),
         Option("--audio-minutes", "Audio of one call.", "N", least=0.0, most=10**8),
-        Option("--file", "Take them from a text or a recording.", "FILE", _existing_file),
+        Option("--file", "Measure the work: a text or a recording.", "FILE", _existing_file),
         Option("--calls", "How many calls. Default: 1.", least=1, most=10**9, default=1),
         Option("--tier", "With this service tier, such as batch."),
     ),

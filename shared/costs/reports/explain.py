@@ -30,7 +30,7 @@ from .spec import USER, Option, Spec
 
 _WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "retries": "later attempts of a stage",
+        "retries": "repeated attempts at a stage",
         "credits": "refunds and credits",
         "volume": "more or fewer calls",
         "models": "other models",
@@ -157,7 +157,7 @@ def explain_report(facts: ExplainFacts) -> Report:
     known = None if before is None or after is None else difference
     change = f"{percent(difference, found.before):+.1f}%" if found.before > 0 and known is not None else ""
     return Report(
-        title=f"{facts.after} against {facts.before}",
+        title=f"{facts.after} compared with {facts.before}",
         figures=(
             Figure("before", "Before", before, note=_side_words(facts.before, found.calls[0])),
             Figure("after", "After", after, note=_side_words(facts.after, found.calls[1])),
@@ -189,7 +189,7 @@ def reason_table(facts: ExplainFacts) -> Table:
             Column("amount", "Effect", "difference"),
         ),
         tuple((reason, _WORDS[reason], amount) for reason, amount in found.by_reason().items() if amount),
-        total=("together", "", Nanos(found.after - found.before)),
+        total=("total", "", Nanos(found.after - found.before)),
     )
 
 
@@ -201,7 +201,7 @@ def _largest_parts(found: Explanation) -> Table:
     )
     shown = found.parts[:_STAGES_SHOWN]
     rows: tuple[Row, ...] = tuple((_stage(part.stage), part.reason, part.amount) for part in shown)
-    return Table("Where most of it lies", columns, rows)
+    return Table("Largest effects", columns, rows)
 
 
 def _stage(name: str) -> str:
@@ -211,18 +211,21 @@ def _stage(name: str) -> str:
 def _notes(facts: ExplainFacts) -> Iterator[Note]:
     found = facts.explanation
     if not found.parts and (all(found.calls) or found.before):
-        yield Note("Both cost the same, for the same reasons.")
+        yield Note("Both cost the same, and nothing behind the cost changed.")
     elif not found.parts and not any(found.calls):
-        yield Note("Neither side has any calls.")
+        yield Note("Neither has any calls.")
     has = ("call has", "calls have")
     for number, what in (
-        (sum(found.unpriced), f"no known price and no part in this: {CHECK} says why."),
+        (sum(found.unpriced), f"no known price and cannot be compared: {CHECK} says why."),
         (found.partial, f"units without a price, which are in neither cost: {CHECK} names them."),
     ):
         yield from (note._replace(remedy=CHECK) for note in noted(number, *has, what))
     yield from incomplete(facts.health)
     if facts.alike:
-        yield Note(f"One of them is not over. As many days of both: {facts.alike}", remedy=facts.alike)
+        yield Note(
+            f"One of them is not over yet. To compare the same number of days: {facts.alike}",
+            remedy=facts.alike,
+        )
 
 
 def _data(facts: ExplainFacts) -> dict[str, object]:

@@ -95,10 +95,12 @@ def _figures(facts: ForecastFacts) -> Iterator[Figure]:
     if not found.seen and not found.spent:
         return
     yield projected_figure(found)
-    yield Figure("run_rate", "At one pace", facts.pace.projected, note="every day like the average so far")
+    yield Figure(
+        "run_rate", "At a steady pace", facts.pace.projected, note="if every day costs the average so far"
+    )
     if found.seen and found.whole_days:
         note = f"on average, {plural(len(found.expected), 'day', 'days')} left"
-        yield Figure("per_day", "A day to come", found.per_day, note=note)
+        yield Figure("per_day", "Each day left", found.per_day, note=note)
 
 
 def projected_figure(found: Forecast) -> Figure:
@@ -166,11 +168,13 @@ def _foreseen(found: LimitForecast) -> Crossing | None:
 def _basis(found: Forecast) -> str:
     days = plural(found.seen, "complete day", "complete days")
     if not found.seen:
-        basis = ": the average so far is carried on. Take it as a first guess" if found.spent else ""
-        return f"No complete day has been seen yet{basis}."
+        basis = (
+            ": every day left counts as the average so far. Take it as a first guess" if found.spent else ""
+        )
+        return f"There is no complete day yet{basis}."
     if found.by_weekday:
-        return f"From {days}, by weekday. In eight months of ten the end lies in the range."
-    return f"From {days}; weekdays are distinguished from {WEEKDAYS_FROM} days on. Take it as a first guess."
+        return f"Based on {days}, by weekday. Eight months in ten end within such a range."
+    return f"Based on {days}; from {WEEKDAYS_FROM} on, weekdays are told apart. Take it as a first guess."
 
 
 def _data(facts: ForecastFacts) -> dict[str, object]:

@@ -137,7 +137,7 @@ def _figures(facts: MachinesFacts) -> Iterator[Figure]:
     seconds = sum(row.microseconds for row in facts.work) / 1_000_000
     timed = all(row.priced and not row.untimed_calls for row in facts.work)
     known = any(row.known_cost is not None for row in facts.work)
-    yield Figure("cost", "Cost", cost if known else "not known", note="rent and power while they worked")
+    yield Figure("cost", "Cost", cost if known else "not known", note="rent, and power while they worked")
     yield Figure("busy", "Busy", seconds, "duration")
     if facts.avoided:
         avoided = Nanos(sum(facts.avoided.values()))
@@ -177,7 +177,7 @@ def _tables(facts: MachinesFacts) -> Iterator[Table]:
                 lambda row: "not known" if row.known_cost is None else row.known_cost,
             ),
             *([(Column("avoided", "Cloud", "money", places=4), cloud)] if facts.avoided else []),
-            empty="No call ran on a machine of the profile in this stretch of time.",
+            empty="No call ran on a machine of the profile in this period.",
         )
 
 

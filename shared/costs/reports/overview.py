@@ -304,7 +304,7 @@ def _subtitle(facts: OverviewFacts) -> str:
         said.append(f"day {pace.days_begun} of {pace.days}")
     if facts.totals.is_empty:
         said.append("no calls")
-    text = ", ".join([*said, f"by days of {facts.period.zone.key}"])
+    text = ", ".join([*said, f"time zone {facts.period.zone.key}"])
     return f"{text[0].upper()}{text[1:]}"
 
 

@@ -223,8 +223,8 @@ def _listed(facts: PlansFacts) -> Nanos:
 def _figures(facts: PlansFacts) -> Iterator[Figure]:
     if facts.months:
         due, listed = _due(facts), _listed(facts)
-        yield Figure("due", "You pay", due, note="prices a month, and calls beyond what is free")
-        yield Figure("listed", "List price", listed, note="what ledgers have for the same calls")
+        yield Figure("due", "You pay", due, note="monthly prices, and calls beyond the free units")
+        yield Figure("listed", "List price", listed, note="what the ledgers say for the same calls")
         saved = Nanos(listed - due)
         yield Figure("saved", "Saved", saved, "difference", tone="good" if saved >= 0 else "warning")
 
@@ -240,7 +240,7 @@ def _tables(facts: PlansFacts) -> Iterator[Table]:
             (Column("listed", "List price", "money"), lambda month: month.listed),
             (Column("due", "You pay", "money"), lambda month: month.due),
             (Column("saved", "Saved", "difference"), lambda month: month.listed - month.due),
-            empty="No plan of the profile held in this month.",
+            empty="No plan of the profile applied to this month.",
         )
 
 
@@ -254,7 +254,7 @@ def _free(month: PlanMonth) -> str:
 
 def _notes(facts: PlansFacts) -> Iterator[Note]:
     if not facts.plans:
-        yield Note(f"No plan is known: add {HOW} to {facts.profile}.", places=(facts.profile,))
+        yield Note(f"The profile has no plans: add {HOW} to {facts.profile}.", places=(facts.profile,))
     for month in facts.months:
         if month.discount:
             yield Note(f"{month.name}: {usd(month.discount)} less for volume.")

@@ -286,7 +286,7 @@ def price_report(model: PricedModel, at: datetime) -> Report:
     notes = [Note(f"Example: {line}" if number == 0 else line) for number, line in enumerate(model.example)]
     notes += map(Note, dict.fromkeys(_origin(price) for price in model.prices if price.reference))
     if model.current and model.current.unverified:
-        notes.append(Note("Its own source is not sure of this price.", "warning"))
+        notes.append(Note("This price is not verified: its source is unsure of it.", "warning"))
     return Report(
         title=model.name,
         subtitle=", ".join(filter(None, [*about, f"on {at:%Y-%m-%d}"])),
@@ -430,7 +430,7 @@ def checked_prices_report(facts: CheckedPrices) -> Report:
     """Return what is doubtful about prices, each with what to do."""
     shown = [one for one in facts.findings if one.in_use or facts.everything]
     count = len(shown)
-    fine = "nothing is doubtful" + (" about the models in use" if facts.findings else "")
+    fine = "no findings" + (" about the models in use" if facts.findings else "")
     others = ", ".join(f"{name} {version}" for name, version in facts.peers.items())
     compared = f"Compared with {others}." if others else "No other price table is installed to compare with."
     return Report(
@@ -450,8 +450,8 @@ _EVERYTHING: Final = "cost-dashboard prices check --everything"
 
 def _others(count: int) -> Iterator[Note]:
     if count:
-        told = plural(count, "finding is", "findings are")
-        yield Note(f"{told} about models that no ledger has: {_EVERYTHING}.", remedy=_EVERYTHING)
+        others = plural(count, "finding is", "findings are")
+        yield Note(f"{others} about models that you do not use: {_EVERYTHING}.", remedy=_EVERYTHING)
 
 
 def _finding(one: CatalogueFinding) -> Note:
@@ -477,11 +477,9 @@ def price_update_report(facts: PriceUpdate) -> Report:
     notes = [Note(_change(change)) for change in facts.changes[:SHOWN]]
     notes += more_note(len(facts.changes) - SHOWN)
     if facts.changes and not facts.written:
-        notes.append(Note("Nothing was changed yet: add --yes to take them."))
+        notes.append(Note("Nothing was changed yet: add --yes to apply them."))
     if facts.changes and facts.written:
-        notes.append(
-            Note("Calls that are recorded keep their price; cost-dashboard reprice --all corrects them.")
-        )
+        notes.append(Note("Recorded calls keep their price; cost-dashboard reprice --all corrects them."))
     count = plural(len(facts.changes), "price changes", "prices change")
     return Report(
         title=count if facts.changes else "No price changes",

@@ -1,4 +1,4 @@
-"""Any stretch of time, filtered and broken down as you ask.
+"""Any period, filtered and broken down as you ask.
 
 Without dates: the present month. Without --by: by model and by category. --by customer is by what tags
 like customer:acme name; tag_rules: in the profile give such tags to calls that were made without.

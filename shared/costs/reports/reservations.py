@@ -46,10 +46,10 @@ def reservations_report(holds: Sequence[HoldStatus], zone: ZoneInfo, *, released
 
 def _notes(holds: Sequence[HoldStatus]) -> Iterator[Note]:
     states = [held.reservation.state for held in holds]
-    rest = "submitted: the provider will bill their results, until which they count."
+    rest = "submitted and counted until the results are recorded."
     yield from noted(states.count("submitted"), "hold is", "holds are", rest, "plain")
     if orphans := states.count("orphaned"):
-        text = "count, less what was logged under them, until they are released"
+        text = "counted, less what was logged under them, until released"
         yield Note(f"{plural(orphans, 'orphan', 'orphans')}: {text}: cost-dashboard reservations release.")
 
 

@@ -347,7 +347,7 @@ def _crossed(facts: BudgetFacts) -> list[Crossing]:
 def _notes(facts: BudgetFacts) -> Iterator[Note]:
     yield from doubts(facts.totals, facts.health)
     yield from rough_notes(facts.roughly)
-    unreserved = "logged without a reservation: a blocking limit cannot hold those back."
+    unreserved = "logged without a reservation: a blocking limit cannot stop those."
     yield from noted(facts.unreserved_calls, "call was", "calls were", unreserved)
     if facts.taken_back:
         yield Note(

@@ -163,9 +163,9 @@ def job_report(facts: JobFacts) -> Report:
 def _when(facts: JobFacts) -> str:
     first, last = facts.receipt.first, facts.receipt.last
     if facts.receipt.totals.calls and first is None:
-        return "Not all of its entries can be had; this is what was counted of them."
+        return "Not all of its entries can be read; this is what was counted of them."
     if first is None or last is None:
-        return "Its ledger holds no entry yet."
+        return "Its ledger has no entries yet."
     start, end = first.astimezone(facts.zone), last.astimezone(facts.zone)
     users = ", ".join(facts.receipt.users)
     begun = f"{start:%Y-%m-%d %H:%M}"

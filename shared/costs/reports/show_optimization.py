@@ -329,7 +329,7 @@ def quality_table(facts: OptimizationFacts) -> Iterator[Table]:
 def _notes(facts: OptimizationFacts) -> Iterator[Note]:
     savings = facts.savings
     if not savings.calls:
-        yield Note("No calls to reprice in this stretch of time.")
+        yield Note("No calls to reprice in this period.")
     elif not savings.best:
         yield Note("Nothing cheaper of the same kind is known for these calls.")
     has = ("call has", "calls have")
@@ -349,7 +349,7 @@ def saving_notes(facts: OptimizationFacts) -> Iterator[Note]:
     yield from _check_it(facts)
     if facts.waste:
         cost = Nanos(sum(waste.cost for waste in facts.waste))
-        yield Note(f"Failed or repeated work cost {usd(cost)}, in no total: --show waste.")
+        yield Note(f"Failed or repeated work cost {usd(cost)}, not in the totals: --show waste.")
     if facts.cacheable:
         most = Nanos(sum(each.saving for each in facts.cacheable))
         yield Note(f"Prompt caches would save at most {usd(most)}: --show caching.")

@@ -150,8 +150,8 @@ def statement_report(facts: StatementFacts) -> Report:
 def _subtitle(facts: StatementFacts) -> str:
     pace, period = facts.month.pace, facts.month.period
     if pace.is_over:
-        return f"The whole month, by days of {period.zone.key}."
-    return f"Day {pace.days_begun} of {pace.days}, by days of {period.zone.key}."
+        return f"The whole month, time zone {period.zone.key}."
+    return f"Day {pace.days_begun} of {pace.days}, time zone {period.zone.key}."
 
 
 def _figures(facts: StatementFacts, month: Report) -> Iterator[Figure]:
@@ -191,7 +191,7 @@ def _jobs(facts: StatementFacts) -> Table:
         facts.jobs,
         (Column("job", "Job"), lambda job: Ref(job.job_id, "job")),
         (Column("user", "User", rank=2), lambda job: Ref(job.user_id, "user")),
-        (Column("mostly", "Mostly", rank=1), lambda job: Ref(job.mostly, "stage")),
+        (Column("mostly", "Mostly for", rank=1), lambda job: Ref(job.mostly, "stage")),
         (Column("calls", "Calls", "count", rank=1), lambda job: job.totals.calls),
         (Column("cost", "Cost", "money"), lambda job: cost_or_unpriced(job.totals)),
         (Column("share", "Share", "share"), lambda job: share(job.totals, whole)),

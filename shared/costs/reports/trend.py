@@ -143,7 +143,7 @@ def _table(facts: TrendFacts, unit: str) -> Table:
         (Column("cost", "Cost", "money"), lambda one: cost_or_unpriced(one[0].totals)),
         (Column("change", "Change", "change", rank=2), lambda one: _change(*one)),
         (Column("share", "Share", "share"), lambda one: share(one[0].totals, facts.totals)),
-        empty="No calls in this stretch of time.",
+        empty="No calls in this period.",
     )
 
 

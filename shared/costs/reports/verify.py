@@ -301,12 +301,12 @@ def verify_report(facts: VerifyFacts) -> Report:
 
 def _title(facts: VerifyFacts) -> str:
     if facts.exit_code == BAD_NEWS:
-        return "Something is wrong"
+        return "Problems found"
     if facts.unread:
         return "Could not read every ledger"
     if facts.archives:
         return "Could not read every archive"
-    return "Every byte is accounted for" + (", but for ledgers that are lost" if facts.lost else "")
+    return "Every byte is accounted for" + (", except in lost ledgers" if facts.lost else "")
 
 
 def _figures(facts: VerifyFacts) -> Iterator[Figure]:
@@ -331,7 +331,7 @@ def _calls(facts: VerifyFacts, entries: int) -> str:
 
 def _tables(facts: VerifyFacts) -> Iterator[Table]:
     if found := list(_lines(facts)):
-        yield Table("Lines to know about", _LINE_COLUMNS, tuple(found[:SHOWN]))
+        yield Table("Lines to look at", _LINE_COLUMNS, tuple(found[:SHOWN]))
     if facts.sealed:
         yield from seal_tables(facts.sealed)
     if facts.unread:
@@ -347,7 +347,7 @@ _LINE_COLUMNS: Final = (
     Column("ledger", "Ledger"),
     Column("offset", "Byte", "count"),
     Column("length", "Length", "count", rank=2),
-    Column("kind", "Is"),
+    Column("kind", "State"),
     Column("why", "Why", rank=1, wraps=True),
 )
 
@@ -376,7 +376,7 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
                 places=(str(account.ledger),),
             )
     for one in facts.disagreements:
-        text = f"The index has {one.calls[0]:,} calls of {one.ledger}, its lines say {one.calls[1]:,}"
+        text = f"The index has {one.calls[0]:,} calls of {one.ledger}, but its lines make {one.calls[1]:,}"
         yield Note(
             f"{text}. Remedy: cost-dashboard rebuild-index.",
             "critical",
@@ -385,7 +385,7 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
         )
     for path in facts.unknown:
         remedy = f"cost-dashboard rebuild-index --root {shlex.quote(str(path.parent))}"
-        text = f"{path} lies beside known jobs, and its calls are in no sum"
+        text = f"{path} lies beside known jobs, and its calls are not counted"
         yield Note(f"{text}. Remedy: {remedy}.", "critical", remedy, (str(path),))
     for fault in facts.archives:
         remedy = f"cost-dashboard archive verify --to {shlex.quote(fault.place)}"
@@ -396,25 +396,28 @@ def _notes(facts: VerifyFacts) -> Iterator[Note]:
     yield from noted(facts.waiting, "line waits", "lines wait", waits)
     yield from _damage(facts)
     if facts.prices and facts.prices.outcomes["differs"]:
-        yield Note("A wrong charge is corrected by cost-dashboard reprice --all.", "warning")
+        yield Note("To correct wrong charges: cost-dashboard reprice --all.", "warning")
 
 
 def _damage(facts: VerifyFacts) -> Iterator[Note]:
     for lost in facts.lost:
         yield _loss(lost)
-    known = "acknowledged, and in no sum."
+    known = "acknowledged and not counted."
     yield from noted(len(facts.acknowledged), "damaged line is", "damaged lines are", known, "plain")
     if any(not facts.is_sound(account) for account in facts.accounts):
         remedy = "cost-dashboard verify --acknowledge"
         text = "A damaged line stays where it is; log its call again if you know what it was. Then"
-        yield Note(f"{text} {remedy} lets checks pass again.", "warning", remedy)
+        yield Note(f"{text} {remedy} makes checks pass again.", "warning", remedy)
 
 
 def _loss(lost: LostLedger) -> Note:
-    text = f"{lost.ledger} went together with its sums: {counted_before(lost.counted)}"
+    text = f"{lost.ledger} is gone, and its sums with it: {counted_before(lost.counted)}"
     places = (str(lost.ledger),)
     if lost.acknowledged:
-        return Note(f"{text}. Acknowledged on {lost.acknowledged[:10]}; put back, it counts.", places=places)
+        return Note(
+            f"{text}. Acknowledged on {lost.acknowledged[:10]}; it counts again if you put it back.",
+            places=places,
+        )
     remedy = "cost-dashboard verify --acknowledge"
     return Note(f"{text}. Put it back, or accept the loss: {remedy}.", "critical", remedy, places)
 
@@ -485,7 +488,7 @@ SPEC: Final = Spec(
         Option("--sealed", "Also say what changed since close-month wrote FILE.", "FILE", parse=Path),
         Option(
             "--acknowledge",
-            "Take the damage and the losses that are found as known from now on.",
+            "Record the damage and the losses found as known from now on.",
             flag=True,
             changes=True,
         ),

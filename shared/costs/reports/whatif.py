@@ -125,9 +125,7 @@ def target(swap: Swap) -> str:
 
 
 def _notes(facts: WhatIfFacts) -> list[Note]:
-    notes = [
-        Note(f"No call to {_name(swap.model)} in this stretch of time.", "warning") for swap in facts.unused
-    ]
+    notes = [Note(f"No call to {_name(swap.model)} in this period.", "warning") for swap in facts.unused]
     for outcome in facts.found.outcomes:
         sides = f"{_name(outcome.swap.model)} to {target(outcome.swap)}"
         for left_out, what in ((outcome.unpriced, "price"), (outcome.partial, "whole price")):
@@ -175,7 +173,7 @@ def _question(
         WrongUsage: they contradict each other, or there is nothing to try.
     """
     if months is not None and given["span"] != TimeSpan():
-        raise WrongUsage("give --months or another stretch of time, not both")
+        raise WrongUsage("give --months or another period, not both")
     span = given["span"] if months is None else TimeSpan(last=("monthly", months))
     if swaps and not budget:
         return WhatIfQuestion(Question("What if", span=span, filters=given["filters"]), swaps, tier)

@@ -99,7 +99,7 @@ def test_verify_and_doctor_say_what_is_wrong_with_an_archive(
     [fault] = json.loads(verified.out)["archives"]
     assert said in fault["why"]
     assert json.loads(dashboard("verify", str(known), "--json").out)["archives"] == []
-    assert "Something is wrong" in dashboard("verify").out
+    assert "Problems found" in dashboard("verify").out
     looked = dashboard("doctor", "--json")
     assert looked.code == 1
     [found] = [each for each in json.loads(looked.out)["findings"] if each["what"] == "archive"]

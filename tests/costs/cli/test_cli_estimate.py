@@ -30,7 +30,8 @@ from tests.support.golden import check_report
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 WORK = EstimatedWork(
-    PlannedCalls(Usage(tokens_input=1_500, tokens_output=375), AT, 200, "batch"), ["Output is taken for 375."]
+    PlannedCalls(Usage(tokens_input=1_500, tokens_output=375), AT, 200, "batch"),
+    ["Output is assumed to be 375 tokens."],
 )
 
 
@@ -55,7 +56,7 @@ def test_by_price(dashboard: Dashboard) -> None:
     ran = dashboard("estimate", "acme/unheard-of-1", "--input-tokens", "9")
     assert (ran.code, "unpriced" in ran.out) == (3, True)
     dear = dashboard("estimate", "gpt-4", "--input-tokens", "9000000")
-    assert "More than the $50.00 that user 1 has left this month" in dear.out
+    assert "More than user 1 has left this month: $50.00." in dear.out
 
 
 def test_by_file(tmp_path: Path, dashboard: Dashboard) -> None:

@@ -122,7 +122,7 @@ def test_explain_offers_as_many_days(
     before: str, after: str, alike: str | None, dashboard: Dashboard
 ) -> None:
     out = " ".join(dashboard("explain", before, after).out.split())
-    assert ("As many days of both" in out) == (alike is not None)
+    assert ("To compare the same number of days" in out) == (alike is not None)
     assert (alike or "") in out
 
 

@@ -176,7 +176,7 @@ def test_check_compares_a_job_with_those_that_ended_before_it(jobs: Path, dashbo
     named = dearer.json()["checks"][-1]
     assert (dearer.code, named["result"], named["note"]) == (0, "ok", "job-4")  # by the minute, all alike
     few = dashboard(*ask, "--job", "job-3").json()
-    assert few["checks"][-1]["note"] == "2 jobs before it are too few"
+    assert few["checks"][-1]["note"] == "only 2 earlier jobs to compare with"
 
 
 # --- analyses
@@ -325,7 +325,7 @@ def test_whatif_says_what_a_budget_cannot_be_tried_on(
     [
         ([], 2, "give --swap FROM=TO to try a model, or --budget FILE"),
         (["--budget", "FILE", "--swap", "a/b=c/d"], 2, "one of them"),
-        (["--budget", "FILE", "--months", "2", "--days", "3"], 2, "give --months or another stretch"),
+        (["--budget", "FILE", "--months", "2", "--days", "3"], 2, "give --months or another period"),
         (["--budget", "FILE", "--stage", "asr", "--tier", "batch"], 2, "leave out --stage, --tier"),
         (["--budget", "nowhere.yaml"], 3, "nowhere.yaml: the file cannot be read"),
         (["--budget", "FILE"], 3, "odd.yaml:2: budget.monthly_limit_usd: lots is not"),
@@ -370,7 +370,7 @@ def test_one_ledger_is_rebuilt_alone(jobs: Path, tmp_path: Path, dashboard: Dash
     other = dashboard("rebuild-index", tmp_path / "no ledger.csv", "--json")
     assert (other.code, other.json()["unread"][0]["why"]) == (
         1,
-        "no line of it is an entry, so it is taken for no ledger",
+        "no line of it is an entry, so it does not count as a ledger",
     )
     assert dashboard("verify").code == 0
     missing = dashboard("rebuild-index", jobs / "no-job", "--json")
@@ -396,7 +396,7 @@ def test_a_lost_cost_storage_is_found_again(jobs: Path, cost_home: Path, dashboa
 
 def test_doctor_is_well_and_unwell(jobs: Path, cost_home: Path, dashboard: Dashboard) -> None:
     well = dashboard("doctor")
-    assert (well.code, well.out.splitlines()[0]) == (0, "All is well")
+    assert (well.code, well.out.splitlines()[0]) == (0, "No problems")
     ledger = jobs / JOB / "cost_ledger.jsonl"
     ledger.write_bytes(ledger.read_bytes().replace(b"pocketsphinx", b"pocketsphixx"))
     cost_home.chmod(0o755)
@@ -554,5 +554,5 @@ def test_what_reads_calls_says_that_those_of_ledgers_that_are_gone_are_not_in_it
     for job in ("cleared", "long ago"):
         shutil.rmtree(tmp_path / job)
     said = " ".join(dashboard(*words).out.split())
-    assert "1 ledger is gone; its calls, $10.00 in sums, are not in this." in said
+    assert "1 ledger is gone; its calls, $10.00 in all, are left out here." in said
     assert "2 ledgers are gone; their $20.00 counts." in " ".join(dashboard("show-monthly").out.split())

@@ -87,7 +87,7 @@ def test_without_calls_before_nothing_is_promised_and_a_loss_is_said(
     assert (change.promised, change.effect.saved) == (None, -2_350_000_000)
     report = measured_report([change], told.profile.timezone)
     assert [n.text for n in report.notes if n.tone == "warning"] == [
-        "1: 2 calls were still made as before.",
+        "1: 2 calls were still made the old way.",
         "1: costs $2.35 more than before.",
     ]
 

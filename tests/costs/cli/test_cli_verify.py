@@ -130,10 +130,10 @@ def test_damage_that_was_acknowledged_is_named_and_fails_no_check(
     [finding] = acknowledged.json()["ledgers"][0]["findings"]
     assert (finding["kind"], finding["acknowledged"]) == ("damaged", True)
     assert dashboard("check").code == 0
-    assert "1 damaged line is acknowledged, and in no sum." in dashboard("verify").out
+    assert "1 damaged line is acknowledged and not counted." in dashboard("verify").out
     looked = dashboard("doctor", "--json").json()["findings"]
     assert [one["state"] for one in looked if f"acknowledged: {ledger}, byte" in one["found"]] == ["note"]
-    assert "incomplete" not in dashboard("show-monthly").out
+    assert "Incomplete" not in dashboard("show-monthly").out
     # Other bytes at the same place are other damage, and so is a line that comes later.
     ledger.write_bytes(sound + b'{"v":1,"half a LI\n')
     assert (dashboard("check").code, dashboard("verify").code) == (3, 1)
@@ -161,7 +161,7 @@ def test_a_ledger_that_is_lost_is_told_until_that_is_acknowledged(
 ) -> None:
     ledger, saved = lost_together(tmp_path, cost_home)
     shown = ("show-monthly", "--month", "2026-10")
-    assert "incomplete" in dashboard(*shown).out
+    assert "Incomplete" in dashboard(*shown).out
     assert dashboard("check").code == 3
     found = dashboard("verify", "--json")
     assert (found.code, found.json()["sound"]) == (1, False)
@@ -173,9 +173,9 @@ def test_a_ledger_that_is_lost_is_told_until_that_is_acknowledged(
     assert dashboard("verify", ledger).code == 1
 
     assert dashboard("verify", "--acknowledge", ledger, "--json").json()["lost_ledgers"][0]["acknowledged"]
-    assert "incomplete" not in dashboard(*shown).out
+    assert "Incomplete" not in dashboard(*shown).out
     assert (dashboard("check").code, dashboard("verify").code) == (0, 0)
-    assert "but for ledgers that are lost" in dashboard("verify").out
+    assert "except in lost ledgers" in dashboard("verify").out
     [told] = [one for one in dashboard("doctor", "--json").json()["findings"] if str(ledger) in one["found"]]
     assert (told["state"], f"{len(saved):,} bytes of it had been counted" in told["found"]) == ("note", True)
     assert told["found"].startswith("acknowledged on 20")

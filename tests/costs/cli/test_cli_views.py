@@ -142,7 +142,7 @@ def test_a_damaged_line_is_said_everywhere(jobs: Path, dashboard: Dashboard) -> 
     ):
         ran = dashboard(*command)
         assert ran.code == 0
-        assert "incomplete: 1 ledger line is not counted" in ran.out
+        assert "Incomplete: 1 ledger line is not counted" in ran.out
         assert dashboard(*command, "--json").json()["incomplete"] == 1
 
 
@@ -288,7 +288,7 @@ def test_log_twice_with_a_request_id_counts_once(dashboard: Dashboard, tmp_path:
     ]
     assert dashboard(*call, "--json").json()["new"] is True
     again = dashboard(*call)
-    assert "Recorded before: nothing was added" in again.out
+    assert "Already recorded: nothing was added" in again.out
     assert dashboard("show-job", "j", "--json").json()["calls"] == 1
 
 

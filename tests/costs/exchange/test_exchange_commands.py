@@ -291,7 +291,7 @@ def test_what_misses_a_ledger_says_so_and_ends_with_3(
     capsys.readouterr()
     assert run(command) == 3
     told = capsys.readouterr().err
-    assert "incomplete: the entries of 1 ledger are missing: " in told.replace("\n", " ")
+    assert "Incomplete: the entries of 1 ledger are missing: " in told.replace("\n", " ")
     why = "deleted or moved away; its sums are kept, its entries cannot be shown"
     assert f"cannot be read: {why}; see cost-dashboard verify" in told.replace("\n", " ")
     assert 0 < len((tmp_path / "all").read_text()) < len(whole)

@@ -219,7 +219,7 @@ def test_estimates_of_which_more_are_taken_back_than_there_are_raise_no_doubt() 
 def test_what_is_priced_in_part_is_said_beside_the_sum() -> None:
     totals = Totals(calls=3, cost=from_usd("0.5"), partial_calls=2)
     [note] = doubts(totals, Health())
-    assert note.text.startswith("2 calls have a price for a part alone, and cost more than this")
+    assert note.text.startswith("2 calls have a price for only a part of it and cost more than this")
     assert totals_data(totals)["partial_calls"] == 2
     [calls] = count_figures(totals)
     assert (calls.note, calls.tone) == ("2 priced in part", "warning")

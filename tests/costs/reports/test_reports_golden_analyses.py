@@ -290,9 +290,9 @@ def test_whatif() -> None:
 
 CHECKS = (
     Check("month", from_usd("30.80"), from_usd("36"), "warning", "85.6% used"),
-    Check("month, forecast", from_usd("42"), from_usd("36"), "over", "on course to pass it"),
-    Check("newest job", from_usd("0.0121"), None, "unknown", "2 jobs before it are too few"),
-    Check("dearest job", None, from_usd("1"), "ok", "no jobs"),
+    Check("month, forecast", from_usd("42"), from_usd("36"), "over", "on course to exceed it"),
+    Check("newest job", from_usd("0.0121"), None, "unknown", "only 2 earlier jobs to compare with"),
+    Check("most expensive job", None, from_usd("1"), "ok", "no jobs"),
 )
 
 

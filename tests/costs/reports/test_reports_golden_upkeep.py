@@ -59,7 +59,9 @@ def test_doctor() -> None:
         Finding("unpriced", "note", "5 calls to lab/prototype-7", "add the prices to prices.yaml"),
     ]
     check_report("doctor-well", doctor_report(DoctorFacts(findings, NOW)))
-    wrong = Finding("permissions", "wrong", "/data/home is open to others (755)", "chmod go-rwx /data/home")
+    wrong = Finding(
+        "permissions", "wrong", "other users can open /data/home (mode 755)", "chmod go-rwx /data/home"
+    )
     facts = DoctorFacts([*findings, wrong], NOW)
     check_report("doctor-unwell", doctor_report(facts))
     assert facts.exit_code == 1

@@ -33,9 +33,9 @@ def test_month(case: str, now: datetime) -> None:
 @pytest.mark.parametrize(
     ("day", "subtitle", "chart"),
     [
-        (29, "Day 29 of 30, by days of UTC.", "The month so far"),
-        (30, "Day 30 of 30, by days of UTC.", "The month so far"),
-        (31, "The whole month, by days of UTC.", "The month as it went"),
+        (29, "Day 29 of 30, time zone UTC.", "The month so far"),
+        (30, "Day 30 of 30, time zone UTC.", "The month so far"),
+        (31, "The whole month, time zone UTC.", "The month as it went"),
     ],
 )
 def test_a_month_is_over_after_its_last_day(day: int, subtitle: str, chart: str) -> None:

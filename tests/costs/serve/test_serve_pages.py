@@ -369,7 +369,7 @@ def test_why_begins_with_the_difference_and_leads_to_what_it_names(anybody: Test
     assert page.count("no known price") == 1
     assert re.findall(r"<h2[^>]*>([^<]+)</h2>", page) == [
         "Why it differs",
-        "Where most of it lies",
+        "Largest effects",
         "What stands out",
     ]
     assert re.search('href="/jobs/job-202611', page)

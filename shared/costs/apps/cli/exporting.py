@@ -51,7 +51,7 @@ def told_incomplete(app: App, missed: Sequence[MissedLedger]) -> int | None:
     ledgers = plural(len(missed), "ledger", "ledgers")
     more = "" if len(missed) == 1 else ", and so on"
     app.say(
-        f"incomplete: the entries of {ledgers} are missing: {missed[0].ledger} cannot be read: "
+        f"Incomplete: the entries of {ledgers} are missing: {missed[0].ledger} cannot be read: "
         f"{missed[0].why}{more}; see cost-dashboard verify"
     )
     return FAILED

@@ -77,7 +77,7 @@ class Form(NamedTuple):
     @property
     def title(self) -> str:
         """Whose limits they are."""
-        return {EVERYONE: "every user, unless theirs differ", ORGANIZATION: "the organization"}.get(
+        return {EVERYONE: "every user who has none of their own", ORGANIZATION: "the organization"}.get(
             self.who, f"user {self.who[len(_USER) :]}"
         )
 

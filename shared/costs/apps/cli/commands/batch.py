@@ -94,7 +94,7 @@ def submitted_report(submitted: BatchHold) -> Report:
     """Return what is held until the results of a batch are collected."""
     batch = submitted.batch
     notes = (
-        [Note(f"What it can cost is not known: {submitted.unpriced}.", "warning")]
+        [Note(f"The most it can cost is not known: {submitted.unpriced}.", "warning")]
         if submitted.unpriced
         else []
     )
@@ -114,8 +114,8 @@ def collected_report(collected: CollectResult) -> Report:
     """Return what results were recorded, and what is still waited for."""
     notes: list[Note] = []
     if collected.known:
-        were = plural(collected.known, "result was", "results were")
-        notes.append(Note(f"{were} recorded before."))
+        had = plural(collected.known, "result had", "results had")
+        notes.append(Note(f"{had} already been recorded."))
     if collected.unpriced:
         calls = plural(collected.unpriced, "call has no price and is", "calls have no price and are")
         notes.append(Note(f"{calls} not in the cost.", "warning"))
@@ -135,7 +135,7 @@ def collected_report(collected: CollectResult) -> Report:
             Figure("cost", "Cost", collected.cost, "money"),
             Figure("recorded", "Recorded", collected.recorded, "count"),
             Figure("unbilled", "Failed, expired or cancelled", collected.unbilled, "count"),
-            Figure("waiting", "Still waited for", collected.waiting, "count"),
+            Figure("waiting", "Still to come", collected.waiting, "count"),
         ),
         notes=tuple(notes),
         data={

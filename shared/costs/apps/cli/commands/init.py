@@ -75,7 +75,7 @@ def _report(done: dict[Path, bool], faults: Sequence[str]) -> Report:
     )
     following = Note("Next: edit the limits, then see cost-dashboard show-budget.")
     return Report(
-        title="Settings to start from",
+        title="New settings",
         tables=(Table("File", (Column("file", "File"), Column("state", "State")), rows),),
         notes=tuple(Note(fault, "warning") for fault in faults) or (following,),
         data={

@@ -91,7 +91,7 @@ def logged_report(entry: Entry, *, new: bool, alerts: Sequence[str] = ()) -> Rep
     """Return what was recorded, what priced it, and any budget alert it set off."""
     cost = entry.charge.total if entry.charge else None
     return Report(
-        title=f"Recorded {entry.service}/{entry.model}" if new else "Recorded before: nothing was added",
+        title=f"Recorded {entry.service}/{entry.model}" if new else "Already recorded: nothing was added",
         figures=tuple(_figures(entry, cost)),
         notes=tuple(_notes(entry, alerts)),
         data={

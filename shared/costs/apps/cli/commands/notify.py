@@ -40,7 +40,7 @@ SENT, NOT_SENT = "sent", "not sent"
 )
 @asked_with(
     Option("", called="action", required=True, choices=("test", "report", "status", "send")),
-    Option("--again", "Send a month's report although it was sent.", flag=True),
+    Option("--again", "Send a month's report again.", flag=True),
     MONTH,
     USER,
 )
@@ -166,7 +166,7 @@ def _send_report(done: SendPass) -> Report:
 def _status_report(found: QueueStatus) -> Report:
     columns = (Column("alert", "Alert"), Column("why", "Why", wraps=True))
     return Report(
-        title="Alerts on their way",
+        title="Alerts waiting to be sent",
         figures=(Figure("waiting", "Waiting", found.waiting, "count"),),
         tables=(Table("Given up within 30 days", columns, found.given_up),) if found.given_up else (),
         data={

@@ -91,7 +91,7 @@ def measured_report(changes: Sequence[MeasuredChange], zone: ZoneInfo) -> Report
         empty="None. Note one: cost-dashboard optimize note --stage STAGE --from MODEL --to MODEL",
     )
     return Report(
-        title="Noted changes",
+        title="Changes and what they saved",
         figures=tuple(_figures(changes)),
         tables=(table,),
         notes=tuple(_notes(changes)),
@@ -121,13 +121,13 @@ def _figures(changes: Sequence[MeasuredChange]) -> Iterator[Figure]:
         return
     saved = _saved(changes)
     yield Figure(
-        "saved", "Saved", saved, "difference", note="until now", tone="good" if saved > 0 else "warning"
+        "saved", "Saved", saved, "difference", note="so far", tone="good" if saved > 0 else "warning"
     )
     known = [each for each in changes if each.promised is not None]
     if known:
         promise = Nanos(sum(each.promised or 0 for each in known))
         kept = Nanos(sum(each.effect.saved for each in known))
-        share = f"{percent_words(percent(kept, promise))} of it was kept" if promise > 0 else ""
+        share = f"{percent_words(percent(kept, promise))} of it was achieved" if promise > 0 else ""
         yield Figure("promised", "Promised", promise, "difference", note=share)
 
 
@@ -136,7 +136,7 @@ def _notes(changes: Sequence[MeasuredChange]) -> Iterator[Note]:
         number = each.change.number
         if each.unchanged_calls > 0:
             calls = plural(each.unchanged_calls, "call was", "calls were")
-            yield Note(f"{number}: {calls} still made as before.", "warning")
+            yield Note(f"{number}: {calls} still made the old way.", "warning")
         if missing := each.effect.calls - each.effect.compared:
             calls = plural(missing, "call has", "calls have")
             yield Note(
@@ -146,8 +146,9 @@ def _notes(changes: Sequence[MeasuredChange]) -> Iterator[Note]:
             yield Note(f"{number}: costs {usd(Nanos(-each.effect.saved))} more than before.", "warning")
     if changes:
         yield Note(
-            "Promised is the share that the 30 days before the change promised, of what the same calls would "
-            "have cost without it. Calls count with their own tokens; the other model may need more or fewer."
+            "Promised: the share that calls of the 30 days before the change would have saved, of what the "
+            "calls since would have cost without it. Calls count with their own tokens; the other model may "
+            "need more or fewer."
         )
 
 

@@ -39,10 +39,10 @@ from ..options import asked_with
     Option("--on", "The prices of this day instead of today.", "DATE", parse_day, called="day"),
     Option(
         "--everything",
-        "List all that genai-prices knows, or what is doubtful of models that no ledger has, too.",
+        "Also list all that genai-prices knows, or check models that you do not use.",
         flag=True,
     ),
-    Option("--yes", "Take the update; without it only the difference is shown.", flag=True),
+    Option("--yes", "Apply the update; without it only the difference is shown.", flag=True),
 )
 def command(
     app: App, action: str, what: str | None, *, day: date | None, everything: bool, yes: bool

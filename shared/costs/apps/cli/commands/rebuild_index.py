@@ -66,7 +66,7 @@ def _some(index: Store, paths: Sequence[Path], advance: ProgressCallback) -> Reb
         if not ledger.is_file():
             unread.append((ledger, "there is no such file"))
         elif not _is_a_ledger(ledger):
-            unread.append((ledger, "no line of it is an entry, so it is taken for no ledger"))
+            unread.append((ledger, "no line of it is an entry, so it does not count as a ledger"))
         else:
             index.add([ledger])
             index.rebuild_ledger(ledger)

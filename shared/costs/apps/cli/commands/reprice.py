@@ -67,7 +67,7 @@ def repricing_report(found: Repricing, *, written: bool) -> Report:
     return Report(
         title=_title(found, written=written),
         figures=(
-            Figure("examined", "Calls looked at", found.examined, "count"),
+            Figure("examined", "Calls checked", found.examined, "count"),
             Figure("repriced", "Corrected", found.repriced, "count", _resolved(found)),
             Figure("difference", "Difference", found.difference, "difference", places=4),
         ),
@@ -111,20 +111,20 @@ def _notes(found: Repricing, *, written: bool) -> Iterator[Note]:
     if found.repriced:
         calls = plural(found.repriced, "call", "calls")
         done = (
-            "was appended: no line was edited"
+            "was appended; no line was edited"
             if written
             else "would be appended; nothing was written yet: add --yes"
         )
-        yield Note(f"An adjustment of each of {calls} {done}.")
+        yield Note(f"An adjustment for each of {calls} {done}.")
         if found.difference:
             word = "more" if found.difference > 0 else "less"
             amount = usd(abs(found.difference))  # type: ignore[arg-type]  # the size of an amount is one
-            yield Note(f"The months of these calls cost {amount} {word} in all.")
+            yield Note(f"The months of these calls cost {amount} {word} in total.")
     if found.unpriced:
-        calls = plural(found.unpriced.total(), "call has", "calls have")
+        calls = plural(found.unpriced.total(), "call still has", "calls still have")
         models = sorted(found.unpriced)
         names = ", ".join(models[:3]) + (", ..." if len(models) > 3 else "")
-        yield Note(f"{calls} no price even now ({names}): {CHECK} says why.", "warning", CHECK)
+        yield Note(f"{calls} no price ({names}): {CHECK} says why.", "warning", CHECK)
 
 
 def _data(found: Repricing, *, written: bool) -> dict[str, object]:

@@ -19,7 +19,7 @@ from ..options import asked_with
 @asked_with(
     Option("", called="action", choices=("list", "release", "reset-clock", "forget"), default="list"),
     Option("", called="ids", many=True),
-    Option("--also-live", "Also release holds whose process is still at work.", flag=True),
+    Option("--also-live", "Also release holds whose process is still running.", flag=True),
     Option("--also-submitted", "Also release holds that wait for their provider's results.", flag=True),
 )
 def command(app: App, action: str, ids: tuple[str, ...], also_live: bool, also_submitted: bool) -> None:

@@ -35,7 +35,7 @@ def _named_limit(kind: LimitKind) -> Option:
 def _count_limit(kind: LimitKind) -> Option:
     """Return the option of a kind of limits on a count."""
     words = f"--{kind.field.replace('_', '-')}"
-    what = f"Limit the {kind.measure} of a {kind.period}; those of local models are none."
+    what = f"Limit the {kind.measure} of a {kind.period}; those of local models do not count."
     return Option(words, what, "NUMBER", count_limit)
 
 
@@ -124,12 +124,12 @@ def settings_report(
     rows: tuple[Row, ...] = tuple((x.name, x.per, cell_of(x.amount, x.measure)) for x in _limits(budget))
     columns = (Column("limit", "Limit"), Column("per", "Per"), Column("amount", "Amount", "money"))
     alerts = ", ".join(f"{threshold:g}%" for threshold in budget.thresholds)
-    blocking = "refuses reserved calls" if budget.block_at_limit else "warns, and blocks nothing"
+    blocking = "reserved calls are refused" if budget.block_at_limit else "nothing is blocked"
     return Report(
         title=f"Limits of {who}",
         tables=(Table("Limit", columns, rows, empty="No limit is set."),),
         notes=(
-            Note(f"Alerts at {alerts} and 100%. A reached limit {blocking}."),
+            Note(f"Alerts at {alerts} and 100%. When a limit is reached, {blocking}."),
             Note(f"Profile: {path}", places=(str(path),)),
         ),
         data={
@@ -157,7 +157,7 @@ def _chosen(profile: Profile, user_id: str | None, organization: bool) -> tuple[
         return profile.organization, "the organization"
     if user_id is not None:
         return profile.for_user(user_id).budget, f"user {user_id}"
-    return profile.budget, "every user, unless theirs differ"
+    return profile.budget, "every user who has none of their own"
 
 
 class _Set(NamedTuple):
