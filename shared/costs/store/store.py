@@ -384,6 +384,8 @@ class Store:
         if not is_begun:
             raise _SumsStale
         if self._version != version:
+            # What was seen beside them must be in them now, or still be there: its ledger may have gone.
+            self._expected += [each.line.id for each in self._recent.lines]
             self._recent = Recent(tables.ledgers(db, f"gone IS NULL AND {tables.MAY_CHANGE}"))
             self._known.read_to = tables.position(db, "notes")
             self._version, self._look_again_at = version, 0.0

@@ -67,6 +67,21 @@ def test_a_ledger_goes_before_anybody_looked(
     assert month(store) == month(history.open()) == history.owed
 
 
+@pytest.mark.parametrize("fate", FATES)
+def test_a_ledger_goes_after_one_saw_its_lines_beside_the_sums(
+    history: History, fate: Callable[[History, Path], None]
+) -> None:
+    """Somebody in haste brings the sums up to the ledger that is left: they lack its last lines."""
+    asker = history.open()
+    _, ledger = logging(history)
+    asker._take_in_at = float("inf")
+    assert spent(asker) == history.owed
+    fate(history, ledger)
+    with at_most(60.0):
+        history.open().catch_up(ledger)
+    assert spent(asker) == history.owed == month(history.open())
+
+
 @pytest.mark.parametrize("fate", [cleared, replaced])
 @pytest.mark.parametrize("look", ["a call", "a view", "as it closes"])
 def test_a_ledger_goes_again_and_again(
