@@ -86,8 +86,8 @@ class _Traces(Watch):
     Source: https://docs.aws.amazon.com/bedrock/latest/userguide/trace-events.html (2026-11-30).
     """
 
-    def __init__(self, *about: Any) -> None:
-        super().__init__(*about)
+    def __init__(self, *watch_arguments: Any) -> None:
+        super().__init__(*watch_arguments)
         self._model_calls: dict[str, Captured] = {}
 
     def _follow(self, chunk: object) -> None:

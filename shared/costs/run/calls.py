@@ -120,8 +120,8 @@ class WrappedCall:
     def region(self) -> str | None:
         """The region of the call, if the client states one."""
         client = self._client
-        stated = getattr(client, "location", None) if getattr(client, "vertexai", False) else None
-        return region_of(self._address) or (stated if isinstance(stated, str) else None)
+        location = getattr(client, "location", None) if getattr(client, "vertexai", False) else None
+        return region_of(self._address) or (location if isinstance(location, str) else None)
 
     @property
     def model(self) -> str | None:

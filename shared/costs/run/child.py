@@ -160,9 +160,7 @@ class Reporter:
         if self._wrapping is not None and captured.service in self._wrapping.services:
             return 0.0
         usd = self._record(captured)
-        if (
-            purse := self._purse()
-        ) is not None:  # nothing was held for it, but later calls are denied because of it
+        if (purse := self._purse()) is not None:  # nothing was held for it, but it counts against later calls
             purse.settle("", from_usd(usd))
         return usd
 

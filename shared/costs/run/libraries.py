@@ -101,7 +101,7 @@ def reports_by_itself(library: Library) -> bool:
 
 
 def instrument(library: Library, tracer_provider: Any) -> bool:
-    """Have the best installed instrumentation report a library's calls; return ``False`` if there is none.
+    """Have the best installed instrumentation report a library's calls; return whether there is one.
 
     An instrumentation that does not support the installed version of the library is skipped.
     """

@@ -33,9 +33,9 @@ def media_call(
 
     ``advice`` then tells the user what to give; ``more`` are further fields of :class:`Captured`.
     """
-    stated = {name: count for name, count in counts.items() if count}
-    usage, fault = usage_of(stated)
-    known = any(name != "channels" for name in stated)
+    nonzero = {name: count for name, count in counts.items() if count}
+    usage, fault = usage_of(nonzero)
+    known = any(name != "channels" for name in nonzero)
     return Captured(
         service=service,
         model=model,

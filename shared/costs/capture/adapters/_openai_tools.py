@@ -63,9 +63,9 @@ def _web_searches(fields: Fields, output: list[Fields]) -> int:
 
     Opening a page and searching within it are not billed as searches.
     """
-    stated = fields.part("tool_usage").part("web_search")
-    if stated.has("num_requests"):
-        return stated.count("num_requests")
+    usage = fields.part("tool_usage").part("web_search")
+    if usage.has("num_requests"):
+        return usage.count("num_requests")
     return sum(
         item.text("type") == _WEB_SEARCH and item.part("action").text("type") in {None, "search"}
         for item in output

@@ -295,7 +295,7 @@ def region_of(usage: Fields) -> str | None:
 
 
 def recognises_chunk(chunk: Fields) -> bool:
-    """Tell whether this is an event of a message stream that starts it or has usage."""
+    """Tell whether this is an event of a message stream."""
     return chunk.text("type") == "message_start" or (
         chunk.text("type") in {"message_delta", "content_block_start"}
         and (chunk.has("delta") or chunk.has("content_block"))

@@ -89,16 +89,16 @@ def measured(call: Captured, seconds: float) -> Captured:
     return replace(call, usage=usage, usage_known=not usage.is_zero, incomplete=fault or reason)
 
 
-def with_estimate(call: Captured, stated: Nanos | None) -> Captured:
+def with_estimate(call: Captured, estimate: Nanos | None) -> Captured:
     """Return a call with the cost that LiteLLM computed, unless the server stated a bill.
 
     A cost of 0 is ignored, because LiteLLM computes it for models that it does not know.
     """
-    if not stated or call.stated_by == "bill":
+    if not estimate or call.stated_by == "bill":
         return call
     if call.stated_by == "server" and states_bills(call.service):
         return call
-    return replace(call, actual_cost=stated, stated_by="estimate")
+    return replace(call, actual_cost=estimate, stated_by="estimate")
 
 
 def recognises_chunk(chunk: Fields) -> bool:
