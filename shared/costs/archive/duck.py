@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..errors import CostError
@@ -26,17 +27,25 @@ TYPES: Final[dict[ColumnKind, str]] = {
 """The type in SQL of each kind of column."""
 
 MEMORY_LIMIT: Final = "512MB"
+INTERRUPTED: Final = "Query interrupted"
+"""What DuckDB says where a signal arrived during a statement."""
 
 
 class MissingExtra(CostError):
     """A library that only some commands need is not installed. The message says how to get it."""
 
 
-def connect(path: str = ":memory:", *, read_only: bool = False) -> DuckDBPyConnection:
-    """Open a DuckDB database with bounded memory.
+@contextmanager
+def connect(path: str = ":memory:", *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
+    """Open a DuckDB database with bounded memory, and close it at the end of the block.
+
+    On a signal during a statement DuckDB drops the exception of the signal's handler, Ctrl-C included, and
+    raises a ``RuntimeError`` of its own, which an ``except Exception`` would take for a failed query. Source:
+    duckdb 2.0.1, 2026-11-30.
 
     Raises:
         MissingExtra: DuckDB is not installed.
+        KeyboardInterrupt: a statement was interrupted.
 
     """
     try:
@@ -47,7 +56,13 @@ def connect(path: str = ":memory:", *, read_only: bool = False) -> DuckDBPyConne
         "memory_limit": MEMORY_LIMIT,
         "autoload_known_extensions": False,
     }
-    return duckdb.connect(path, read_only, settings)
+    with duckdb.connect(path, read_only, settings) as database:
+        try:
+            yield database
+        except RuntimeError as fault:
+            if str(fault) != INTERRUPTED:
+                raise
+            raise KeyboardInterrupt from None
 
 
 def run(database: DuckDBPyConnection, work: Callable[[], T]) -> T:

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.costs.apps.cli.commands.query import answer_report, csv_pieces, json_pieces
-from shared.costs.archive.duck import MissingExtra
+from shared.costs.archive.duck import MissingExtra, connect
 from shared.costs.exchange import warehouse
 from shared.costs.exchange.exports import ExportContext
 from shared.costs.exchange.source import EntrySource, ListedEntries
@@ -223,6 +223,17 @@ def test_a_long_query_can_be_interrupted(sql: str) -> None:
     with pytest.raises(KeyboardInterrupt), warehouse.ask(sql, ListedEntries([]), ExportContext()) as answer:
         list(answer.rows)
     pressed.join()
+
+
+def test_a_statement_that_ctrl_c_interrupts_ends_as_everything_else_does() -> None:
+    """DuckDB sees a signal now and then during a statement, and raises this in place of the interrupt."""
+    with pytest.raises(KeyboardInterrupt), connect():
+        raise RuntimeError("Query interrupted")
+
+
+def test_a_fault_within_the_block_of_a_database_is_its_own() -> None:
+    with pytest.raises(RuntimeError, match="no thread"), connect():
+        raise RuntimeError("no thread can be started")
 
 
 def test_without_duckdb_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
