@@ -56,6 +56,8 @@ class HoldTicket:
         """Uncounts the request, if the provider refused it."""
         self.lost: Callable[[], Captured] | None = None
         """Returns the call behind a request that was sent and not answered."""
+        self.has_begun: bool | None = None
+        """Whether an answer to the last request has begun and is not a refusal; ``None`` if none was sent."""
         self._purse = purse
         self._purse_hold = purse_hold
         self._hold = hold

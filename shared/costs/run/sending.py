@@ -14,6 +14,9 @@ from ..capture.captured import Captured
 class Ticket(Protocol):
     """Follows one call from before it is sent until its answer is recorded."""
 
+    has_begun: bool | None
+    """Whether an answer to the last request has begun and is not a refusal; ``None`` before any was sent."""
+
     @property
     def denied(self) -> Exception | None:
         """Why the request may not be repeated; ``None`` if it may."""
@@ -47,11 +50,22 @@ SENDERS: Final = {
 
 _NOT_SENT: Final = frozenset(
     {
-        "ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError", "ClientConnectorDNSError",
-        "ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError",
+        "ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "InvalidURL",
+        "LocalProtocolError", "RuntimeError",
+        "InvalidSchema", "MissingSchema", "InvalidHeader", "InvalidProxyURL", "SSLError",
+        "NewConnectionError", "NameResolutionError", "ConnectTimeoutError",
+        "ClientConnectorError", "ClientConnectorDNSError", "ClientConnectorSSLError",
+        "ClientConnectorCertificateError", "ConnectionTimeoutError", "InvalidUrlClientError",
+        "NonHttpUrlClientError", "ClientHttpProxyError",
+        "EndpointConnectionError", "ProxyConnectionError",
     }
 )  # fmt: skip
-"""Errors of these modules after which it is certain that nothing was sent."""
+"""Errors of these modules after which it is certain that nothing was sent: there was no connection, or the
+request is not one that can be sent (a line break in a key, an address without ``https://``, a client that
+was closed: ``RuntimeError``).
+
+Source: ``httpx._exceptions`` 0.28, ``requests.exceptions`` 2.34 and ``urllib3.exceptions``,
+``aiohttp.client_exceptions`` 3.13, ``botocore.exceptions`` 1.44, 2026-11-30."""
 
 _sending: Final[ContextVar[Ticket | None]] = ContextVar("sending", default=None)
 """The call that this thread or task is making: whatever is sent meanwhile is its request."""
@@ -79,14 +93,21 @@ def _send(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str,
     if ticket is None:
         return wrapped(*args, **kwargs)
     ticket.sending()
+    ticket.has_begun = False
     with _watching_for_answer(ticket):
         result = wrapped(*args, **kwargs)
-    return _send_async(result, ticket) if inspect.isawaitable(result) else result
+    return _send_async(result, ticket) if inspect.isawaitable(result) else _note_status(result, ticket)
 
 
 async def _send_async(pending: Awaitable[Any], ticket: Ticket) -> Any:
     with _watching_for_answer(ticket):
-        return await pending
+        return _note_status(await pending, ticket)
+
+
+def _note_status(response: Any, ticket: Ticket) -> Any:
+    status = getattr(response, "status_code", None) or getattr(response, "status", None)
+    ticket.has_begun = isinstance(status, int) and status < 400
+    return response
 
 
 @contextmanager
@@ -94,9 +115,16 @@ def _watching_for_answer(ticket: Ticket) -> Iterator[None]:
     try:
         yield
     except BaseException as fault:
-        if type(fault).__name__ not in _NOT_SENT:
+        if not _NOT_SENT.intersection(_names_of(fault)):
             ticket.unanswered()
         raise
+
+
+def _names_of(fault: BaseException) -> Iterator[str]:
+    """Yield the names of an error and of its reasons: ``requests`` has one class for connection errors."""
+    yield type(fault).__name__
+    for inner in fault.args:
+        yield type(getattr(inner, "reason", None)).__name__
 
 
 def watch_sending(module: Any) -> None:

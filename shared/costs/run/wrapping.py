@@ -351,8 +351,8 @@ class Wrapper:
                 follow_events(result, lambda captured: call.record(call.completed(captured)), names)
             )
             return result
-        sending = partial(Sending, call.ticket)  # some send their request only when they are opened or read
-        stream = track_stream(result, lambda captured: call.record(call.completed(captured)), names, sending)
+        opening = _StreamOpening(call)  # some send their request only when they are opened or read
+        stream = track_stream(result, opening.record, names, partial(_StreamReading, opening))
         self._on_stream(stream)
         return without_usage_chunk(stream) if has_usage_chunk else stream
 
@@ -372,6 +372,50 @@ class Wrapper:
             self._sessions[call.instance] = watch
             self._on_stream(watch)
         watch.see(message)
+
+
+class _StreamOpening:
+    """A stream until its answer has begun: until then its call fails as any other."""
+
+    def __init__(self, call: WrappedCall) -> None:
+        self.call = call
+        self._is_open = False
+        self._failed = False
+
+    def record(self, captured: Captured) -> None:
+        """Record what was read of the stream, unless its call failed, which is recorded already."""
+        if not self._failed:
+            self.call.record(self.call.completed(captured))
+
+    def attempted(self, fault: BaseException | None) -> None:
+        """Note that the stream was opened or read, and what went wrong, if anything did."""
+        ticket = self.call.ticket
+        if self._is_open or ticket is None:
+            return
+        self._is_open = ticket.has_begun is not False or fault is None or isinstance(fault, _STREAM_ENDS)
+        if fault is None or self._is_open:
+            return
+        self._failed = True
+        ticket.failed(fault)
+        if (denied := ticket.denied) is not None and denied is not fault:
+            raise denied from fault
+
+
+_STREAM_ENDS: Final = (StopIteration, StopAsyncIteration)
+
+
+class _StreamReading(Sending):
+    """The context in which a stream is opened, or its next chunk is awaited."""
+
+    __slots__ = ("_opening",)
+
+    def __init__(self, opening: _StreamOpening) -> None:
+        super().__init__(opening.call.ticket)
+        self._opening = opening
+
+    def __exit__(self, *exc_info: Any) -> None:
+        super().__exit__(*exc_info)
+        self._opening.attempted(exc_info[1])
 
 
 @contextmanager

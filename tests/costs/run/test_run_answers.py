@@ -78,6 +78,7 @@ class Ticket:
     told: list[Captured] = field(default_factory=list)
     faults: list[BaseException] = field(default_factory=list)
     denied: None = None
+    has_begun: bool | None = None
 
     def report(self, captured: Captured) -> None:
         self.told.append(captured)

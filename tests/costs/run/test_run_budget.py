@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import sys
 import urllib.error
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from pathlib import Path
@@ -21,6 +24,8 @@ from shared.costs.run.calls import WrappedCall
 from shared.costs.run.holding import HoldTicket
 from shared.costs.run.methods import Method
 from shared.costs.run.purse import Purse
+from shared.costs.run.sending import SENDERS, Sending, watch_sending
+from shared.costs.storage import LEDGER_NAME
 from tests.costs.run.run_support import (
     dashboard_run,
     entries,
@@ -104,7 +109,7 @@ def test_an_anthropic_script_spends_what_it_may_and_no_more(
     assert to_usd(Nanos(spent)) <= 0.009 < to_usd(Nanos(spent)) + one + 3e-6 * 200
 
 
-FORMATS = {"mistral": "openai"}
+FORMATS = {"mistral": "openai", "anthropic, streamed": "anthropic"}
 RETRIES = {
     "openai": """
 import asyncio, openai, sys
@@ -121,6 +126,14 @@ with anthropic.Anthropic(api_key="k", base_url=sys.argv[1]).messages.stream(**as
     print("answered" if stream.get_final_message().usage else "", flush=True)
 client = anthropic.AsyncAnthropic(api_key="k", base_url=sys.argv[1])
 print(asyncio.run(client.messages.create(**ask)))
+""",
+    "anthropic, streamed": """
+import anthropic, asyncio, sys
+ask = dict(model="claude-sonnet-4-6", max_tokens=280, messages=[{"role": "user", "content": "Hi"}])
+client = anthropic.Anthropic(api_key="k", base_url=sys.argv[1])
+print("answered" if client.messages.create(**ask).usage else "", flush=True)
+with client.with_options(timeout=0.5).messages.stream(**ask) as stream:
+    print(stream.get_final_message())
 """,
     "gemini": """
 import asyncio, sys
@@ -158,9 +171,10 @@ def test_a_request_that_the_sdk_repeats_may_be_billed_twice(
     sdk: str, server: ProviderServer, tmp_path: Path, job: Path
 ) -> None:
     """One call holds up to $0.0045 or so. What was refused for being busy is repeated for nothing."""
-    if not is_there({"gemini": "google.genai", "mistral": "mistralai.client"}.get(sdk, sdk)):
+    if not is_there({"gemini": "google.genai", "mistral": "mistralai.client"}.get(sdk, "openai")):
         pytest.skip("its SDK is not installed")
-    lost = Reply("stall" if sdk == "gemini" else "hang-up")  # Google's repeats what takes too long alone
+    # Google's repeats what takes too long alone, and a stream that breaks off had an answer.
+    lost = Reply("stall" if sdk in {"gemini", "anthropic, streamed"} else "hang-up")
     server.next_replies(Reply("busy"), Reply("busy"), Reply(), lost, lost)
     program, report = script(tmp_path, RETRIES[sdk]), tmp_path / "run.json"
     options = ("--budget", "0.0105", "--job-dir", job, "--format", "json", "--output", report)
@@ -211,6 +225,82 @@ def test_requests_without_an_answer_are_calls_of_unknown_cost(
     assert done.stdout.split()[:2] == ["TimeoutError", "APIConnectionError"]
     found = [(entry.cost_state, "no answer came" in str(entry.metadata)) for entry in entries(job)]
     assert found == [("unknown", True), ("whole", False), ("unknown", True)]
+
+
+UNANSWERED_STREAMS = """
+import anthropic, sys
+from google import genai
+def claude():
+    client = anthropic.Anthropic(api_key="k", base_url=sys.argv[1], max_retries=0, timeout=1)
+    say = [{"role": "user", "content": "Hi"}]
+    with client.messages.stream(model="claude-sonnet-4-6", max_tokens=9, messages=say) as stream:
+        stream.get_final_message()
+def gemini():
+    options = genai.types.HttpOptions(base_url=sys.argv[2], timeout=1000)
+    client = genai.Client(api_key="k", http_options=options)
+    list(client.models.generate_content_stream(model="gemini-2.5-flash", contents="Hi"))
+for attempt in (claude, gemini):
+    try:
+        attempt()
+    except Exception as fault:
+        print(type(fault).__name__, flush=True)
+"""
+
+
+@needs_anthropic
+def test_streams_that_no_answer_came_to_are_calls_of_unknown_cost(
+    server: ProviderServer, tmp_path: Path, job: Path
+) -> None:
+    """They send their request as they are opened, or as their first part is read."""
+    pytest.importorskip("google.genai")
+    server.next_replies(Reply("stall"), Reply("stall"))
+    program = script(tmp_path, UNANSWERED_STREAMS)
+    command = (sys.executable, program, server.url("anthropic"), server.url("gemini"))
+    done = dashboard_run("--job-dir", job, "--", *command)
+    assert done.stdout.split() == ["APITimeoutError", "ReadTimeout"], done.stderr
+    found = [
+        (entry.service, entry.cost_state, "no answer came" in str(entry.metadata)) for entry in entries(job)
+    ]
+    assert found == [("anthropic", "unknown", True), ("google", "unknown", True)]
+
+
+NOT_SENT = """
+import anthropic, openai, sys
+url, ask = sys.argv[1], dict(model="gpt-4o", messages=[{"role": "user", "content": "Hi"}])
+closed = openai.OpenAI(api_key="k", base_url=url)
+closed.close()
+for client in (
+    closed,
+    openai.OpenAI(api_key="k\\n", base_url=url, max_retries=1),
+    openai.OpenAI(api_key="k", base_url="localhost:8000/v1", max_retries=1),
+):
+    try:
+        client.chat.completions.create(**ask)
+    except (openai.APIConnectionError, RuntimeError) as fault:
+        print(type(fault).__name__, flush=True)
+for address in ("http://127.0.0.1:1", sys.argv[2]):
+    client = anthropic.Anthropic(api_key="k", base_url=address, max_retries=0)
+    try:
+        with client.messages.stream(model="claude-sonnet-4-6", max_tokens=9, messages=ask["messages"]):
+            pass
+    except anthropic.APIError as fault:
+        print(type(fault).__name__, flush=True)
+"""
+
+
+@needs_openai
+@needs_anthropic
+def test_what_was_never_sent_and_what_was_refused_is_no_call(
+    server: ProviderServer, tmp_path: Path, job: Path
+) -> None:
+    """A key with a line break, an address without a scheme, a client that was closed, streams too."""
+    server.next_replies(Reply("busy"))
+    command = (sys.executable, script(tmp_path, NOT_SENT), server.url("openai"), server.url("anthropic"))
+    done = dashboard_run("--job-dir", job, "--", *command)
+    faults = ["RuntimeError", *["APIConnectionError"] * 3, "RateLimitError"]
+    assert done.stdout.split() == [*faults], done.stderr
+    assert [each.status for each in server.served] == [429]
+    assert not (job / LEDGER_NAME).exists()
 
 
 OWN_REQUESTS = """
@@ -275,6 +365,58 @@ for number in range(9):
 
 
 # --- the parts
+
+
+def asked_by_aws(of: Any, url: str) -> None:
+    of.URLLib3Session().send(pytest.importorskip("botocore.awsrequest").AWSRequest("GET", url).prepare())
+
+
+def recorded_of(name: str, ask: Callable[[Any, str], object], url: str) -> list[Captured]:
+    """Return what is recorded of a call whose SDK sends its request in this way, and gets no answer."""
+    module, library = pytest.importorskip(name), SimpleNamespace(__name__=name)
+    for client in {sender.partition(".")[0] for sender in SENDERS[name]}:
+        setattr(library, client, type(client, (getattr(module, client),), {}))
+    watch_sending(library)
+    recorded: list[Captured] = []
+    ticket = HoldTicket(lambda call, _: float(recorded.append(call) or 0))  # type: ignore[func-returns-value]
+    ticket.lost = lambda: Captured(service="openai", model="gpt-4o", usage=Usage())
+    with pytest.raises(Exception) as fault, Sending(ticket):  # noqa: PT011  # each module has faults of its own
+        ask(library, url)
+    ticket.failed(fault.value)
+    assert ticket.has_begun is False
+    return recorded
+
+
+@pytest.mark.parametrize(
+    ("name", "ask"),
+    [
+        ("requests", lambda of, url: of.Session().get(url)),
+        ("requests", lambda of, _: of.Session().get("http://no-such-host.invalid")),
+        ("requests", lambda of, url: of.Session().get("http://localhost", proxies={"http": url})),
+        ("httpx", lambda of, url: of.Client().get(url)),
+        ("httpx", lambda of, url: of.Client(proxy=url).get("https://localhost")),
+        ("httpx", lambda of, url: asyncio.run(of.AsyncClient().get(url.removeprefix("http://")))),
+        ("botocore.httpsession", asked_by_aws),
+    ],
+)
+def test_a_request_that_was_not_sent_is_no_call(name: str, ask: Callable[[Any, str], object]) -> None:
+    assert recorded_of(name, ask, "http://127.0.0.1:1") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "ask"),
+    [
+        ("requests", lambda of, url: of.Session().get(url)),
+        ("httpx", lambda of, url: of.Client().get(url)),
+        ("httpx", lambda of, url: asyncio.run(of.AsyncClient().get(url))),
+        ("botocore.httpsession", asked_by_aws),
+    ],
+)
+def test_a_request_that_was_sent_in_vain_is_a_call(name: str, ask: Callable[[Any, str], object]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(listening.accept)
+        taken.add_done_callback(lambda heard: heard.result()[0].close())
+        assert len(recorded_of(name, ask, f"http://127.0.0.1:{listening.getsockname()[1]}")) == 1
 
 
 CHAT = ("openai.resources.chat.completions.completions", "Completions.create")
