@@ -435,6 +435,18 @@ class Gate:
             self._endings.end(Ending(reservation, "settle"))
         return told
 
+    def period_at(self, reservation: str) -> datetime | None:
+        """Return the instant that decides to which day and month calls under a reservation belong.
+
+        ``None`` where no hold has this id any more.
+
+        Raises:
+            StorageUnavailable: the holds cannot be read.
+
+        """
+        held = self._holds.find(reservation)
+        return held.reservation.period_at if held else None
+
     # --- what views and commands ask for
 
     def holds(self) -> list[HoldStatus]:

@@ -78,6 +78,7 @@ class CallRecorder:
         self._job = job
         self._recorder = Recorder(workspace.storage, self._note_ledger, self._index_lines)
         self._warned: set[object] = set()
+        self._last_reserved: tuple[str | None, datetime | None] = (None, None)
         self._services_noticed: set[str] = set()
         """The services whose price notice was looked up."""
 
@@ -181,8 +182,8 @@ class CallRecorder:
         at = call.at or now
         texts = self._safe_texts(call)
         settled = self._settle(call, at)
-        hold, reservation = (None, None) if call.reservation is None else (call.hold, call.reservation_id)
-        reserved_at = hold.period_at if hold else None
+        reservation = call.reservation_id
+        reserved_at = call.hold.period_at if call.hold else self._reserved_at(reservation)
         return Entry(
             id=new_id()
             if call.request_id is None
@@ -214,6 +215,18 @@ class CallRecorder:
             pid=os.getpid(),
             metadata=texts.metadata,
         )
+
+    def _reserved_at(self, reservation: str | None) -> datetime | None:
+        """Return the instant whose day and month pay for a call under a reservation of which the id is known.
+
+        ``None`` for the present: without a reservation, or where it has ended.
+        """
+        if reservation is not None and reservation != self._last_reserved[0]:
+            at = self.tried(
+                "the month of the reservation", lambda: self._workspace.gate.period_at(reservation)
+            )
+            self._last_reserved = (reservation if at is not None else None, at)
+        return None if reservation is None else self._last_reserved[1]
 
     def _safe_texts(self, call: Call) -> _Texts:
         """Return the redacted free texts of a call; none of them if redaction fails."""

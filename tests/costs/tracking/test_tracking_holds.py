@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -673,3 +674,25 @@ def test_a_limit_on_a_project_is_set_from_the_command_line(profile: Path) -> Non
         {"subtitles": 20_000_000_000},
         {"customer:acme": 1_500_000_000},
     )
+
+
+@pytest.mark.parametrize("results", [1, 3])
+def test_what_is_logged_by_the_id_of_a_hold_belongs_to_the_month_that_allowed_it(
+    results: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tracker(at: datetime) -> CostTracker:
+        made = CostTracker(tmp_path / "jobs" / "job-1")
+        monkeypatch.setattr(made._session.workspace, "clock", lambda: at)
+        return made
+
+    evening, morning = datetime(2026, 11, 30, 23, 50, tzinfo=UTC), datetime(2026, 12, 1, 0, 10, tzinfo=UTC)
+    with tracker(evening) as first, first.reserve(*MODEL, **ASKED, expires_after_s=90_000) as batch:
+        pass
+    with tracker(morning) as second:
+        for _ in range(results):
+            second.log_usage(*MODEL, 100_000, 10_000, reservation=batch.id)
+        second.log_usage(*MODEL, 100_000, 10_000)
+        december = second.get_monthly_cost()
+    with tracker(evening) as third:
+        november = third.get_monthly_cost()
+    assert [november, december] == pytest.approx([0.35 * results, 0.35])
