@@ -45,8 +45,8 @@ def names() -> list[str]:
     >>> names()
     ['csv', 'html', 'json', 'markdown', 'pdf', 'text']
     """
-    found = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in found if name not in _HELPERS)
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if name not in _HELPERS)
 
 
 @overload

@@ -60,14 +60,14 @@ def in_currency(report: Report, currency: Currency | None, day: date) -> Report:
 
 def amounts_of(report: Report) -> list[int]:
     """Return all amounts of a report, in nano-dollars, ascending: those that are shown, and its data's."""
-    found = {figure.value for figure in report.figures if figure.kind in MONEY}
+    amounts = {figure.value for figure in report.figures if figure.kind in MONEY}
     for gauge in report.gauges:
-        found |= {gauge.part, gauge.whole} if gauge.measure == "cost" else set()
+        amounts |= {gauge.part, gauge.whole} if gauge.measure == "cost" else set()
     for table in report.tables:
         money = [at for at, column in enumerate(table.columns) if column.kind in MONEY]
         rows = (*table.rows, *([table.total] if table.total else []))
-        found |= {row[at] for row in rows for at in money}
-    return sorted({each for each in found if isinstance(each, int)}.union(_amounts_in(report.data)))
+        amounts |= {row[at] for row in rows for at in money}
+    return sorted({each for each in amounts if isinstance(each, int)}.union(_amounts_in(report.data)))
 
 
 def _amounts_in(data: object) -> Iterator[int]:

@@ -198,15 +198,15 @@ def anomaly_facts(reader: Reader, asked: Question) -> AnomalyFacts:
         spend = reader.index.spend_by_bucket(period.start, period.end, user_id=asked.query.user_id)
         days = zip(period.dates(), by_day(spend, period), strict=True)
         samples += day_samples({day.isoformat(): cost for day, cost in days})
-    found = find_anomalies(samples)
+    anomalies = find_anomalies(samples)
     return AnomalyFacts(
         period=period,
-        anomalies=found,
+        anomalies=anomalies,
         samples=len(samples),
         totals=total(groups),
         filters=asked.filters,
         health=health(reader),
-        causes=[_causes(reader, anomaly, groups, query) for anomaly in found[:SHOWN]],
+        causes=[_causes(reader, anomaly, groups, query) for anomaly in anomalies[:SHOWN]],
     )
 
 

@@ -71,8 +71,8 @@ def back_test_facts(reader: Reader, question: BackTestQuestion) -> BackTestFacts
     reader.index.catch_up_all()
     query = Query(start=_since(reader, profile, period), end=period.end)
     calls = _calls(reader, cache(catalogue.is_local), query)
-    found = back_test(calls, profile, cache(catalogue.name), period.start)
-    return BackTestFacts(question.file, profile, period, found, health(reader, query))
+    trial = back_test(calls, profile, cache(catalogue.name), period.start)
+    return BackTestFacts(question.file, profile, period, trial, health(reader, query))
 
 
 def _since(reader: Reader, profile: Profile, period: Period) -> datetime:

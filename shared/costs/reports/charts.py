@@ -48,20 +48,20 @@ def day_labels(period: Period) -> tuple[str, ...]:
     return tuple(Ref(f"{day.day} {day:%b}", "day", day.isoformat()) for day in period.dates())
 
 
-def _ahead(found: Forecast | None, pace: Pace, days: int) -> Iterator[Layer]:
+def _ahead(forecast: Forecast | None, pace: Pace, days: int) -> Iterator[Layer]:
     """Return where the month is expected to go, from today on."""
-    if found is None or not pace.days_left:
+    if forecast is None or not pace.days_left:
         return
     today = pace.days_begun - 1
     nothing = (None,) * today
-    if found.low is not None and found.high is not None:
+    if forecast.low is not None and forecast.high is not None:
         gap = (None,) * (days - today - 2)
-        low, high = ((float(found.spent), *gap, float(end)) for end in (found.low, found.high))
+        low, high = ((float(forecast.spent), *gap, float(end)) for end in (forecast.low, forecast.high))
         yield Layer("likely end", (*nothing, *low), "range", (*nothing, *high))
-    rest, *coming = (float(day.cost) for day in found.expected)
-    course = accumulate(coming, initial=found.spent + rest)
+    rest, *coming = (float(day.cost) for day in forecast.expected)
+    course = accumulate(coming, initial=forecast.spent + rest)
     next(course)
-    yield Layer("expected", (*nothing, float(found.spent), *course), "course")
+    yield Layer("expected", (*nothing, float(forecast.spent), *course), "course")
 
 
 def _padded(values: Sequence[float], length: int) -> tuple[float | None, ...]:

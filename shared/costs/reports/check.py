@@ -1,4 +1,4 @@
-"""Answer scripts and CI: exit code 0 within budget, 1 over, 3 when it cannot tell.
+"""Check budgets in scripts and CI: exit code 0 within budget, 1 over, 3 when it cannot tell.
 
 With --strict also 1 when an alert threshold is crossed. Without --user: the default user; other users with
 calls this month are named, and checked too with --everyone.
@@ -257,8 +257,8 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
     of_all = plan_limits(reader, None, month_of(reader, user_id))
     plans = of_all if asked.everyone else of_all.of(user_id, reader.profile.plans)
     checks += [_standing(each, f"plan {each.limit.scope.name}") for each in plans.spendings]
-    found = health(reader)
-    if found.problems or found.degraded:
+    ledger_health = health(reader)
+    if ledger_health.problems or ledger_health.degraded:
         checks.append(Check("the ledgers", None, None, "unknown", "parts of them cannot be read"))
     totals = total(reader.index.groups((), query._replace(user_id=None) if asked.everyone else query))
     if totals.unpriced_calls or totals.partial_calls:
@@ -270,7 +270,7 @@ def check_facts(reader: Reader, asked: CheckQuestion) -> CheckFacts:
         checks=checks,
         totals=totals,
         strict=asked.strict,
-        health=found,
+        health=ledger_health,
         others={} if asked.everyone else {user: _worst(reader, user, of_all) for user in rest},
         roughly=plans.roughly,
     )
@@ -349,10 +349,10 @@ def _compared(reader: Reader, query: Query, job: JobCost | None) -> list[JobCost
     """Return a user's jobs of some months in the order in which they ended, the one asked about last."""
     end = datetime.fromtimestamp(job.last + BUCKET_SECONDS, UTC) if job else query.end
     assert end is not None  # a month has an end
-    found = jobs_of(reader.index.groups(JOB_DIMENSIONS, query._replace(start=end - COMPARED, end=end)))
+    jobs = jobs_of(reader.index.groups(JOB_DIMENSIONS, query._replace(start=end - COMPARED, end=end)))
     if job is None:
-        return found
-    return [*(each for each in found if (each.last, each.job_id) < (job.last, job.job_id)), job]
+        return jobs
+    return [*(each for each in jobs if (each.last, each.job_id) < (job.last, job.job_id)), job]
 
 
 def check_report(facts: CheckFacts) -> Report:

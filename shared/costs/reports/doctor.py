@@ -1,7 +1,7 @@
-"""What is wrong with your set-up or your ledgers, and how to mend it.
+"""What is wrong with your set-up or your ledgers, and how to fix it.
 
 Looks at storage, permissions, profile, prices, index, ledgers, clock, spool, unpriced calls,
-reservations, archives and alerts. Mends nothing. Exit code 1 when something is wrong.
+reservations, archives and alerts. Changes nothing. Exit code 1 when something is wrong.
 """
 
 from __future__ import annotations

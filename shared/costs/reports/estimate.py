@@ -105,12 +105,12 @@ def _probed(path: Path) -> float:
     try:
         done = subprocess.run(command, capture_output=True, timeout=_PROBE_S, check=True)
         packets = [line.split(b",") for line in done.stdout.split()]
-        found = sum(float(seconds) for seconds, flags, *_ in packets if b"D" not in flags)
+        length = sum(float(seconds) for seconds, flags, *_ in packets if b"D" not in flags)
     except (subprocess.SubprocessError, ValueError) as fault:
         raise NotMeasured(f"{path}: ffprobe cannot tell its length ({fault}); give --audio-minutes") from None
-    if not found:
+    if not length:
         raise NotMeasured(f"{path} has no sound; give --audio-minutes")
-    return found
+    return length
 
 
 _COUNTS = {
@@ -193,8 +193,8 @@ def by_history(reader: Reader, user_id: str, stage: str | None, work: EstimatedW
     """Return what a user's stages, or one of them, will cost by what they cost before."""
     reader.index.catch_up_all()
     groups = reader.index.groups(("ledger", "stage"), Query(user_id=user_id))
-    found = estimate_stages(stage_histories(groups), work.asked.usage)
-    return [one for one in found if stage in (None, one.stage)]
+    estimates = estimate_stages(stage_histories(groups), work.asked.usage)
+    return [one for one in estimates if stage in (None, one.stage)]
 
 
 def left_of(reader: Reader, user_id: str) -> MonthRemainder:

@@ -151,19 +151,25 @@ def compared_period(name: str, zone: ZoneInfo, billing_day: int = 1) -> Period |
 
 def explain_report(facts: ExplainFacts) -> Report:
     """Return the difference, split."""
-    found = facts.explanation
-    difference = Nanos(found.after - found.before)
-    before, after = map(_known, (found.before, found.after), found.calls, found.unpriced)
+    explanation = facts.explanation
+    difference = Nanos(explanation.after - explanation.before)
+    before, after = map(
+        _known, (explanation.before, explanation.after), explanation.calls, explanation.unpriced
+    )
     known = None if before is None or after is None else difference
-    change = f"{percent(difference, found.before):+.1f}%" if found.before > 0 and known is not None else ""
+    change = (
+        f"{percent(difference, explanation.before):+.1f}%"
+        if explanation.before > 0 and known is not None
+        else ""
+    )
     return Report(
         title=f"{facts.after} compared with {facts.before}",
         figures=(
-            Figure("before", "Before", before, note=_side_words(facts.before, found.calls[0])),
-            Figure("after", "After", after, note=_side_words(facts.after, found.calls[1])),
+            Figure("before", "Before", before, note=_side_words(facts.before, explanation.calls[0])),
+            Figure("after", "After", after, note=_side_words(facts.after, explanation.calls[1])),
             Figure("difference", "Difference", known, "difference", note=change),
         ),
-        tables=(reason_table(facts), _largest_parts(found)) if found.parts else (),
+        tables=(reason_table(facts), _largest_parts(explanation)) if explanation.parts else (),
         notes=tuple(_notes(facts)),
         data=_data(facts),
     )
@@ -180,7 +186,7 @@ def _side_words(name: str, calls: int) -> str:
 
 def reason_table(facts: ExplainFacts) -> Table:
     """Return what each reason did to the cost; they add up to the difference."""
-    found = facts.explanation
+    explanation = facts.explanation
     return Table(
         "Reason",
         (
@@ -188,18 +194,20 @@ def reason_table(facts: ExplainFacts) -> Table:
             Column("what", "What", rank=1, wraps=True),
             Column("amount", "Effect", "difference"),
         ),
-        tuple((reason, _WORDS[reason], amount) for reason, amount in found.by_reason().items() if amount),
-        total=("total", "", Nanos(found.after - found.before)),
+        tuple(
+            (reason, _WORDS[reason], amount) for reason, amount in explanation.by_reason().items() if amount
+        ),
+        total=("total", "", Nanos(explanation.after - explanation.before)),
     )
 
 
-def _largest_parts(found: Explanation) -> Table:
+def _largest_parts(explanation: Explanation) -> Table:
     columns = (
         Column("stage", "Stage"),
         Column("reason", "Reason"),
         Column("amount", "Effect", "difference"),
     )
-    shown = found.parts[:_STAGES_SHOWN]
+    shown = explanation.parts[:_STAGES_SHOWN]
     rows: tuple[Row, ...] = tuple((_stage(part.stage), part.reason, part.amount) for part in shown)
     return Table("Largest effects", columns, rows)
 
@@ -209,15 +217,15 @@ def _stage(name: str) -> str:
 
 
 def _notes(facts: ExplainFacts) -> Iterator[Note]:
-    found = facts.explanation
-    if not found.parts and (all(found.calls) or found.before):
+    explanation = facts.explanation
+    if not explanation.parts and (all(explanation.calls) or explanation.before):
         yield Note("Both cost the same, and nothing behind the cost changed.")
-    elif not found.parts and not any(found.calls):
+    elif not explanation.parts and not any(explanation.calls):
         yield Note("Neither has any calls.")
     has = ("call has", "calls have")
     for number, what in (
-        (sum(found.unpriced), f"no known price and cannot be compared: {CHECK} says why."),
-        (found.partial, f"units without a price, which are in neither cost: {CHECK} names them."),
+        (sum(explanation.unpriced), f"no known price and cannot be compared: {CHECK} says why."),
+        (explanation.partial, f"units without a price, which are in neither cost: {CHECK} names them."),
     ):
         yield from (note._replace(remedy=CHECK) for note in noted(number, *has, what))
     yield from incomplete(facts.health)
@@ -229,16 +237,16 @@ def _notes(facts: ExplainFacts) -> Iterator[Note]:
 
 
 def _data(facts: ExplainFacts) -> dict[str, object]:
-    found = facts.explanation
+    explanation = facts.explanation
     return {
         **derive(facts, "before", "after"),
-        **derive(found, "before", "after"),
-        "difference_usd": to_usd(Nanos(found.after - found.before)),
-        "by_reason": {reason: to_usd(amount) for reason, amount in found.by_reason().items()},
-        "parts": [_part(part) for part in found.parts],
-        **dict(zip(("calls_before", "calls_after"), found.calls, strict=True)),
-        "unpriced_calls": sum(found.unpriced),
-        **derive(found, "partial_calls=partial"),
+        **derive(explanation, "before", "after"),
+        "difference_usd": to_usd(Nanos(explanation.after - explanation.before)),
+        "by_reason": {reason: to_usd(amount) for reason, amount in explanation.by_reason().items()},
+        "parts": [_part(part) for part in explanation.parts],
+        **dict(zip(("calls_before", "calls_after"), explanation.calls, strict=True)),
+        "unpriced_calls": sum(explanation.unpriced),
+        **derive(explanation, "partial_calls=partial"),
         **derive(facts.health, "incomplete"),
     }
 

@@ -90,35 +90,35 @@ def forecast_report(facts: ForecastFacts) -> Report:
 
 
 def _figures(facts: ForecastFacts) -> Iterator[Figure]:
-    found = facts.forecast
-    yield Figure("spent", "Spent", None if is_unpriced(facts.totals) else found.spent)
-    if not found.seen and not found.spent:
+    forecast = facts.forecast
+    yield Figure("spent", "Spent", None if is_unpriced(facts.totals) else forecast.spent)
+    if not forecast.seen and not forecast.spent:
         return
-    yield projected_figure(found)
+    yield projected_figure(forecast)
     yield Figure(
         "run_rate", "At a steady pace", facts.pace.projected, note="if every day costs the average so far"
     )
-    if found.seen and found.whole_days:
-        note = f"on average, {plural(len(found.expected), 'day', 'days')} left"
-        yield Figure("per_day", "Each day left", found.per_day, note=note)
+    if forecast.seen and forecast.whole_days:
+        note = f"on average, {plural(len(forecast.expected), 'day', 'days')} left"
+        yield Figure("per_day", "Each day left", forecast.per_day, note=note)
 
 
-def projected_figure(found: Forecast) -> Figure:
+def projected_figure(forecast: Forecast) -> Figure:
     """Return where the month is expected to end."""
-    return Figure("projected", "Projected", found.projected, note=_range(found))
+    return Figure("projected", "Projected", forecast.projected, note=_range(forecast))
 
 
-def _range(found: Forecast) -> str:
-    if found.low is None or found.high is None:
+def _range(forecast: Forecast) -> str:
+    if forecast.low is None or forecast.high is None:
         return "too few days for a range"
-    return likely(found.low, found.high)
+    return likely(forecast.low, forecast.high)
 
 
-def _series(found: Forecast) -> tuple[Series, ...]:
-    if len(found.expected) < 3 or not any(day.cost for day in found.expected):
+def _series(forecast: Forecast) -> tuple[Series, ...]:
+    if len(forecast.expected) < 3 or not any(day.cost for day in forecast.expected):
         return ()
-    labels = tuple(f"{day.date.day} {day.date:%b}" for day in found.expected)
-    return (Series("Expected by day", labels, tuple(float(day.cost) for day in found.expected)),)
+    labels = tuple(f"{day.date.day} {day.date:%b}" for day in forecast.expected)
+    return (Series("Expected by day", labels, tuple(float(day.cost) for day in forecast.expected)),)
 
 
 def _limits(facts: ForecastFacts) -> tuple[Table, ...]:
@@ -136,17 +136,17 @@ def _limits(facts: ForecastFacts) -> tuple[Table, ...]:
     return (table,)
 
 
-def _reached(found: LimitForecast) -> str:
-    limit = found.spending.limit
-    if found.spending.remaining <= 0:
+def _reached(outlook: LimitForecast) -> str:
+    limit = outlook.spending.limit
+    if outlook.spending.remaining <= 0:
         return "already"
-    if found.reached is None and not found.forecast.seen:
+    if outlook.reached is None and not outlook.forecast.seen:
         return "not known yet"
-    if found.reached is None:
+    if outlook.reached is None:
         return f"not this {limit.period.kind}" if limit.period else "no"
-    days = found.days_until_reached
+    days = outlook.days_until_reached
     when = f"in {plural(days, 'day', 'days')}" if days else "today"
-    return f"{when}, {found.reached.day} {found.reached:%b}"
+    return f"{when}, {outlook.reached.day} {outlook.reached:%b}"
 
 
 def _notes(facts: ForecastFacts) -> Iterator[Note]:
@@ -161,18 +161,20 @@ def foreseen_alerts(facts: ForecastFacts) -> Iterator[Note]:
     return (Note(message(alert), "warning") for alert in alerts if alert is not None)
 
 
-def _foreseen(found: LimitForecast) -> Crossing | None:
-    return None if found.forecast.low is None else foresee(found.spending, found.forecast.projected)
+def _foreseen(outlook: LimitForecast) -> Crossing | None:
+    return None if outlook.forecast.low is None else foresee(outlook.spending, outlook.forecast.projected)
 
 
-def _basis(found: Forecast) -> str:
-    days = plural(found.seen, "complete day", "complete days")
-    if not found.seen:
+def _basis(forecast: Forecast) -> str:
+    days = plural(forecast.seen, "complete day", "complete days")
+    if not forecast.seen:
         basis = (
-            ": every day left counts as the average so far. Take it as a first guess" if found.spent else ""
+            ": every day left counts as the average so far. Take it as a first guess"
+            if forecast.spent
+            else ""
         )
         return f"There is no complete day yet{basis}."
-    if found.by_weekday:
+    if forecast.by_weekday:
         return f"Based on {days}, by weekday. Eight months in ten end within such a range."
     return f"Based on {days}; from {WEEKDAYS_FROM} on, weekdays are told apart. Take it as a first guess."
 
@@ -189,19 +191,19 @@ def _data(facts: ForecastFacts) -> dict[str, object]:
     }
 
 
-def _limit(found: LimitForecast) -> dict[str, object]:
-    spending, measure = found.spending, found.spending.limit.measure
+def _limit(outlook: LimitForecast) -> dict[str, object]:
+    spending, measure = outlook.spending, outlook.spending.limit.measure
     amounts: dict[str, int | None] = {
         "limit": spending.limit.amount,
         "spent": spending.spent,
-        "projected": found.forecast.projected,
+        "projected": outlook.forecast.projected,
     }
     return {
         "scope": str(spending.limit.scope),
         "period": spending.limit.span,
         **usd_amounts(amounts, measure),
         **unit_amounts(amounts, measure),
-        **derive(found, "reached_on=reached", "days_until_reached"),
+        **derive(outlook, "reached_on=reached", "days_until_reached"),
     }
 
 

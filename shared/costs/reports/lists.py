@@ -95,18 +95,18 @@ def job_list_report(facts: JobListFacts) -> Report:
     )
 
 
-def pages_of(found: int) -> int:
+def pages_of(count: int) -> int:
     """Return how many pages this many rows take, at least one.
 
     >>> pages_of(0), pages_of(100), pages_of(101)
     (1, 1, 2)
     """
-    return max(1, -(-found // A_PAGE))
+    return max(1, -(-count // A_PAGE))
 
 
-def nothing_on(page: int, found: int, otherwise: str) -> str:
+def nothing_on(page: int, count: int, otherwise: str) -> str:
     """Say why a page of a list is empty: it is past the last one, or ``otherwise``."""
-    last = pages_of(found)
+    last = pages_of(count)
     return otherwise if page <= last else f"There is no page {page:,}: the last one is {last:,}."
 
 

@@ -1,9 +1,9 @@
-"""What your own machines cost at work, beside what the cloud would have charged for it.
+"""What your own machines cost while they worked, compared with what the cloud would have charged.
 
-A machine stands under machines: in the profile, with usd_per_hour, or watts and usd_per_kwh. Calls of
+Machines are listed under machines: in the profile, with usd_per_hour, or watts and usd_per_kwh. Calls of
 local models run on the one that names their stage or service, or that their tag machine:NAME names.
-How long they took is their gpu_seconds; calls without are counted, and cost nothing here. Without --user:
-everyone. Without dates: the present month.
+How long they took is their gpu_seconds; calls without it are counted, but their cost is not known.
+Without --user: everyone. Without dates: the present month.
 """
 
 from __future__ import annotations

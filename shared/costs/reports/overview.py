@@ -202,25 +202,25 @@ def _days(parts: Sequence[PeriodPart], period: Period) -> tuple[Nanos, ...]:
     return (*costs, *[ZERO] * (period.length_in_days - len(costs)))
 
 
-def _before(reader: Reader, query: Query, period: Period, found: Pace) -> tuple[Period, Nanos] | None:
+def _before(reader: Reader, query: Query, period: Period, pace_so_far: Pace) -> tuple[Period, Nanos] | None:
     """Return what as long a stretch before cost: of a period that is not over, as many days as have begun."""
-    if not found.days_begun:
+    if not pace_so_far.days_begun:
         return None
-    earlier = _stretch_before(period, found)
+    earlier = _stretch_before(period, pace_so_far)
     spent = reader.tagged.spends([query._replace(start=earlier.start, end=earlier.end)])[0]
     return (earlier, Nanos(spent)) if spent > 0 else None
 
 
-def _stretch_before(period: Period, found: Pace) -> Period:
+def _stretch_before(period: Period, pace_so_far: Pace) -> Period:
     if period.kind == "month":
-        return same_days_before(period, found)
+        return same_days_before(period, pace_so_far)
     if period.kind == "day":
         last = previous_day(period)
         return between(last, last, period.zone)
     first = period.first_day.replace(year=period.first_day.year - 1)
     whole = between(first, first.replace(month=12, day=31), period.zone)
     days = whole.dates()
-    return whole if found.is_over else between(days[0], days[: found.days_begun][-1], period.zone)
+    return whole if pace_so_far.is_over else between(days[0], days[: pace_so_far.days_begun][-1], period.zone)
 
 
 def previous_day(period: Period) -> date:

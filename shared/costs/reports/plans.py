@@ -1,6 +1,6 @@
-"""What your plans cost a month, beside what their calls would have cost at list price.
+"""What your plans cost a month, compared with the list price of their calls.
 
-A plan stands under plans: in the profile, with the models that it covers. Calls under a flat rate cost
+Plans are listed under plans: in the profile, with the models that they cover. Calls under a flat rate cost
 nothing in budgets and are shown as covered; free units and volume discounts are drawn down here, in the
 order of the calls. Ledgers keep the list price of every call.
 """
@@ -157,27 +157,29 @@ def paid_of(reader: Reader, user_id: str | None, start: datetime, end: datetime)
     return paid_by_bucket(rates, reader.index.groups, reader.catalogue_name, query)
 
 
-def covered_figure(found: CoveredCalls) -> Iterator[Figure]:
+def covered_figure(covered: CoveredCalls) -> Iterator[Figure]:
     """Return what flat rates cover, as one figure, where they cover anything."""
-    if found.cost:
-        yield Figure("covered", "Covered", found.cost, note=f"at list price, by {found.plans}", tone="good")
+    if covered.cost:
+        yield Figure(
+            "covered", "Covered", covered.cost, note=f"at list price, by {covered.plans}", tone="good"
+        )
 
 
-def drawn_figure(found: CoveredCalls) -> Iterator[Figure]:
+def drawn_figure(covered: CoveredCalls) -> Iterator[Figure]:
     """Return what plans take off the list price, as one figure, where they take anything."""
-    if found.cost:
-        note = f"off list price, by {found.plans}: see plans"
-        yield Figure("drawn", "Free or discounted", found.cost, note=note, tone="good")
+    if covered.cost:
+        note = f"off list price, by {covered.plans}: see plans"
+        yield Figure("drawn", "Free or discounted", covered.cost, note=note, tone="good")
 
 
-def covered_data(found: CoveredCalls) -> dict[str, object]:
+def covered_data(covered: CoveredCalls) -> dict[str, object]:
     """Return what flat rates cover as JSON has it; nothing where no plan covers anything."""
-    return {"covered_usd": to_usd(found.cost), "covered_by": found.plans} if found.plans else {}
+    return {"covered_usd": to_usd(covered.cost), "covered_by": covered.plans} if covered.plans else {}
 
 
-def drawn_data(found: CoveredCalls) -> dict[str, object]:
+def drawn_data(covered: CoveredCalls) -> dict[str, object]:
     """Return what plans take off the list price as JSON has it; nothing where they take nothing."""
-    return {"drawn_usd": to_usd(found.cost), "drawn_by": found.plans} if found.plans else {}
+    return {"drawn_usd": to_usd(covered.cost), "drawn_by": covered.plans} if covered.plans else {}
 
 
 # --- the report

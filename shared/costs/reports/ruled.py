@@ -103,12 +103,12 @@ class TagRuledReader:
         jobs: tuple[Dimension, ...] = ("ledger",) if set(by) <= _WITH_JOBS else ()
         return tuple(dict.fromkeys((*by, "tags", *self._by, *jobs)))
 
-    def _regrouped(self, by: Sequence[Dimension], query: Query, found: Iterable[Group]) -> list[Group]:
+    def _regrouped(self, by: Sequence[Dimension], query: Query, groups: Iterable[Group]) -> list[Group]:
         """Return finer groups by the dimensions asked for, those without the tag left out."""
         finer = self._finer(by)
         sums: dict[tuple[str | int | None, ...], Totals] = {}
         ledgers: dict[tuple[str | int | None, ...], set[object]] = {}
-        for group in found:
+        for group in groups:
             values: dict[str, Any] = dict(zip(finer, group.key, strict=True))
             own = tuple(str(values["tags"]).split(",")) if values["tags"] else ()
             tags = tagged(self._rules, own, {name: str(values[name] or "") for name in self._by})

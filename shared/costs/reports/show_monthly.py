@@ -68,7 +68,7 @@ def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
     now, user_id = reader.now, asked.user
     period, query = within(reader, TimeSpan(asked.month_name), Query(user_id=user_id))
     days = days_of(reader, user_id, period)
-    found = pace(days, period, now)
+    month_pace = pace(days, period, now)
     groups = reader.index.groups(SUMMARY_DIMENSIONS, query)
     limits = limits_in(reader, user_id or "", period)
     own = [x for x in limits if x.is_month and x.scope.owner == user_id]
@@ -77,8 +77,8 @@ def month_facts(reader: Reader, asked: UserMonth) -> MonthFacts:
         period=period,
         summary=summary,
         days=days,
-        pace=found,
-        before=_before(reader, user_id, period, found),
+        pace=month_pace,
+        before=_before(reader, user_id, period, month_pace),
         limit=monthly(spendings(reader, own), user_id),
         health=health(reader),
         avoided=_avoided(reader, query, summary),
@@ -100,18 +100,18 @@ def _avoided(reader: Reader, query: Query, summary: Summary) -> Sequence[Saving]
     return of_period(calls, query, [(service, model) for service, _, model in free], prices)
 
 
-def _before(reader: Reader, user_id: str | None, period: Period, found: Pace) -> Nanos | None:
+def _before(reader: Reader, user_id: str | None, period: Period, month_pace: Pace) -> Nanos | None:
     """Return the cost of the same days of the month before."""
-    earlier = same_days_before(period, found)
+    earlier = same_days_before(period, month_pace)
     return reader.index.spend(earlier.start, earlier.end, user_id=user_id) or None
 
 
-def same_days_before(period: Period, found: Pace) -> Period:
+def same_days_before(period: Period, month_pace: Pace) -> Period:
     """Return as many days of the month before as have begun in this one: all of it once this one is over."""
     earlier = previous_month(period)
     days = earlier.dates()
-    if found.days_begun and not found.is_over:
-        return between(days[0], days[: found.days_begun][-1], earlier.zone)
+    if month_pace.days_begun and not month_pace.is_over:
+        return between(days[0], days[: month_pace.days_begun][-1], earlier.zone)
     return earlier
 
 

@@ -189,12 +189,12 @@ class _SlotFinding(Protocol):
     def slot(self) -> Slot: ...
 
 
-def _stage(found: _SlotFinding) -> Ref:
-    return Ref(found.slot.stage or UNNAMED, "stage")
+def _stage(finding: _SlotFinding) -> Ref:
+    return Ref(finding.slot.stage or UNNAMED, "stage")
 
 
-def _model(found: _SlotFinding) -> Ref:
-    return Ref(found.slot.name, "model")
+def _model(finding: _SlotFinding) -> Ref:
+    return Ref(finding.slot.name, "model")
 
 
 def _briefly(option: Proposal) -> str:

@@ -119,10 +119,10 @@ class Spec(NamedTuple, Generic[Q, F]):
 
 def spec_in(module: str) -> Spec[Any, Any] | None:
     """Return a module's report, called like it, with its docstring as help unless it has one."""
-    found = import_module(module)
-    spec: Spec[Any, Any] | None = getattr(found, "SPEC", None)
+    imported = import_module(module)
+    spec: Spec[Any, Any] | None = getattr(imported, "SPEC", None)
     name = module.rpartition(".")[2].replace("_", "-")
-    return None if spec is None else spec._replace(name=name, help=spec.help or found.__doc__)
+    return None if spec is None else spec._replace(name=name, help=spec.help or imported.__doc__)
 
 
 def exit_code_of(facts: object) -> int:

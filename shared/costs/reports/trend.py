@@ -59,12 +59,12 @@ def trend_facts(reader: Reader, asked: Question) -> TrendFacts:
         step=step,
         period=period,
         stretches=[
-            HistoryRow(part.name, total(found), is_whole(part, step, now), part.kind)
-            for part, found in zip(parts, groups, strict=True)
+            HistoryRow(part.name, total(group), is_whole(part, step, now), part.kind)
+            for part, group in zip(parts, groups, strict=True)
         ],
         totals=total(chain.from_iterable(groups)),
         by=LABELS[by].lower() if by else None,
-        lines=lines_by([told_apart(found, by) for found in groups]) if by else {},
+        lines=lines_by([told_apart(group, by) for group in groups]) if by else {},
         filters=asked.filters,
         health=health(reader),
     )

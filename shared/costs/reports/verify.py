@@ -1,9 +1,9 @@
 """Account for every byte of every known ledger, or of those named.
 
 No ledger is changed. Exit code 1 when a line is damaged, torn or contradicts another, when the
-index or a charge does not agree with the lines, when a ledger went together with its sums, or when an
+index or a charge does not agree with the lines, when a ledger is gone and its sums with it, or when an
 archive of this storage is not as it was; 3 when a ledger or an archive could not be read. With
---acknowledge the damage and the losses that are found are written down as known: they stay out of the
+--acknowledge the damage and the losses found are recorded as known: they stay out of the
 sums and are named here, and no longer fail a check. A lost ledger that is put back counts again.
 """
 
@@ -105,9 +105,9 @@ class VerifyFacts(NamedTuple):
     lost: Sequence[LostLedger] = ()
     archives: Sequence[ArchiveFault] = ()
 
-    def is_known(self, account: LedgerBytes, found: LineFinding) -> bool:
+    def is_known(self, account: LedgerBytes, finding: LineFinding) -> bool:
         """Tell whether damage was acknowledged."""
-        return Location(account.ledger, found.offset) in self.acknowledged
+        return Location(account.ledger, finding.offset) in self.acknowledged
 
     def is_sound(self, account: LedgerBytes) -> bool:
         """Tell whether all bytes of a ledger were there, and none of them damage that is news."""
@@ -359,10 +359,10 @@ def place_of(ledger: Path) -> Ref:
 
 def _lines(facts: VerifyFacts) -> Iterator[Row]:
     for account in facts.accounts:
-        for found in account.findings:
-            kind = f"{found.kind}, acknowledged" if facts.is_known(account, found) else found.kind
-            why = found.why.removeprefix(f"{found.kind}: ")
-            yield (place_of(account.ledger), found.offset, found.length, kind, why)
+        for finding in account.findings:
+            kind = f"{finding.kind}, acknowledged" if facts.is_known(account, finding) else finding.kind
+            why = finding.why.removeprefix(f"{finding.kind}: ")
+            yield (place_of(account.ledger), finding.offset, finding.length, kind, why)
 
 
 def _notes(facts: VerifyFacts) -> Iterator[Note]:

@@ -4,8 +4,8 @@ With --swap they are repriced with their own tokens. Filters choose the calls; a
 were. Calls with the tag interactive are not sent with a tier that answers late: batch, flex. Without
 dates: the present month.
 
-With --budget all calls are tried on the limits of a profile: when each would have warned, and which calls
-it would have denied. Those are not spent, so they take no room from later ones. Without dates: the last 3
+With --budget all calls are tried against the limits of a profile: when each would have warned, and which
+calls it would have denied. Denied calls count as not spent, so later ones may pass. Without dates: the last 3
 months, the present one included.
 """
 

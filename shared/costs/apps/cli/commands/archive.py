@@ -49,7 +49,7 @@ from ..options import asked_with
 def command(
     app: App, action: str, jobs: tuple[str, ...], *, location: str | None, before: str | None, pack: bool
 ) -> int:
-    """Keep closed months as Parquet, for years of history and for engines of your own.
+    """Keep closed months as Parquet, for years of history and for your own query engines.
 
     `write` puts the entries of months that are over into month=YYYY-MM/part-*.parquet, and then the
     manifest that says what is there: files, rows, sums, SHA-256, and how far each ledger was read. Done

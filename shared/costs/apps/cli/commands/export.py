@@ -40,7 +40,7 @@ _KINDS = sorted({*exports(), *ALIASES})
 def command(
     app: App, kind: str | None, file: Path | None, span: TimeSpan, filters: dict[str, str]
 ) -> int | None:
-    """Write the entries themselves to a file, all of them or as filtered.
+    """Write the entries themselves to a file, all or filtered.
 
     FORMAT is one of those below; FILE is - for the terminal. They can also be given as --format and
     --output. JSON also carries a summary and the budgets. Without dates: the whole history. The exit code

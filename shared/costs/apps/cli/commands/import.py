@@ -38,16 +38,16 @@ from ..options import asked_with
     Option("", called="file", parse=Path),
     Option(
         "--from",
-        "The file's format, or the agent whose sessions these are. Default: as it looks.",
+        "The file's format, or the agent whose sessions these are. Default: detected.",
         called="format_from",
         choices=(*sorted(imports()), *programs()),
     ),
     Option("--watch", "Go on with agents' sessions as they are written, until interrupted.", flag=True),
     Option("--every", "How often --watch looks. Default: 2.", "SECONDS", least=0.1, most=86_400, default=2.0),
     Option("--source", "A name for where it comes from. Default: the file's name.", "NAME"),
-    Option("--user --user-id", "Who paid, for rows that do not say it.", "ID"),
+    Option("--user --user-id", "Who paid, for rows that do not say so.", "ID"),
     Option("--job", "The job of rows that name none.", "ID"),
-    Option("--service", "The provider of rows that do not say it.", "NAME"),
+    Option("--service", "The provider of rows that do not name one.", "NAME"),
     Option("--model", "The model of rows that do not name one.", "NAME"),
     Option("--timezone", "Where times without a zone are from. Default: the profile's.", "ZONE"),
     Option(
@@ -61,7 +61,7 @@ from ..options import asked_with
         flag=True,
         called="zero_is_free",
     ),
-    Option("--dry-run", "Only tell what would be imported.", flag=True),
+    Option("--dry-run", "Only show what would be imported.", flag=True),
 )
 def command(app: App, file: Path | None, *, dry_run: bool, **given: Any) -> int | None:
     """Bring in the history of another tool, the sessions of command-line agents, or one of our own exports.

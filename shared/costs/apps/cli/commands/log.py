@@ -38,7 +38,7 @@ _COUNT = click.IntRange(min=0)
     Option("--request-id", "The provider's id of the call: logging it again then counts once."),
 )
 def command(app: App, job_dir: str | None, user: str | None, **given: Any) -> None:
-    """Record one call by hand, for work that no script could log.
+    """Record one call by hand, for work that no script logged.
 
     It is priced and counted like any other. The amount is what the price catalogue says.
     """

@@ -163,15 +163,15 @@ def _send_report(done: SendPass) -> Report:
     )
 
 
-def _status_report(found: QueueStatus) -> Report:
+def _status_report(queue: QueueStatus) -> Report:
     columns = (Column("alert", "Alert"), Column("why", "Why", wraps=True))
     return Report(
         title="Alerts waiting to be sent",
-        figures=(Figure("waiting", "Waiting", found.waiting, "count"),),
-        tables=(Table("Given up within 30 days", columns, found.given_up),) if found.given_up else (),
+        figures=(Figure("waiting", "Waiting", queue.waiting, "count"),),
+        tables=(Table("Given up within 30 days", columns, queue.given_up),) if queue.given_up else (),
         data={
-            "waiting": found.waiting,
-            "given_up": [{"alert": text, "why": why} for text, why in found.given_up],
+            "waiting": queue.waiting,
+            "given_up": [{"alert": text, "why": why} for text, why in queue.given_up],
         },
     )
 

@@ -177,7 +177,7 @@ def _data(each: MeasuredChange) -> dict[str, object]:
     Option("--since", "From this day on; without, from now on.", "DATE", parse_day),
 )
 def command(app: App, action: str, words: tuple[str, ...], **given: Any) -> None:
-    """What the changes that you made have saved, beside what they promised.
+    """What your changes have saved, compared with what they promised.
 
     `note` notes a change: its stage, the model before and after, or the tier; WORDS are a remark. What it
     promises is computed from the calls of the 30 days before. `list` shows what each has saved since: the

@@ -47,7 +47,7 @@ from ..options import asked_with
 def command(
     app: App, action: str, what: str | None, *, day: date | None, everything: bool, yes: bool
 ) -> int | None:
-    """Where prices come from, since when, and taking newer ones.
+    """Show where prices come from and since when, and update them.
 
     `list` shows every model with a price, or those with MODEL in their name. `show` has all rates of
     a model and the arithmetic of an example. `check` finds calls without a price, stale sources and

@@ -213,12 +213,12 @@ def _archive(app: App, location: str | None) -> KnownArchive | None:
     if location is None:
         return archives[0] if len(archives) == 1 else None
     wanted = known.place(location).location
-    found = next((each for each in archives if each.place.location == wanted), None)
-    if found is None:
+    archive = next((each for each in archives if each.place.location == wanted), None)
+    if archive is None:
         raise WrongUsage(
             f"this cost storage has no archive at {wanted}; cost-dashboard archive --to makes one"
         )
-    return found
+    return archive
 
 
 def _asked(

@@ -40,7 +40,7 @@ from ..options import asked_with
     ),
 )
 def command(app: App, paths: tuple[Path, ...], roots: tuple[Path, ...]) -> int:
-    """Rebuild the index from the ledgers, which are never changed: all of it, or for the ledgers named.
+    """Rebuild the index from the ledgers, all of it or for those named; ledgers are never changed.
 
     Only needed when doctor says so, or, with --root, when the list of ledgers was lost.
     Exit code 1 when a ledger could not be read.
@@ -87,21 +87,21 @@ def _is_a_ledger(path: Path) -> bool:
 _UNREAD: Final = (Column("ledger", "Ledger"), Column("why", "Why", wraps=True))
 
 
-def rebuilt_report(found: RebuildResult, added: int) -> Report:
+def rebuilt_report(result: RebuildResult, added: int) -> Report:
     """Return what the index was built from; ``added`` ledgers were not known before."""
-    unread = tuple((Ref(str(path), "path"), why) for path, why in found.unread)
+    unread = tuple((Ref(str(path), "path"), why) for path, why in result.unread)
     return Report(
         title="Index rebuilt",
         figures=(
-            Figure("ledgers", "Ledgers", found.ledgers, "count", f"{added:,} new" if added else ""),
-            Figure("entries", "Entries", found.entries, "count"),
-            Figure("bytes", "Bytes", found.bytes, "count"),
+            Figure("ledgers", "Ledgers", result.ledgers, "count", f"{added:,} new" if added else ""),
+            Figure("entries", "Entries", result.entries, "count"),
+            Figure("bytes", "Bytes", result.bytes, "count"),
         ),
         tables=(Table("Could not be read", _UNREAD, unread),) if unread else (),
         data={
-            **derive(found, "ledgers"),
+            **derive(result, "ledgers"),
             "added": added,
-            **derive(found, "entries", "bytes"),
+            **derive(result, "entries", "bytes"),
             "unread": [{"ledger": path, "why": why} for path, why in unread],
         },
     )

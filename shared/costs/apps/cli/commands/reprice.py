@@ -62,35 +62,35 @@ def _work(app: App, start: datetime | None, *, wrong_too: bool, write: bool) -> 
     app.show(repricing_report(found, written=write))
 
 
-def repricing_report(found: Repricing, *, written: bool) -> Report:
+def repricing_report(repricing: Repricing, *, written: bool) -> Report:
     """Return what was corrected, or without ``written`` what would be."""
     return Report(
-        title=_title(found, written=written),
+        title=_title(repricing, written=written),
         figures=(
-            Figure("examined", "Calls checked", found.examined, "count"),
-            Figure("repriced", "Corrected", found.repriced, "count", _resolved(found)),
-            Figure("difference", "Difference", found.difference, "difference", places=4),
+            Figure("examined", "Calls checked", repricing.examined, "count"),
+            Figure("repriced", "Corrected", repricing.repriced, "count", _resolved(repricing)),
+            Figure("difference", "Difference", repricing.difference, "difference", places=4),
         ),
-        tables=(_by_model(found),) if found.changes else (),
-        notes=tuple(_notes(found, written=written)),
-        data=_data(found, written=written),
+        tables=(_by_model(repricing),) if repricing.changes else (),
+        notes=tuple(_notes(repricing, written=written)),
+        data=_data(repricing, written=written),
     )
 
 
-def _resolved(found: Repricing) -> str:
-    return f"{found.resolved:,} of them had no price" if found.resolved else ""
+def _resolved(repricing: Repricing) -> str:
+    return f"{repricing.resolved:,} of them had no price" if repricing.resolved else ""
 
 
-def _title(found: Repricing, *, written: bool) -> str:
-    if not found.repriced:
+def _title(repricing: Repricing, *, written: bool) -> str:
+    if not repricing.repriced:
         return "Nothing to correct"
     return "Corrected" if written else "What would be corrected"
 
 
-def _by_model(found: Repricing) -> Table:
+def _by_model(repricing: Repricing) -> Table:
     return Table.of(
         "By model",
-        sorted(found.changes.items()),
+        sorted(repricing.changes.items()),
         (Column("model", "Model"), lambda one: one[0].name),
         (Column("priced_by", "Priced by", rank=2), lambda one: f"{one[0].source} {one[0].version}"),
         (Column("calls", "Calls", "count"), lambda one: one[1].calls),
@@ -107,39 +107,39 @@ def _by_model(found: Repricing) -> Table:
     )
 
 
-def _notes(found: Repricing, *, written: bool) -> Iterator[Note]:
-    if found.repriced:
-        calls = plural(found.repriced, "call", "calls")
+def _notes(repricing: Repricing, *, written: bool) -> Iterator[Note]:
+    if repricing.repriced:
+        calls = plural(repricing.repriced, "call", "calls")
         done = (
             "was appended; no line was edited"
             if written
             else "would be appended; nothing was written yet: add --yes"
         )
         yield Note(f"An adjustment for each of {calls} {done}.")
-        if found.difference:
-            word = "more" if found.difference > 0 else "less"
-            amount = usd(abs(found.difference))  # type: ignore[arg-type]  # the size of an amount is one
+        if repricing.difference:
+            word = "more" if repricing.difference > 0 else "less"
+            amount = usd(abs(repricing.difference))  # type: ignore[arg-type]  # the size of an amount is one
             yield Note(f"The months of these calls cost {amount} {word} in total.")
-    if found.unpriced:
-        calls = plural(found.unpriced.total(), "call still has", "calls still have")
-        models = sorted(found.unpriced)
+    if repricing.unpriced:
+        calls = plural(repricing.unpriced.total(), "call still has", "calls still have")
+        models = sorted(repricing.unpriced)
         names = ", ".join(models[:3]) + (", ..." if len(models) > 3 else "")
         yield Note(f"{calls} no price ({names}): {CHECK} says why.", "warning", CHECK)
 
 
-def _data(found: Repricing, *, written: bool) -> dict[str, object]:
+def _data(repricing: Repricing, *, written: bool) -> dict[str, object]:
     return {
         "written": written,
-        **derive(found, "examined_calls=examined", "repriced_calls=repriced", "resolved_calls=resolved"),
-        **derive(found, "difference"),
+        **derive(repricing, "examined_calls=examined", "repriced_calls=repriced", "resolved_calls=resolved"),
+        **derive(repricing, "difference"),
         "models": [
             {
                 **derive(change, "model=name", "source", "version"),
                 **derive(sums, "calls", "resolved_calls=resolved", "before", "after"),
             }
-            for change, sums in sorted(found.changes.items())
+            for change, sums in sorted(repricing.changes.items())
         ],
-        "unpriced": dict(sorted(found.unpriced.items())),
+        "unpriced": dict(sorted(repricing.unpriced.items())),
     }
 
 

@@ -23,7 +23,7 @@ from ..options import asked_with
     Option("--also-submitted", "Also release holds that wait for their provider's results.", flag=True),
 )
 def command(app: App, action: str, ids: tuple[str, ...], also_live: bool, also_submitted: bool) -> None:
-    """What the budget gate holds for calls on their way, and releasing what was never sent.
+    """Show what the budget gate holds for calls in progress, and release what was never sent.
 
     `list` shows live holds, submitted ones, which wait for their provider's results, and orphans:
     those whose process died, that expired, or whose block ended without an entry. `release` stops

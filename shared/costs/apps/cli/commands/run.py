@@ -121,8 +121,8 @@ def _notes(entries: Sequence[Entry], total: Totals) -> Iterator[Note]:
     "run --budget 5 -- python agent.py",
 )
 @asked_with(
-    Option("--job-dir", "The job's directory; made if need be. Without it: no job.", "DIR"),
-    Option("--stage", "The stage that the program is."),
+    Option("--job-dir", "The job's directory; created if missing. Without it: no job.", "DIR"),
+    Option("--stage", "The stage that the program runs."),
     PAYER,
     Option(
         "--attempt",

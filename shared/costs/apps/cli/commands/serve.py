@@ -41,7 +41,7 @@ class ExtraMissing(CostError):
 def command(
     app: App, port: int, host: str, allowed: tuple[str, ...], *, can_edit: bool, new_token: bool
 ) -> None:
-    """Show the reports in a browser, for you alone, until Ctrl-C.
+    """Show the reports in a browser, only for you, until Ctrl-C.
 
     Opens nothing by itself: the address that is printed lets a browser in. Only this machine can reach it,
     unless --host says otherwise. Nothing can be changed on its pages, but limits with --edit.

@@ -52,7 +52,7 @@ def _count_limit(kind: LimitKind) -> Option:
     Option("--user --user-id", "Only this user. Without it: everyone's default.", "ID"),
     Option("--organization", "The limits over all users together.", flag=True),
     Option("--yearly", "Limit a calendar year.", "USD", limit),
-    Option("--monthly", "Limit a month; none takes it away.", "USD", limit),
+    Option("--monthly", "Limit a month; none removes the limit.", "USD", limit),
     Option("--weekly", "Limit a week, Monday to Sunday.", "USD", limit),
     Option("--daily", "Limit a day.", "USD", limit),
     Option("--job", "Limit a job, over its whole life.", "USD", limit),
@@ -60,7 +60,7 @@ def _count_limit(kind: LimitKind) -> Option:
     *map(_named_limit, _NAMED),
     Option(
         "--alert-at",
-        "Warn at this part of a limit; may be repeated.",
+        "Warn at this percentage of a limit; may be repeated.",
         "PERCENT",
         click.FloatRange(0, 100, min_open=True),
         called="thresholds",
