@@ -77,7 +77,10 @@ def read_request(line: Fields, model: str | None = None) -> BatchRequest:
     places = (body, body.part("generation_config"), body.part("config"))
     names = ("max_completion_tokens", "max_output_tokens", "max_tokens")
     max_output = next((count for place in places if (count := place.count(*names))), None)
-    return BatchRequest(custom_id, service, model_name, estimated_tokens(_length(body.raw)), max_output)
+    if (line.text("url") or "").endswith("/embeddings"):
+        max_output = 0  # vectors are no tokens, and such requests can state no maximum
+    tokens = estimated_tokens(_length(body.raw)) + _token_ids(body.raw)
+    return BatchRequest(custom_id, service, model_name, tokens, max_output)
 
 
 def _service(line: Fields, model: str) -> str:
@@ -93,6 +96,18 @@ def _length(value: object) -> int:
     if isinstance(value, dict):
         return sum(_length(part) for name, part in value.items() if name not in {"model", "role", "type"})
     return sum(_length(part) for part in value) if isinstance(value, list) else 0
+
+
+def _token_ids(value: object) -> int:
+    """Return how many tokens a request states as their numbers, as `input` and `prompt` of OpenAI's may be.
+
+    Source: `EmbeddingCreateParams.input` of OpenAI's SDKs, 2026-11-30: an array of tokens, or of such arrays.
+    """
+    if isinstance(value, dict):
+        return sum(map(_token_ids, value.values()))
+    if not isinstance(value, list):
+        return 0
+    return sum(1 if type(part) is int else _token_ids(part) for part in value)
 
 
 def read_result(line: Fields, *, service: str | None = None, model: str | None = None) -> BatchResult | None:

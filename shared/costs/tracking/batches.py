@@ -209,7 +209,7 @@ def _highest_cost(
     if catalogue is None:
         return None, "prices cannot be read now"
     for request in requests:
-        most = request.max_output or max_output
+        most = max_output if request.max_output is None else request.max_output
         if most is None:
             return None, f"request {request.custom_id!r} states no maximum of output: give --max-output"
         usage = Usage(tokens_input=request.tokens_input, tokens_output=most)
@@ -224,7 +224,7 @@ def _highest_tokens(requests: Iterable[BatchRequest], max_output: int | None) ->
     """Return the most tokens that the requests can use together; ``None`` if one has no maximum."""
     total = 0
     for request in requests:
-        most = request.max_output or max_output
+        most = max_output if request.max_output is None else request.max_output
         if most is None:
             return None
         total += request.tokens_input + most

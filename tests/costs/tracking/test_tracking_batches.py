@@ -125,6 +125,23 @@ def states(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [hold["state"] for hold in asked(capsys, "reservations")["reservations"]]
 
 
+def embedding_request(name: str, value: object = "hello") -> dict[str, Any]:
+    body = {"model": "text-embedding-3-small", "input": value}
+    return {"custom_id": name, "method": "POST", "url": "/v1/embeddings", "body": body}
+
+
+@pytest.mark.parametrize("value", [["x" * 4000], [7] * 1000, [[7] * 600, [7] * 400]])
+def test_a_batch_of_embeddings_holds_its_input_alone_as_text_or_as_numbers_of_tokens(
+    value: object, tmp_path: Path, cost_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "profile.yaml").write_text("budget: {monthly_limit_usd: 1.00, block_at_limit: true}\n")
+    sent = written(tmp_path, "requests", [embedding_request(name, value) for name in "ab"])
+    held = asked(capsys, "batch", "submit", sent, "--profile", tmp_path / "profile.yaml")
+    assert held["estimate_usd"] == pytest.approx(2 * 1000 * 0.01e-6, rel=0.5)
+    assert held["estimate_usd"] >= 2 * 1000 * 0.01e-6
+    assert states(capsys) == ["submitted"]
+
+
 ORDERS = [(name, order) for name in BATCHES for order in itertools.permutations(BATCHES[name][1])]
 
 
@@ -201,11 +218,6 @@ def embedded(name: str, request: int, **more: str) -> dict[str, Any]:
     body = {"object": "list", "model": "text-embedding-3-small", "data": [{"embedding": [0.1]}]}
     usage = {"prompt_tokens": 1000 + request, "total_tokens": 1000 + request}
     return {"custom_id": name, **more, "response": {"status_code": 200, "body": {**body, "usage": usage}}}
-
-
-def embedding_request(name: str) -> dict[str, Any]:
-    body = {"model": "text-embedding-3-small", "input": "hello"}
-    return {"custom_id": name, "method": "POST", "url": "/v1/embeddings", "body": body}
 
 
 def results_of(batch: int) -> list[dict[str, Any]]:
