@@ -133,7 +133,8 @@ class CallRecorder:
             self.tried("the cost storage", lambda: self._workspace.index.waits(ledger, line))
             return WriteResult(in_ledger=False, known=known)
         if not known:
-            log.warning("%s is not known to the cost storage yet: what it says is in no sum", ledger)
+            unsummed = "%s is not known to the cost storage yet, and in no sum; see cost-dashboard doctor"
+            self._warn_once((ledger, "unknown"), unsummed, ledger)
         if sys.is_finalizing():  # the next look counts it; CPython 3.13.0 dies of intervals of time here
             return WriteResult(in_ledger=True, known=known)
         spends = None

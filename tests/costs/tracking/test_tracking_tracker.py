@@ -527,6 +527,19 @@ def test_storage_that_cannot_be_used_stops_no_stage(
     assert "Stage cost: $0.0045" in capsys.readouterr().err
 
 
+def test_a_ledger_that_the_storage_cannot_note_is_warned_of_once_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a-file").write_text("in the way")
+    monkeypatch.setenv("COST_TRACKER_HOME", str(tmp_path / "a-file"))
+    with caplog.at_level(logging.WARNING), CostTracker(job := tmp_path / "jobs" / "job-1") as tracker:
+        for _ in range(3):
+            tracker.log_usage("openai", "gpt-4o", 1000, 200)
+    [told] = [message for message in caplog.messages if "in no sum" in message]
+    assert told.startswith(str(job))
+    assert told.endswith("see cost-dashboard doctor")
+
+
 def test_an_entry_that_cannot_be_appended_waits_and_is_told(
     tmp_path: Path, job_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
