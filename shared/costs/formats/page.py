@@ -267,8 +267,8 @@ def _chart(number: int, chart: Chart, link: Link) -> PageChart:
 
 def _blocks(tables: Sequence[PageTable]) -> Iterator[Block]:
     """Return the tables in their order: those to choose from together, two small ones side by side."""
-    for choosable, found in groupby(tables, key=lambda table: bool(table.choice)):
-        waiting = list(found)
+    for choosable, group in groupby(tables, key=lambda table: bool(table.choice)):
+        waiting = list(group)
         if choosable and len(waiting) > 1:
             yield Block("switch", tuple(waiting))
             continue

@@ -307,8 +307,8 @@ def _forecasts(
 ) -> Iterator[Check]:
     own = monthly(standing, user_id)
     if own is not None:
-        found, _ = projected(reader, user_id, month_of(reader, user_id))
-        yield forecast_check(f"{whose}month, forecast", found, own.limit.amount)
+        projection, _ = projected(reader, user_id, month_of(reader, user_id))
+        yield forecast_check(f"{whose}month, forecast", projection, own.limit.amount)
     for other in limit_forecasts(reader, [each for each in standing if each is not own]):
         mine = other.spending.limit.scope.owner is not None
         if mine or shared:
@@ -393,12 +393,12 @@ def check_report(facts: CheckFacts) -> Report:
 def _not_asked(facts: CheckFacts) -> Iterator[Note]:
     """Say how other users of the storage stand: a script may have forgotten --user."""
     for verdict, words in (("over", "over a limit of their own"), ("warning", "close to one")):
-        users = [user for user, found in facts.others.items() if found == verdict]
+        users = [user for user, standing in facts.others.items() if standing == verdict]
         if users:
             yield Note(
                 f"Not checked, and {words}: {', '.join(users)}. --everyone checks all users.", "warning"
             )
-    fine = [user for user, found in facts.others.items() if found == "ok"]
+    fine = [user for user, standing in facts.others.items() if standing == "ok"]
     if fine:
         yield Note(f"Not checked, and within their limits: {', '.join(fine)}.")
 

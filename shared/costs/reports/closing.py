@@ -251,10 +251,10 @@ def check_seal(reader: Reader, path: Path) -> SealCheck:
     period = _period(closed.month, closed.zone, closed.billing_day)
     reader.index.catch_up_all()
     totals, ledgers = _sums(reader, period)
-    found, grown, later = list[SealedChange](), list[SealedChange](), list[LaterEntries]()
+    changed, grown, later = list[SealedChange](), list[SealedChange](), list[LaterEntries]()
     for one, there in zip(closed.files, at_hand(reader, [one.path for one in closed.files]), strict=True):
         changes = changes_since(one.digest, there)
-        found += [SealedChange(one.role, one.path, change) for change in changes]
+        changed += [SealedChange(one.role, one.path, change) for change in changes]
         if one.role == "ledger" and not changes:
             later += _later(one, there, period)
         elif one.role != "ledger" and _has_grown(one.digest, there, changed=bool(changes)):
@@ -262,7 +262,7 @@ def check_seal(reader: Reader, path: Path) -> SealCheck:
             grown.append(SealedChange(one.role, one.path, change))
     known = {one.path for one in closed.files}
     new = sorted(ledger for ledger in ledgers if ledger not in known)
-    return SealCheck(closed, [*found, *grown], later, new, totals.calls, totals.cost, _price_list())
+    return SealCheck(closed, [*changed, *grown], later, new, totals.calls, totals.cost, _price_list())
 
 
 def _has_grown(before: Digest, there: Path, *, changed: bool) -> bool:

@@ -53,9 +53,9 @@ def compared(reader: Reader, models: Sequence[str], work: EstimatedWork) -> list
     offered = catalogue.offered(work.asked.usage) or catalogue.models()
     used = {str(model) for model in _in_use(reader)}
     names = dict.fromkeys([*offered, *sorted(used), "local/*"])
-    found = compare(map(named_model, names), work.asked, catalogue)
+    costs = compare(map(named_model, names), work.asked, catalogue)
     return [
-        one for one in found if one.cost or (one.cost == 0 and catalogue.is_local(*named_model(one.name)))
+        one for one in costs if one.cost or (one.cost == 0 and catalogue.is_local(*named_model(one.name)))
     ]
 
 

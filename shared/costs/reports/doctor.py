@@ -103,7 +103,7 @@ def _to_be_made(root: Path) -> Finding:
 
 
 def _found(reader: Reader, looks: Sequence[Look]) -> DoctorFacts:
-    findings = [found for look in looks for found in _tried(look, reader)]
+    findings = [finding for look in looks for finding in _tried(look, reader)]
     return DoctorFacts(findings, reader.now)
 
 
@@ -210,20 +210,20 @@ def _index(reader: Reader) -> Iterator[Finding]:
 
 def _ledgers(reader: Reader) -> Iterator[Finding]:
     every, acknowledged = reader.index.problems(), reader.acknowledged
-    found = acknowledged.left(every)
+    open_problems = acknowledged.left(every)
     gone, unknown = reader.index.gone(), reader.index.unknown()
     lost = "put it back; or accept the loss: cost-dashboard verify --acknowledge"
     remedy = (
         "cost-dashboard verify; the line stays, its call can be logged again; "
         "verify --acknowledge once you have looked at it"
     )
-    for problem in found[:10]:
+    for problem in open_problems[:10]:
         yield Finding("ledger", "wrong", str(problem), lost if problem.is_lost else remedy)
-    if len(found) > 10:
+    if len(open_problems) > 10:
         yield Finding(
-            "ledger", "wrong", f"{len(found) - 10} more lines", *_mended_by("cost-dashboard verify")
+            "ledger", "wrong", f"{len(open_problems) - 10} more lines", *_mended_by("cost-dashboard verify")
         )
-    for problem in [each for each in every if each not in found][:10]:
+    for problem in [each for each in every if each not in open_problems][:10]:
         text = f"acknowledged: {problem}"
         if since := acknowledged.lost_since(problem):
             text = f"acknowledged on {since[:10]}: {problem}; {counted_before(problem.length)}"
@@ -381,18 +381,18 @@ def _archives(reader: Reader) -> Iterator[Finding]:
 
 def _alerts(reader: Reader) -> Iterator[Finding]:
     """Say which alerts were not sent, and whether anything could send them."""
-    found = status(reader.notices, reader.now)
-    for text, why in found.given_up[:5]:
+    queue = status(reader.notices, reader.now)
+    for text, why in queue.given_up[:5]:
         yield Finding(
             "alerts", "wrong", f"given up: {text}: {why}", *_mended_by("cost-dashboard notify test")
         )
-    if found.waiting:
-        waits = plural(found.waiting, "alert waits", "alerts wait") + " to be sent"
+    if queue.waiting:
+        waits = plural(queue.waiting, "alert waits", "alerts wait") + " to be sent"
         if find_spec("apprise") is None:
             yield Finding("alerts", "wrong", waits, *_mended_by(install_command("notify")))
         else:
             yield Finding("alerts", "note", waits, *_mended_by("cost-dashboard notify send"))
-    elif not found.given_up:
+    elif not queue.given_up:
         yield Finding("alerts", "ok", "none waits to be sent")
 
 

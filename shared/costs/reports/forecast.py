@@ -241,9 +241,9 @@ def projected(reader: Reader, user_id: str, period: Period) -> tuple[Pace, Forec
     span = days_before(period, now)
     # Asked once, for the weeks before and to the period's end: most of the days are in both.
     buckets = paid_of(reader, user_id, span.start, period.end)
-    found = pace(by_day(buckets, period), period, now)
+    month_pace = pace(by_day(buckets, period), period, now)
     better = forecast(days_of_buckets(span, buckets), period, now)
-    return found._replace(projected=better.projected, low=better.low, high=better.high), better
+    return month_pace._replace(projected=better.projected, low=better.low, high=better.high), better
 
 
 def limit_forecasts(reader: Reader, spendings: Iterable[Spending]) -> list[LimitForecast]:
@@ -254,12 +254,12 @@ def limit_forecasts(reader: Reader, spendings: Iterable[Spending]) -> list[Limit
     """
     histories = _Histories(reader)
     now = reader.now
-    found = []
+    forecasts = []
     for spending in spendings:
         period = spending.limit.period
         if period is not None and period.kind in ("year", "month", "week"):
-            found.append(LimitForecast(spending, forecast(histories.of(spending, period), period, now)))
-    return found
+            forecasts.append(LimitForecast(spending, forecast(histories.of(spending, period), period, now)))
+    return forecasts
 
 
 class _Histories:

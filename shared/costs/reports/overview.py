@@ -134,7 +134,7 @@ def overview_facts(reader: Reader, asked: OverviewQuestion) -> OverviewFacts:
     ]
     whole = sum_of(part.totals for part in parts)
     whole.jobs = jobs_in(reader, query)
-    found = pace(_days(parts, period), period, reader.now)
+    pace_so_far = pace(_days(parts, period), period, reader.now)
     plans = _plans(reader, asked, period)
     label, by_name = LABELS[asked.by], _merged(parts)
     return OverviewFacts(
@@ -143,9 +143,9 @@ def overview_facts(reader: Reader, asked: OverviewQuestion) -> OverviewFacts:
         totals=whole,
         breakdown=Breakdown(f"by_{label.lower()}", label, by_name),
         parts=parts,
-        pace=found,
+        pace=pace_so_far,
         jobs=reader.tagged.job_page(query, "cost", count=JOBS).jobs,
-        before=_before(reader, query, period, found),
+        before=_before(reader, query, period, pace_so_far),
         spendings=(*_standing(reader, asked, period), *plans.spendings),
         forecast=_foreseen(reader, asked, period),
         unpriced=unpriced_models(by_name) if asked.by == "model" else (),
@@ -239,7 +239,7 @@ def _standing(reader: Reader, asked: OverviewQuestion, period: Period) -> Sequen
     users = [str(group.key[0]) for group in groups]
     # In the time zone of a user, this month may be over, or not have begun.
     own = [(user, period_named(reader, whole.name, user)) for user in users]
-    found = [
+    limits = [
         *(each for each in limits_in(reader, "", whole) if users and each.scope.owner is None),
         *(
             each
@@ -248,7 +248,7 @@ def _standing(reader: Reader, asked: OverviewQuestion, period: Period) -> Sequen
             if each.is_month and each.scope.owner
         ),
     ]
-    return spendings(reader, found)
+    return spendings(reader, limits)
 
 
 def _plans(reader: Reader, asked: OverviewQuestion, period: Period) -> PlanLimits:
@@ -352,8 +352,8 @@ def _charts(facts: OverviewFacts) -> Iterator[Chart]:
 def _limit_of(facts: OverviewFacts) -> int | None:
     """Return the limit on all that the chart sums: the user's, or everyone's together."""
     of = facts.question.filters.get("user")
-    found = (each.limit for each in facts.spendings)
-    return next((one.amount for one in found if one.scope.kind == "month" and one.scope.owner == of), None)
+    limits = (each.limit for each in facts.spendings)
+    return next((one.amount for one in limits if one.scope.kind == "month" and one.scope.owner == of), None)
 
 
 def _chart(facts: OverviewFacts) -> Chart:

@@ -97,8 +97,10 @@ def drawn(reader: Reader, period: Period, user_id: str | None) -> CoveredCalls:
         return CoveredCalls()
     query = Query(start=period.start, end=period.end)
     months = plan_months(reader.profile.plans, reader.index.entries(query), period, reader.catalogue_name)
-    found = [month for month in months if month.name in plans and month.off]
-    return CoveredCalls(Nanos(sum(month.off for month in found)), " and ".join(month.name for month in found))
+    discounted = [month for month in months if month.name in plans and month.off]
+    return CoveredCalls(
+        Nanos(sum(month.off for month in discounted)), " and ".join(month.name for month in discounted)
+    )
 
 
 class PlanLimits(NamedTuple):

@@ -81,8 +81,8 @@ def some_listed(
     if not names:
         everything = listed(reader, at, wanted, everything=True)
         return everything[first : first + most], len(everything)
-    found = (catalogue.describe(*named_model(name), at) for name in names[first : first + most])
-    return [model for model in found if model is not None], len(names)
+    described = (catalogue.describe(*named_model(name), at) for name in names[first : first + most])
+    return [model for model in described if model is not None], len(names)
 
 
 def shown(reader: Reader, name: str, at: datetime) -> PricedModel:
@@ -91,14 +91,14 @@ def shown(reader: Reader, name: str, at: datetime) -> PricedModel:
     Raises:
         NoPrice: no source has a price for it; says which names are nearest.
     """
-    found = reader.catalogue.describe(*named_model(name), at)
-    if found is None:
+    described = reader.catalogue.describe(*named_model(name), at)
+    if described is None:
         from difflib import get_close_matches  # only when there is nothing else to show
 
         near = get_close_matches(name, reader.catalogue.models(), n=NEAREST, cutoff=0.4)
         hint = f"; nearest: {', '.join(near)}" if near else ""
         raise NoPrice(f"no price for {name}{hint}; add it to {reader.prices_path or PRICES_NAME}")
-    return found
+    return described
 
 
 def checked(reader: Reader, *, everything: bool = False) -> CheckedPrices:
@@ -111,12 +111,12 @@ def checked(reader: Reader, *, everything: bool = False) -> CheckedPrices:
 def _used(reader: Reader) -> list[UsedModel]:
     reader.index.catch_up_all()
     bills = _bills(reader)
-    found = []
+    models = []
     for group in reader.index.groups(("service", "model"), Query()):
         service, model = str(group.key[0]), str(group.key[1])
         unpriced, partial = group.totals.unpriced_calls, group.totals.partial_calls
         billed, computed = bills.get((service, model), (0, 0))
-        found.append(
+        models.append(
             UsedModel(
                 service,
                 model,
@@ -129,19 +129,19 @@ def _used(reader: Reader) -> list[UsedModel]:
                 computed,
             )
         )
-    return found
+    return models
 
 
 def _bills(reader: Reader) -> dict[tuple[str, str], tuple[int, int]]:
     """Return what providers billed by service and model, and what our arithmetic makes of the same calls."""
-    found: dict[tuple[str, str], tuple[int, int]] = {}
+    bills: dict[tuple[str, str], tuple[int, int]] = {}
     for raw in reader.index.lines(Query(), text=b'"stated@bill"'):
         with suppress(DamagedLine):
             entry = decode(raw)
             if entry.kind == "usage" and entry.catalogue_cost is not None:
-                billed, computed = found.get(key := (entry.service, entry.model), (0, 0))
-                found[key] = billed + entry.cost, computed + entry.catalogue_cost
-    return found
+                billed, computed = bills.get(key := (entry.service, entry.model), (0, 0))
+                bills[key] = billed + entry.cost, computed + entry.catalogue_cost
+    return bills
 
 
 def _example(reader: Reader, service: str, model: str, *, partial: bool = False) -> Entry | None:

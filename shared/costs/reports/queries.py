@@ -85,8 +85,8 @@ def limits_in(reader: Reader, user_id: str, period: Period, job: JobRef | None =
 
 def monthly(limits: Iterable[Spending], owner: str | None) -> Spending | None:
     """Return the monthly limit of a user, or with ``None`` the organisation's; ``None`` without one."""
-    found = (s for s in limits if s.limit.is_month and s.limit.scope.owner == owner)
-    return next(found, None)
+    months = (s for s in limits if s.limit.is_month and s.limit.scope.owner == owner)
+    return next(months, None)
 
 
 def zone_of(reader: Reader, user_id: str | None) -> ZoneInfo:
@@ -185,12 +185,12 @@ def find_job(reader: Reader, name: str) -> JobRef:
     if "/" in name or name in (".", ".."):
         return _in_directory(Path(name))
     name = printable(name)
-    found = reader.index.jobs(Query(job_id=name))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        places = "".join(f"\n  {job.ledger.parent}" for job in found)
-        raise WrongUsage(f"{len(found)} jobs are called {name}; give the directory of one:{places}")
+    jobs = reader.index.jobs(Query(job_id=name))
+    if len(jobs) == 1:
+        return jobs[0]
+    if jobs:
+        places = "".join(f"\n  {job.ledger.parent}" for job in jobs)
+        raise WrongUsage(f"{len(jobs)} jobs are called {name}; give the directory of one:{places}")
     raise UnknownJob(f"no job is called {name}{_nearest(reader, name)}")
 
 

@@ -156,8 +156,8 @@ class Reader:
 
     def problems(self) -> list[LedgerProblem]:
         """Return what is wrong in the ledgers, and was not acknowledged."""
-        found = self.index.problems()
-        return self.acknowledged.left(found) if found else []
+        problems = self.index.problems()
+        return self.acknowledged.left(problems) if problems else []
 
     @property
     def billing_day(self) -> int:

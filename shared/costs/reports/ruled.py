@@ -53,8 +53,8 @@ class TagRuledReader:
         """As ``Store.groups_by_part``."""
         if not self._matters(by, query):
             return self._index.groups_by_part(by, query, parts)
-        found = self._index.groups_by_part(self._finer(by), query._replace(tag=None), parts)
-        return [self._regrouped(by, query, groups) for groups in found]
+        parted = self._index.groups_by_part(self._finer(by), query._replace(tag=None), parts)
+        return [self._regrouped(by, query, groups) for groups in parted]
 
     def spends(self, asked: Sequence[Query]) -> list[int]:
         """As ``Store.spends``, for queries that begin at edges of periods."""
@@ -90,8 +90,8 @@ class TagRuledReader:
         """As ``Store.job_page``."""
         if not self._matters((), query):
             return self._index.job_page(query, order, first, count, named)
-        found = sorted(self._jobs(query, named.lower()), key=lambda each: (_ORDERS[order](each), each.job))
-        return JobPage(tuple(found[first : first + count]), len(found))
+        jobs = sorted(self._jobs(query, named.lower()), key=lambda each: (_ORDERS[order](each), each.job))
+        return JobPage(tuple(jobs[first : first + count]), len(jobs))
 
     # --- how
 
@@ -130,11 +130,11 @@ class TagRuledReader:
 
     def _jobs(self, query: Query, named: str) -> list[JobSums]:
         """Return the jobs with such calls whose ids contain a text in small letters."""
-        found: dict[JobRef, list[Group]] = {}
+        by_job: dict[JobRef, list[Group]] = {}
         for group in self.groups(("job_id", "ledger", "user_id", "bucket"), query):
             if named in str(group.key[0]).lower():
-                found.setdefault(JobRef(str(group.key[0]), Path(str(group.key[1]))), []).append(group)
-        return [_job_sums(job, groups) for job, groups in found.items()]
+                by_job.setdefault(JobRef(str(group.key[0]), Path(str(group.key[1]))), []).append(group)
+        return [_job_sums(job, groups) for job, groups in by_job.items()]
 
 
 _values_of: Final = attrgetter(*CONDITIONS.values())

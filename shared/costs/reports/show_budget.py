@@ -121,7 +121,7 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
     user_id = asked.user or reader.default_user
     period, query = within(reader, TimeSpan(asked.month_name), Query(user_id=user_id))
     totals = total(reader.index.groups((), query))
-    found, better = projected(reader, user_id, period)
+    month_pace, better = projected(reader, user_id, period)
     limits = spendings(reader, limits_in(reader, user_id, period))
     plans = plan_limits(reader, user_id, period)
     own = monthly(limits, user_id)
@@ -130,12 +130,12 @@ def budget_facts(reader: Reader, asked: UserMonth) -> BudgetFacts:
         user_id=user_id,
         period=period,
         totals=totals,
-        pace=found,
+        pace=month_pace,
         spendings=tuple(tightest_first([*limits, *plans.spendings])),
         month=own,
-        outlook=outlook(found, own.limit.amount, _reached(better, own)) if own else None,
+        outlook=outlook(month_pace, own.limit.amount, _reached(better, own)) if own else None,
         by_weekday=better is not None and better.by_weekday,
-        foreseen=tuple(_foreseen(reader, limits, own, found)),
+        foreseen=tuple(_foreseen(reader, limits, own, month_pace)),
         reserved=held.amount,
         holds=held.states.total() - held.states["orphaned"],
         orphans=held.states["orphaned"],
@@ -162,10 +162,15 @@ def _taken_back(reader: Reader, user_id: str, period: Period, query: Query) -> N
 
 
 def _foreseen(
-    reader: Reader, limits: tuple[Spending, ...], own: Spending | None, found: Pace
+    reader: Reader, limits: tuple[Spending, ...], own: Spending | None, month_pace: Pace
 ) -> Iterator[Crossing]:
     """Return the alerts of the user's month, by the projection that is shown, and of the other limits."""
-    if own and found.days_left and found.low is not None and (mine := foresee(own, found.projected)):
+    if (
+        own
+        and month_pace.days_left
+        and month_pace.low is not None
+        and (mine := foresee(own, month_pace.projected))
+    ):
         yield mine
     others = [each for each in limits if each is not own]
     yield from foreseen(reader.index, others, reader.now, reader.catalogue_name)

@@ -81,13 +81,13 @@ def job_facts(reader: Reader, name: str) -> JobFacts:
     """Return the receipt of one job, its limits, and its part of its user's month."""
     job = find_job(reader, name)
     entries, problems, missed = entries_of_job(reader, job)
-    found = receipt(job.job_id, entries)
+    job_receipt = receipt(job.job_id, entries)
     if missed:
         sums = reader.index.groups(("stage", "service", "model", "user_id"), Query(ledger=job.ledger))
-        found = receipt_of_sums(job.job_id, sums)
-    user_id = found.users[0] if found.users else None
+        job_receipt = receipt_of_sums(job.job_id, sums)
+    user_id = job_receipt.users[0] if job_receipt.users else None
     return JobFacts(
-        receipt=found,
+        receipt=job_receipt,
         ledger=job.ledger,
         zone=zone_of(reader, user_id),
         spendings=_job_limits(reader, user_id, job),
@@ -124,9 +124,9 @@ def entries_of_job(reader: Reader, job: JobRef) -> tuple[list[Entry], list[Ledge
 def _read(ledger: Path) -> tuple[list[Entry], list[LedgerProblem]]:
     from ..ledger.reader import read  # only for a ledger that the index does not know
 
-    found = [located.content for located in read(ledger)]
-    entries = [item for item in found if isinstance(item, Entry)]
-    return entries, [item for item in found if not isinstance(item, Entry)]
+    contents = [located.content for located in read(ledger)]
+    entries = [item for item in contents if isinstance(item, Entry)]
+    return entries, [item for item in contents if not isinstance(item, Entry)]
 
 
 def _job_limits(reader: Reader, user_id: str | None, job: JobRef) -> tuple[Spending, ...]:

@@ -79,15 +79,15 @@ def improvement_facts(
 ) -> OptimizationFacts:
     """Return what the entries of a period would have cost otherwise; they come job by job."""
     query = Query(start=period.start, end=period.end, user_id=asked.user)
-    found = find_improvements(entries, reader.catalogue)
+    improvements = find_improvements(entries, reader.catalogue)
     return OptimizationFacts(
         asked.user,
         period,
-        found.savings,
+        improvements.savings,
         health(reader, query),
-        found.cacheable,
-        found.waste,
-        found.worths,
+        improvements.cacheable,
+        improvements.waste,
+        improvements.worths,
         asked.show,
         machine_work(reader, query),
     )
@@ -264,10 +264,10 @@ def caching_table(facts: OptimizationFacts) -> Iterator[Table]:
             facts.cacheable,
             (Column("stage", "Stage"), _stage),
             (Column("model", "Model"), _model),
-            (Column("calls", "Calls", "count", rank=1), lambda found: found.calls),
-            (Column("before", "Cost", "money"), lambda found: found.before),
-            (Column("saving", "At most", "money"), lambda found: found.saving),
-            (Column("saving_percent", "Saves %", "percent", rank=2), lambda found: found.percent),
+            (Column("calls", "Calls", "count", rank=1), lambda cached: cached.calls),
+            (Column("before", "Cost", "money"), lambda cached: cached.before),
+            (Column("saving", "At most", "money"), lambda cached: cached.saving),
+            (Column("saving_percent", "Saves %", "percent", rank=2), lambda cached: cached.percent),
         )
 
 

@@ -53,14 +53,14 @@ class RecordingsFacts(NamedTuple):
 def recordings_facts(reader: Reader, asked: UserMonth) -> RecordingsFacts:
     """Return what a minute of each recording cost in a month."""
     period, query = within(reader, TimeSpan(asked.month_name), Query(user_id=asked.user))
-    found, whole = [], Totals()
+    recordings, whole = [], Totals()
     for group in reader.index.groups(("ledger",), query):
         per_minute = per_audio_minute(group.totals)
         if per_minute is not None:
-            found.append(RecordingCost(Path(str(group.key[0])).parent.name, group.totals, per_minute))
+            recordings.append(RecordingCost(Path(str(group.key[0])).parent.name, group.totals, per_minute))
             whole.merge(group.totals)
-    found.sort(key=lambda one: (-one.per_minute, one.job_id))
-    return RecordingsFacts(asked.user, period, found, whole, health(reader))
+    recordings.sort(key=lambda one: (-one.per_minute, one.job_id))
+    return RecordingsFacts(asked.user, period, recordings, whole, health(reader))
 
 
 def recordings_report(facts: RecordingsFacts) -> Report:

@@ -112,7 +112,7 @@ class VerifyFacts(NamedTuple):
     def is_sound(self, account: LedgerBytes) -> bool:
         """Tell whether all bytes of a ledger were there, and none of them damage that is news."""
         damage = sum(account.lines[kind] for kind in DAMAGE)
-        known = sum(self.is_known(account, found) for found in account.findings)
+        known = sum(self.is_known(account, finding) for finding in account.findings)
         return account.accounted >= account.size and damage <= known
 
     @property
@@ -168,10 +168,10 @@ def verify_facts(reader: Reader, asked: VerifyQuestion) -> VerifyFacts:
         facts = facts._replace(sealed=check_seal(reader, asked.sealed))
     acknowledged = reader.acknowledged
     damage = [
-        Location(account.ledger, found.offset)
+        Location(account.ledger, finding.offset)
         for account in facts.accounts
-        for found in account.findings
-        if found.kind in DAMAGE
+        for finding in account.findings
+        if finding.kind in DAMAGE
     ]
     real = _real(named)
     lost = [each for each in reader.index.problems() if each.is_lost and (not named or each.path in real)]
@@ -235,14 +235,14 @@ def _against_index(reader: Reader, accounts: Sequence[LedgerBytes]) -> tuple[lis
     moved = bool(reader.index.gone() or waiting_paths(reader.storage))
     moved = moved or not all(account.ledger.exists() for account in accounts)
     still = _still(accounts)
-    found = []
+    disagreements = []
     for ledger, totals in still.items():
         indexed = sums.get(ledger, Totals())
         differs = any(getattr(indexed, name) != getattr(totals, name) for name in _COMPARED)
         if differs and not (moved and _all_counted(reader, ledger)):
             calls, cost = (indexed.calls, totals.calls), (indexed.cost, totals.cost)
-            found.append(Disagreement(ledger, calls, cost))
-    return found, len(still)
+            disagreements.append(Disagreement(ledger, calls, cost))
+    return disagreements, len(still)
 
 
 def _still(accounts: Sequence[LedgerBytes]) -> dict[Path, Totals]:
@@ -282,10 +282,10 @@ def _audit(reader: Reader, accounts: Sequence[LedgerBytes]) -> PriceAudit:
 
 def _distinct(reader: Reader, ledger: Path) -> Iterable[Entry]:
     """Return the entries of a ledger, each id once."""
-    found: dict[str, Entry] = {}
+    by_id: dict[str, Entry] = {}
     for entry in reader.index.entries_in(ledger):
-        found.setdefault(entry.id, entry)
-    return found.values()
+        by_id.setdefault(entry.id, entry)
+    return by_id.values()
 
 
 def verify_report(facts: VerifyFacts) -> Report:
@@ -330,8 +330,8 @@ def _calls(facts: VerifyFacts, entries: int) -> str:
 
 
 def _tables(facts: VerifyFacts) -> Iterator[Table]:
-    if found := list(_lines(facts)):
-        yield Table("Lines to look at", _LINE_COLUMNS, tuple(found[:SHOWN]))
+    if lines := list(_lines(facts)):
+        yield Table("Lines to look at", _LINE_COLUMNS, tuple(lines[:SHOWN]))
     if facts.sealed:
         yield from seal_tables(facts.sealed)
     if facts.unread:

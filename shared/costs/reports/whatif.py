@@ -53,20 +53,20 @@ def whatif_facts(reader: Reader, question: WhatIfQuestion) -> WhatIfFacts:
     swaps = [swap._replace(tier=question.tier) for swap in question.swaps]
     period, query = within(reader, asked.span, asked.query)
     with reading(reader, "Repricing", query) as entries:
-        found = what_if(entries, swaps, reader.catalogue)
-    used = {outcome.swap for outcome in found.outcomes}
+        comparison = what_if(entries, swaps, reader.catalogue)
+    used = {outcome.swap for outcome in comparison.outcomes}
     unused = [swap for swap in swaps if swap not in used]
-    return WhatIfFacts(period, found, unused, asked.filters, health(reader, query))
+    return WhatIfFacts(period, comparison, unused, asked.filters, health(reader, query))
 
 
 def whatif_report(facts: WhatIfFacts) -> Report:
     """Return before and after, by swap and stage."""
-    found = facts.found
-    difference = Nanos(found.after - found.before)
-    share = f"{percent(difference, found.before):+.1f}%" if found.before else ""
+    comparison = facts.found
+    difference = Nanos(comparison.after - comparison.before)
+    share = f"{percent(difference, comparison.before):+.1f}%" if comparison.before else ""
     figures = (
-        Figure("before", "Was", found.before),
-        Figure("after", "Would be", found.after),
+        Figure("before", "Was", comparison.before),
+        Figure("after", "Would be", comparison.after),
         Figure(
             "difference",
             "Difference",
@@ -80,13 +80,13 @@ def whatif_report(facts: WhatIfFacts) -> Report:
         title="What if",
         subtitle=", ".join([named(facts.period), *(f"{k} {v}" for k, v in facts.filters.items())]),
         figures=figures,
-        tables=tuple(_tables([outcome for outcome in found.outcomes if outcome.calls])),
+        tables=tuple(_tables([outcome for outcome in comparison.outcomes if outcome.calls])),
         notes=tuple(_notes(facts)),
         data={
             **derive(facts, "period.start", "period.end", "found.before", "found.after"),
             "difference_usd": to_usd(difference),
             **derive(facts.health, "incomplete"),
-            "swaps": [_outcome(outcome) for outcome in found.outcomes],
+            "swaps": [_outcome(outcome) for outcome in comparison.outcomes],
         },
     )
 

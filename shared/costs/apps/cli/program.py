@@ -70,8 +70,8 @@ def _names() -> list[str]:
     from pkgutil import iter_modules  # only to list all of them
 
     places = [path for package in (commands, *_REPORTS) for path in package.__path__]
-    found = (_command(module.name) for module in iter_modules(places))
-    return sorted(str(command.name) for command in found if command)
+    built = (_command(module.name) for module in iter_modules(places))
+    return sorted(str(command.name) for command in built if command)
 
 
 @cache

@@ -103,11 +103,11 @@ class ReportProcesses:
         """
         key = (version, *asks)
         with self._turn:  # one at a time: two would each take twice as long
-            found = self._kept.get(key)
-            if found is None:
-                found = self._asked(asks)
-                self._kept.put(key, found)
-        return found
+            kept = self._kept.get(key)
+            if kept is None:
+                kept = self._asked(asks)
+                self._kept.put(key, kept)
+        return kept
 
     def _asked(self, asks: Sequence[ReportRequest]) -> Sequence[Report]:
         workspace = self._workspace
@@ -211,15 +211,15 @@ def print_main() -> None:
     """Write the report on standard input as PDF on standard output."""
     report = pickle.load(sys.stdin.buffer)  # noqa: S301  # the server wrote it
     try:
-        found: tuple[str, object] = (_DONE, load("pdf").render(report))
+        outcome: tuple[str, object] = (_DONE, load("pdf").render(report))
     except CostError as fault:
-        found = (type(fault).__name__, str(fault))
-    sys.stdout.buffer.write(pickle.dumps(found))
+        outcome = (type(fault).__name__, str(fault))
+    sys.stdout.buffer.write(pickle.dumps(outcome))
     sys.stdout.buffer.flush()
 
 
 def main() -> None:
     """Answer the question on standard input on standard output."""
-    found = answer(json.load(sys.stdin))
-    sys.stdout.buffer.write(pickle.dumps(found))
+    outcome = answer(json.load(sys.stdin))
+    sys.stdout.buffer.write(pickle.dumps(outcome))
     sys.stdout.buffer.flush()

@@ -303,7 +303,7 @@ def _count(text: str, what: str) -> int | None:
 
 def _windows(rows: Sequence[LimitRow]) -> tuple[RollingLimit, ...]:
     """Return the windows of a form; one without a limit is taken away."""
-    found: list[RollingLimit] = []
+    limits: list[RollingLimit] = []
     for hours, amount in rows:
         limit = _amount(amount, f"{hours} hours")
         try:
@@ -313,12 +313,12 @@ def _windows(rows: Sequence[LimitRow]) -> tuple[RollingLimit, ...]:
         if not seconds.is_finite() or seconds < 1 or seconds != int(seconds):
             raise WrongUsage(f"a window of {hours!r} hours: write hours such as 5 or 0.5, in whole seconds")
         if limit is not None:
-            found.append(RollingLimit(int(seconds), limit))
-    return tuple(found)
+            limits.append(RollingLimit(int(seconds), limit))
+    return tuple(limits)
 
 
 def _thresholds(text: str) -> tuple[float, ...]:
-    found = []
+    percentages = []
     for part in filter(None, (part.strip().removesuffix("%") for part in text.split(","))):
         try:
             percent = float(part)
@@ -326,10 +326,10 @@ def _thresholds(text: str) -> tuple[float, ...]:
             percent = 0.0
         if not 0 < percent <= 100:
             raise WrongUsage(f"alerts: {part!r} is not a percentage above 0 and up to 100; write 50, 80")
-        found.append(percent)
-    if not found:
+        percentages.append(percent)
+    if not percentages:
         raise WrongUsage("alerts: give at least one percentage, such as 80")
-    return tuple(sorted(set(found)))
+    return tuple(sorted(set(percentages)))
 
 
 def _require_zone(name: str) -> None:

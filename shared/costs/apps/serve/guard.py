@@ -320,14 +320,14 @@ def _require_own_page(request: _RequestHead, is_own: bool) -> None:
 
 def _cookie(values: list[str]) -> str:
     """Return our session among the cookies; nothing where there is none, or more than one."""
-    found = []
+    cookies = []
     for value in values:
         try:
             jar = SimpleCookie(value)
         except CookieError:
             continue
-        found += [jar[COOKIE].value] if COOKIE in jar else []
-    return found[0] if len(found) == 1 else ""
+        cookies += [jar[COOKIE].value] if COOKIE in jar else []
+    return cookies[0] if len(cookies) == 1 else ""
 
 
 def _unknown(request: _RequestHead) -> RequestRefused:

@@ -314,19 +314,19 @@ def _unless_known(made: MadePage, version: str, request: Request) -> Response:
 def _identity(folder: Path) -> tuple[int, int] | None:
     """Return what tells one folder from another that takes its place; ``None`` where there is none."""
     try:
-        found = folder.stat()
+        status = folder.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:
     """Return what tells one version of a file from another; ``None`` where there is none."""
     try:
-        found = path.stat() if path else None
+        status = path.stat() if path else None
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_size) if found else None
+    return (status.st_mtime_ns, status.st_size) if status else None
 
 
 async def _asset(request: Request) -> Response:

@@ -178,10 +178,10 @@ def _more(name: str, period: Period, place: PageAddress) -> Iterator[NavLink]:
 def why(asked: PageRequest) -> View:
     """Return why a month cost more or less than the one before, and what stands out in it."""
     period, user = _month_asked(asked)
-    found = pace((ZERO,) * period.length_in_days, period, asked.reader.now)
-    if not found.days_begun:
+    pace_so_far = pace((ZERO,) * period.length_in_days, period, asked.reader.now)
+    if not pace_so_far.days_begun:
         raise WrongUsage(f"{named(period)} has not begun")
-    earlier, days = same_days_before(period, found), period.dates()[: found.days_begun]
+    earlier, days = same_days_before(period, pace_so_far), period.dates()[: pace_so_far.days_begun]
     sides = [f"{dates[0]}..{dates[-1]}" for dates in (earlier.dates(), days)]
     difference, standing_out = _apart(
         asked,
@@ -355,9 +355,9 @@ def _page_number(values: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _pages(place: PageAddress, page: int, found: int) -> tuple[NavLink, ...]:
+def _pages(place: PageAddress, page: int, count: int) -> tuple[NavLink, ...]:
     """Return the ways to the first page, the ones around and the last one."""
-    last = pages_of(found)
+    last = pages_of(count)
     if last == 1 and page == 1:
         return ()
     shown = sorted({1, last, *range(max(1, page - 2), min(last, page + 2) + 1)})
@@ -441,12 +441,12 @@ def prices(asked: PageRequest) -> View:
     """Return what models cost today, or those with a word in their names."""
     reader, values = asked.reader, asked.place.values
     number = _page_number(values)
-    models, found = some_listed(reader, reader.now, values.get("q", ""), (number - 1) * A_PAGE, A_PAGE)
+    models, count = some_listed(reader, reader.now, values.get("q", ""), (number - 1) * A_PAGE, A_PAGE)
     return View(
-        report=_with_price_links(prices_report(models, reader.now), number, found),
+        report=_with_price_links(prices_report(models, reader.now), number, count),
         place=asked.place,
         tab="prices",
-        pages=_pages(asked.place, number, found),
+        pages=_pages(asked.place, number, count),
         finds="Find a model",
     )
 
@@ -461,12 +461,12 @@ def _priced(service: str, model: str) -> Ref:
     return Ref(model, "price", f"{service}/{model}")
 
 
-def _with_price_links(report: Report, page: int, found: int) -> Report:
+def _with_price_links(report: Report, page: int, count: int) -> Report:
     """Return the list of prices with the name of each model leading to its page, where all its rates are."""
     tables = tuple(
         table._replace(
             rows=tuple((_priced(table.title, str(row[0])), *row[1:]) for row in table.rows),
-            empty=nothing_on(page, found, table.empty),
+            empty=nothing_on(page, count, table.empty),
         )
         for table in report.tables
     )
@@ -513,7 +513,7 @@ MOST_KNOWN: Final = 300
 def known_values(reader: Reader) -> dict[str, list[str]]:
     """Return what calls of this month and the last were logged with, by filter, the first of each."""
     since = previous_month(month_of(reader, None)).start
-    found: dict[str, list[str]] = {}
+    known: dict[str, list[str]] = {}
     for option in FILTERS.options:
         if option.completes == "job":
             names = {job.job_id for job in reader.index.jobs(Query(start=since))}
@@ -521,8 +521,8 @@ def known_values(reader: Reader) -> dict[str, list[str]]:
             by = cast("Dimension", option.completes)
             keys = (group.key[0] for group in reader.tagged.groups((by,), Query(start=since)))
             names = {name for key in keys if key is not None for name in str(key).split(",")}
-        found[option.names[0].lstrip("-")] = sorted(names - {""})[:MOST_KNOWN]
-    return found
+        known[option.names[0].lstrip("-")] = sorted(names - {""})[:MOST_KNOWN]
+    return known
 
 
 class UnknownReport(CostError, LookupError):

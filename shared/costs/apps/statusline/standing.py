@@ -108,8 +108,8 @@ def standing(workspace: Workspace, user: str) -> UserSpending:
         unpriced_today=spends[len(costs)],
         unpriced=spends[len(costs) + 1],
     )
-    found = [Spending(*each) for each in zip(limits, spends[len(spans) :], strict=False)]
-    return _with_limits(own, [*found, *_of_plans(workspace, loaded, user)])
+    spendings = [Spending(*each) for each in zip(limits, spends[len(spans) :], strict=False)]
+    return _with_limits(own, [*spendings, *_of_plans(workspace, loaded, user)])
 
 
 def _of_plans(workspace: Workspace, loaded: LoadedProfile, user: str) -> list[Spending]:

@@ -46,8 +46,8 @@ def with_promise(reader: Reader, change: NotedChange) -> NotedChange:
     """Return a change with what it promises, by the calls of the weeks before it."""
     reader.index.catch_up_all()
     query = Query(start=change.since - LOOK_BACK, end=change.since, stage=change.stage)
-    found = promised(made_of(change), reader.index.entries(query), reader.catalogue)
-    return change._replace(promised_before=found.cost, promised_after=found.otherwise)
+    effect = promised(made_of(change), reader.index.entries(query), reader.catalogue)
+    return change._replace(promised_before=effect.cost, promised_after=effect.otherwise)
 
 
 def measured(reader: Reader, changes: Sequence[NotedChange]) -> list[MeasuredChange]:

@@ -62,8 +62,8 @@ def command(
     elif action == "show":
         app.show(price_report(shown(app.reader, _given(what, "which model"), at), at))
     elif action == "update":
-        found = updated(app.reader, Path(what), write=yes) if what else upgraded(app.reader)
-        app.show(price_update_report(found))
+        update = updated(app.reader, Path(what), write=yes) if what else upgraded(app.reader)
+        app.show(price_update_report(update))
     elif action == "coverage":
         app.show(coverage_report(covered(app.reader)))
     else:

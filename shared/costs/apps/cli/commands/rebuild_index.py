@@ -53,9 +53,9 @@ def command(app: App, paths: tuple[Path, ...], roots: tuple[Path, ...]) -> int:
     index = app.workspace.index
     added = sum(index.add_under(root.resolve()) for root in roots)
     with share_bar("Rebuilding") as advance:
-        found = _some(index, paths, advance) if paths else index.rebuild(advance)
-    app.show(rebuilt_report(found, added))
-    return BAD_NEWS if found.unread else FINE
+        result = _some(index, paths, advance) if paths else index.rebuild(advance)
+    app.show(rebuilt_report(result, added))
+    return BAD_NEWS if result.unread else FINE
 
 
 def _some(index: Store, paths: Sequence[Path], advance: ProgressCallback) -> RebuildResult:
@@ -79,7 +79,7 @@ def _some(index: Store, paths: Sequence[Path], advance: ProgressCallback) -> Reb
 def _is_a_ledger(path: Path) -> bool:
     """Tell whether a file is one by its name, or by a line of it; what cannot be read says so later."""
     try:
-        return path.name == LEDGER_NAME or any(isinstance(found.content, Entry) for found in read(path))
+        return path.name == LEDGER_NAME or any(isinstance(line.content, Entry) for line in read(path))
     except OSError:
         return True
 

@@ -58,8 +58,8 @@ def _work(app: App, start: datetime | None, *, wrong_too: bool, write: bool) -> 
     # What is appended follows from what the ledgers have: nobody else may correct them meanwhile.
     turn = import_lock(app.workspace.storage) if write else nullcontext()
     with turn, share_bar("Repricing") as advance:
-        found = reprice(app.workspace, start, advance, wrong_too=wrong_too, write=write)
-    app.show(repricing_report(found, written=write))
+        repricing = reprice(app.workspace, start, advance, wrong_too=wrong_too, write=write)
+    app.show(repricing_report(repricing, written=write))
 
 
 def repricing_report(repricing: Repricing, *, written: bool) -> Report:
@@ -164,14 +164,14 @@ def reprice(
     """
     index, writer = workspace.index, BatchWriter(workspace.index)
     query = Query(start=since)  # corrections count in the period of their call, so they match as it does
-    found = Repricing(workspace.catalogue, workspace.clock(), id_for_request, wrong_too)
+    repricing = Repricing(workspace.catalogue, workspace.clock(), id_for_request, wrong_too)
     index.catch_up_all()
     jobs = index.jobs(query)
     for done, job in enumerate(jobs, 1):
         read = partial(index.entries, query._replace(ledger=job.ledger))
-        for correction in found.corrections(with_corrections(read)):
+        for correction in repricing.corrections(with_corrections(read)):
             if write:
                 writer.write(job.ledger, correction)
         advance(done, len(jobs))
     writer.flush()
-    return found
+    return repricing

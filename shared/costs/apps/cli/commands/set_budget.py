@@ -90,20 +90,20 @@ def command(app: App, user: str | None, organization: bool, timezone: str | None
 
 def _changes(limits: dict[str, Any]) -> dict[str, Any]:
     """Return the options that were given, as fields of a budget."""
-    found: dict[str, Any] = {
+    changes: dict[str, Any] = {
         f"{option}_limit": _value(limits[option])
         for option in ("yearly", "monthly", "weekly", "daily", "job")
         if limits[option] is not None
     }
-    found |= {kind.field: _value(limits[kind.field]) for kind in _COUNTS if limits[kind.field] is not None}
+    changes |= {kind.field: _value(limits[kind.field]) for kind in _COUNTS if limits[kind.field] is not None}
     for kind in _NAMED:
         if limits[kind.field]:
-            found[kind.field] = {name: _value(amount) for name, amount in limits[kind.field]}
+            changes[kind.field] = {name: _value(amount) for name, amount in limits[kind.field]}
     if limits["thresholds"]:
-        found["thresholds"] = tuple(sorted(set(limits["thresholds"])))
+        changes["thresholds"] = tuple(sorted(set(limits["thresholds"])))
     if limits["block"] is not None:
-        found["block_at_limit"] = limits["block"]
-    return found
+        changes["block_at_limit"] = limits["block"]
+    return changes
 
 
 def _value(amount: int | str) -> int | None:
