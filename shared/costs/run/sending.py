@@ -48,6 +48,13 @@ SENDERS: Final = {
 }
 """The functions that send an SDK's requests, also repeated ones, by their module."""
 
+CREDENTIALS: Final = {
+    "google.auth.transport.requests": ("Request.__call__",),
+    "botocore.credentials": ("RefreshableCredentials._protected_refresh",),
+}
+"""The functions that ask for new credentials in the middle of a call, by their module: those requests are not
+the call's. Source: google-auth 2.63, botocore 1.44, 2026-11-30."""
+
 _NOT_SENT: Final = frozenset(
     {
         "ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "InvalidURL",
@@ -134,3 +141,17 @@ def watch_sending(module: Any) -> None:
     for name in SENDERS[module.__name__]:
         with suppress(AttributeError):  # a version that has no such method
             wrapt.wrap_function_wrapper(module, name, _send)
+
+
+def leave_out_credentials(module: Any) -> None:
+    """Wrap the functions of a module that ask for credentials, so that their requests are of no call."""
+    import wrapt
+
+    for name in CREDENTIALS[module.__name__]:
+        with suppress(AttributeError):  # a version that has no such method
+            wrapt.wrap_function_wrapper(module, name, _send_apart)
+
+
+def _send_apart(wrapped: Any, _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    with Sending(None):
+        return wrapped(*args, **kwargs)

@@ -32,7 +32,7 @@ from .calls import AzureSpeechCall, BedrockAgentCall, BedrockCall, MediaCall, Wr
 from .jobs import Jobs
 from .methods import MediaMethod, Method, Reads, arguments_of, keeping_first, value_at
 from .raw_responses import is_raw, watched_raw
-from .sending import SENDERS, Sending, Ticket, watch_sending
+from .sending import CREDENTIALS, SENDERS, Sending, Ticket, leave_out_credentials, watch_sending
 from .stream_usage import usage_option, without_usage_chunk
 
 Before = Callable[["WrappedCall"], Ticket]
@@ -221,6 +221,8 @@ class Wrapper:
         if not self._wrapped:
             for module in SENDERS:
                 wrapt.register_post_import_hook(watch_sending, module)
+            for module in CREDENTIALS:
+                wrapt.register_post_import_hook(leave_out_credentials, module)
         self._wrapped.add(library)
 
     def wrap_media(self, methods: Sequence[MediaMethod]) -> None:

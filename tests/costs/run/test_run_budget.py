@@ -8,6 +8,7 @@ import sys
 import urllib.error
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from email.message import Message
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from shared.costs.run.calls import WrappedCall
 from shared.costs.run.holding import HoldTicket
 from shared.costs.run.methods import Method
 from shared.costs.run.purse import Purse
-from shared.costs.run.sending import SENDERS, Sending, watch_sending
+from shared.costs.run.sending import SENDERS, Sending, leave_out_credentials, watch_sending
 from shared.costs.storage import LEDGER_NAME
 from tests.costs.run.run_support import (
     dashboard_run,
@@ -303,6 +304,41 @@ def test_what_was_never_sent_and_what_was_refused_is_no_call(
     assert not (job / LEDGER_NAME).exists()
 
 
+NO_TOKEN = """
+import socket, sys, threading
+from google import genai
+from google.oauth2.credentials import Credentials
+listening = socket.create_server(("127.0.0.1", 0))
+def hang_up():
+    while True:
+        heard, _ = listening.accept()
+        heard.recv(65536)
+        heard.close()
+threading.Thread(target=hang_up, daemon=True).start()
+uri = "http://127.0.0.1:%d/token" % listening.getsockname()[1]
+credentials = Credentials(None, refresh_token="r", token_uri=uri, client_id="c", client_secret="s")
+options = genai.types.HttpOptions(base_url=sys.argv[1])
+where = dict(vertexai=True, project="p", location="us-central1", http_options=options)
+client = genai.Client(credentials=credentials, **where)
+try:
+    client.models.generate_content(model="gemini-2.5-flash", contents="Hi")
+except Exception as fault:
+    print(type(fault).__name__)
+"""
+
+
+def test_a_request_for_credentials_that_is_lost_is_no_call(
+    server: ProviderServer, tmp_path: Path, job: Path
+) -> None:
+    for module in ("google.genai", "google.oauth2", "opentelemetry.sdk"):
+        pytest.importorskip(module)
+    done = dashboard_run(
+        "--job-dir", job, "--", sys.executable, script(tmp_path, NO_TOKEN), server.url("gemini")
+    )
+    assert done.stdout.split() == ["TransportError"], done.stderr
+    assert (server.served, (job / LEDGER_NAME).exists()) == ([], False)
+
+
 OWN_REQUESTS = """
 import httpx, openai, socket, sys
 silent = socket.create_server(("127.0.0.1", 0))
@@ -383,7 +419,7 @@ def recorded_of(name: str, ask: Callable[[Any, str], object], url: str) -> list[
     with pytest.raises(Exception) as fault, Sending(ticket):  # noqa: PT011  # each module has faults of its own
         ask(library, url)
     ticket.failed(fault.value)
-    assert ticket.has_begun is False
+    assert not ticket.has_begun
     return recorded
 
 
@@ -403,20 +439,32 @@ def test_a_request_that_was_not_sent_is_no_call(name: str, ask: Callable[[Any, s
     assert recorded_of(name, ask, "http://127.0.0.1:1") == []
 
 
+def renewed_by_aws(of: Any, url: str) -> None:
+    module = pytest.importorskip("botocore.credentials")
+    refreshable = type("RefreshableCredentials", (module.RefreshableCredentials,), {})
+    leave_out_credentials(SimpleNamespace(__name__=module.__name__, RefreshableCredentials=refreshable))
+    until = datetime.now(UTC) - timedelta(hours=1)
+    renewing = {"refresh_using": lambda: asked_by_aws(of, url), "method": "sts-assume-role"}
+    refreshable("key", "secret", "token", until, **renewing).get_frozen_credentials()
+
+
 @pytest.mark.parametrize(
-    ("name", "ask"),
+    ("name", "ask", "calls"),
     [
-        ("requests", lambda of, url: of.Session().get(url)),
-        ("httpx", lambda of, url: of.Client().get(url)),
-        ("httpx", lambda of, url: asyncio.run(of.AsyncClient().get(url))),
-        ("botocore.httpsession", asked_by_aws),
+        ("requests", lambda of, url: of.Session().get(url), 1),
+        ("httpx", lambda of, url: of.Client().get(url), 1),
+        ("httpx", lambda of, url: asyncio.run(of.AsyncClient().get(url)), 1),
+        ("botocore.httpsession", asked_by_aws, 1),
+        ("botocore.httpsession", renewed_by_aws, 0),  # credentials
     ],
 )
-def test_a_request_that_was_sent_in_vain_is_a_call(name: str, ask: Callable[[Any, str], object]) -> None:
+def test_a_request_that_was_sent_in_vain_is_a_call(
+    name: str, ask: Callable[[Any, str], object], calls: int
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
         taken = pool.submit(listening.accept)
         taken.add_done_callback(lambda heard: heard.result()[0].close())
-        assert len(recorded_of(name, ask, f"http://127.0.0.1:{listening.getsockname()[1]}")) == 1
+        assert len(recorded_of(name, ask, f"http://127.0.0.1:{listening.getsockname()[1]}")) == calls
 
 
 CHAT = ("openai.resources.chat.completions.completions", "Completions.create")
