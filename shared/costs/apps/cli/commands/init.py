@@ -73,7 +73,7 @@ def _report(done: dict[Path, bool], faults: Sequence[str]) -> Report:
     rows = tuple(
         (str(path), "written" if new else "was there, left alone") for path, new in sorted(done.items())
     )
-    following = Note("Next: edit the limits, then see cost-dashboard show-budget.")
+    following = Note("Next: edit the limits, then: cost-dashboard show-budget")
     return Report(
         title="New settings",
         tables=(Table("File", (Column("file", "File"), Column("state", "State")), rows),),
