@@ -25,7 +25,7 @@ def page_to_send(report: Report, *, on_paper: bool = False) -> str:
 
     style, script = asset("report.css"), asset("report.js")
     template = environment(on_paper=on_paper).get_template("report.html.j2")
-    # Our own style and script are no data: only they go in unescaped.
+    # Our own style and script are not data: only they go in unescaped.
     return template.render(
         page=page_of(sendable(report)),
         style=Markup(style),  # noqa: S704  # a file of ours

@@ -42,7 +42,7 @@ SHOWN: Final = 10
 
 
 class BackTestQuestion(NamedTuple):
-    """Which profile is tried, and on the calls of which stretch of time."""
+    """Which profile is tried, and with the calls of which period."""
 
     file: Path
     span: TimeSpan = TimeSpan(last=("monthly", MONTHS))
@@ -63,7 +63,7 @@ def back_test_facts(reader: Reader, question: BackTestQuestion) -> BackTestFacts
 
     Raises:
         ProfileError: the file cannot be read or does not follow the contract.
-        WrongUsage: the options name no stretch of time.
+        WrongUsage: the options name no period.
     """
     profile = load_profile(question.file)
     period = question.span.period(reader.now, profile.timezone, profile.billing_day)
@@ -210,7 +210,7 @@ def _events(facts: BackTestFacts) -> list[Row]:
 
 
 def _in(period: PeriodTrial) -> str:
-    """Return the stretch of time as people call it: a period, a job, or nothing for a window, which moves."""
+    """Return what people call the period: a period, a job, or nothing for a window, which moves."""
     if period.job is not None:
         return Ref(period.job.job_id, "job")
     return "" if period.period is None or period.period.kind == "rolling" else period.period.name

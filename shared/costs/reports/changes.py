@@ -54,7 +54,7 @@ class Override(NamedTuple):
 
 
 class ChangesQuestion(NamedTuple):
-    """Which stretch of time; without any the whole history."""
+    """Which period; without one the whole history."""
 
     span: TimeSpan = TimeSpan()
 
@@ -70,12 +70,14 @@ class ChangesFacts(NamedTuple):
 def changes_facts(reader: Reader, asked: ChangesQuestion) -> ChangesFacts:
     """Return what changed, and which refusals were overridden."""
     period = None if asked.span == TimeSpan() else period_of(reader, asked.span, None)
-    changes = [one for one in _settings(reader) if period is None or period.start <= one.at < period.end]
+    changes = [
+        change for change in _settings(reader) if period is None or period.start <= change.at < period.end
+    ]
     overrides = list(_overrides(reader, period))
     return ChangesFacts(
         period,
-        sorted(changes, key=lambda one: one.at, reverse=True),
-        sorted(overrides, key=lambda one: (one.at, one.entry_id), reverse=True),
+        sorted(changes, key=lambda change: change.at, reverse=True),
+        sorted(overrides, key=lambda override: (override.at, override.entry_id), reverse=True),
     )
 
 
@@ -85,13 +87,13 @@ def _settings(reader: Reader) -> Iterator[SettingsChange]:
         *Memory(storage.profile_memory).read_log(TRAIL),
         *Memory(storage.prices_memory).read_log(TRAIL),
     ]
-    for one in sorted(records, key=lambda record: float(record["at"])):
+    for record in sorted(records, key=lambda record: float(record["at"])):
         # Several processes may see one change.
-        if seen.get(one["path"]) != one["digest"]:
-            seen[one["path"]] = one["digest"]
-            lines = tuple(clean_text(line) for line in one["lines"])
-            at = datetime.fromtimestamp(one["at"], UTC)
-            yield SettingsChange(at, one["path"], one["first"], lines, one["more"], one["digest"])
+        if seen.get(record["path"]) != record["digest"]:
+            seen[record["path"]] = record["digest"]
+            lines = tuple(clean_text(line) for line in record["lines"])
+            at = datetime.fromtimestamp(record["at"], UTC)
+            yield SettingsChange(at, record["path"], record["first"], lines, record["more"], record["digest"])
 
 
 def _overrides(reader: Reader, period: Period | None) -> Iterator[Override]:
@@ -127,7 +129,7 @@ def changes_report(facts: ChangesFacts) -> Report:
         "Changed settings",
         facts.changes[:SHOWN],
         (Column("at", "When"), _minute),
-        (Column("path", "File"), lambda one: Ref(one.path, "path")),
+        (Column("path", "File"), lambda change: Ref(change.path, "path")),
         (Column("lines", "Lines", wraps=True), _lines),
         empty="None.",
     )
@@ -135,11 +137,11 @@ def changes_report(facts: ChangesFacts) -> Report:
         "Overrides",
         facts.overrides[:SHOWN],
         (Column("at", "When"), _minute),
-        (Column("user", "User", rank=1), lambda one: one.user_id),
-        (Column("job", "Job", rank=2), lambda one: Ref(one.job_id, "job")),
-        (Column("model", "Model"), lambda one: one.model),
-        (Column("cost", "Cost", "money", places=4), lambda one: one.cost),
-        (Column("why", "Why", wraps=True), lambda one: one.why),
+        (Column("user", "User", rank=1), lambda override: override.user_id),
+        (Column("job", "Job", rank=2), lambda override: Ref(override.job_id, "job")),
+        (Column("model", "Model"), lambda override: override.model),
+        (Column("cost", "Cost", "money", places=4), lambda override: override.cost),
+        (Column("why", "Why", wraps=True), lambda override: override.why),
         empty="None.",
     )
     more = max(0, len(facts.changes) - SHOWN) + max(0, len(facts.overrides) - SHOWN)
@@ -150,19 +152,19 @@ def changes_report(facts: ChangesFacts) -> Report:
         tables=(files, calls),
         notes=tuple(more_note(more)),
         data={
-            "changes": [derive(one) for one in facts.changes],
-            "overrides": [derive(one) for one in facts.overrides],
+            "changes": [derive(change) for change in facts.changes],
+            "overrides": [derive(override) for override in facts.overrides],
         },
     )
 
 
-def _minute(one: SettingsChange | Override) -> str:
-    return f"{one.at:%Y-%m-%d %H:%M}"
+def _minute(item: SettingsChange | Override) -> str:
+    return f"{item.at:%Y-%m-%d %H:%M}"
 
 
-def _lines(one: SettingsChange) -> str:
-    lines = "; ".join(one.lines) or ("read for the first time" if one.first else "only blanks")
-    return lines + (f"; {one.more:,} more" if one.more else "")
+def _lines(change: SettingsChange) -> str:
+    lines = "; ".join(change.lines) or ("read for the first time" if change.first else "only blanks")
+    return lines + (f"; {change.more:,} more" if change.more else "")
 
 
 SPEC: Final = Spec(

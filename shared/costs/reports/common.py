@@ -230,7 +230,7 @@ def others_note(others: Sequence[str]) -> Iterator[Note]:
 
 
 def doubts(totals: Totals, health: Health, unpriced: Sequence[str] = ()) -> tuple[Note, ...]:
-    """Return what the reader must know before trusting a sum: nothing, where there is no doubt.
+    """Return what the reader must know before trusting a sum; nothing where there is no doubt.
 
     ``unpriced`` names the models without a price, where they are known.
     """
@@ -299,7 +299,7 @@ def gone(health: Health) -> Iterator[Note]:
 
 
 def noted(number: int, one: str, many: str, rest: str, tone: Tone = "warning") -> Iterator[Note]:
-    """Yield a sentence about so many things, where there are any.
+    """Yield a sentence about a number of things, if there are any.
 
     >>> [note.text for note in noted(2, "call has", "calls have", "no price.")], [*noted(0, "a", "b", "c")]
     (['2 calls have no price.'], [])
@@ -379,7 +379,7 @@ def totals_data(totals: Totals) -> dict[str, object]:
 
 
 def stretch_data(totals: Totals, breakdowns: Sequence[Breakdown], health: Health) -> dict[str, object]:
-    """Return the sums of a stretch of time and its breakdowns under the names that JSON has for them."""
+    """Return the sums of a period and its breakdowns under the names that JSON has for them."""
     return {
         "total_cost": to_usd(totals.cost),
         **derive(totals, "total_calls=calls", "unique_jobs=jobs"),

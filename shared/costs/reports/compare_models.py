@@ -55,7 +55,9 @@ def compared(reader: Reader, models: Sequence[str], work: EstimatedWork) -> list
     names = dict.fromkeys([*offered, *sorted(used), "local/*"])
     costs = compare(map(named_model, names), work.asked, catalogue)
     return [
-        one for one in costs if one.cost or (one.cost == 0 and catalogue.is_local(*named_model(one.name)))
+        candidate
+        for candidate in costs
+        if candidate.cost or (candidate.cost == 0 and catalogue.is_local(*named_model(candidate.name)))
     ]
 
 
@@ -68,17 +70,24 @@ def _in_use(reader: Reader) -> Iterator[str]:
 def comparison_report(facts: ComparisonFacts, shown: int = SHOWN) -> Report:
     """Return what the work costs on several models, beside the cheapest that is not free."""
     work, costs = facts.work, facts.costs
-    priced = [one for one in costs if one.cost is not None]
-    base = next((one.cost for one in priced if one.cost), None)
+    priced = [candidate for candidate in costs if candidate.cost is not None]
+    base = next((candidate.cost for candidate in priced if candidate.cost), None)
     table = Table.of(
         "Cheapest first",
         priced[:shown],
-        (Column("model", "Model"), lambda one: one.name),
-        (Column("cost", "Cost", "money", places=4), lambda one: one.cost),
-        (Column("times", "Times the cheapest", "times", rank=1), lambda one: _times(one.cost, base)),
+        (Column("model", "Model"), lambda candidate: candidate.name),
+        (Column("cost", "Cost", "money", places=4), lambda candidate: candidate.cost),
+        (
+            Column("times", "Times the cheapest", "times", rank=1),
+            lambda candidate: _times(candidate.cost, base),
+        ),
         empty="No model has a price for this.",
     )
-    notes = [Note(f"{one.name}: {one.why}.", "warning") for one in costs if one.cost is None][:5]
+    notes = [
+        Note(f"{candidate.name}: {candidate.why}.", "warning")
+        for candidate in costs
+        if candidate.cost is None
+    ][:5]
     if len(priced) > shown:
         more = plural(len(priced) - shown, "more expensive model", "more expensive models")
         notes.append(Note(f"{more}; --json has them all."))
@@ -87,7 +96,10 @@ def comparison_report(facts: ComparisonFacts, shown: int = SHOWN) -> Report:
         subtitle=work_subtitle(work),
         tables=(table,),
         notes=(*notes, *map(Note, work.assumed)),
-        data={**work_data(work), "models": [{"model": one.name, **cost_data(one)} for one in costs]},
+        data={
+            **work_data(work),
+            "models": [{"model": candidate.name, **cost_data(candidate)} for candidate in costs],
+        },
     )
 
 

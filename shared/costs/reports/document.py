@@ -292,7 +292,7 @@ def derive(record: Any, *fields: str, **names: str) -> dict[str, object]:
     dates are in ISO 8601, paths are texts, records and lists within are derived, too.
 
     Raises:
-        TypeError: a field or a property that is no text has no declared type: it may be money.
+        TypeError: a field or a property that is not text has no declared type: it may be money.
 
     >>> from typing import NamedTuple
     >>> class Sum(NamedTuple):

@@ -188,7 +188,7 @@ def drawn_data(covered: CoveredCalls) -> dict[str, object]:
 
 
 def plans_report(facts: PlansFacts) -> Report:
-    """Return each plan's price beside what its calls would have cost."""
+    """Return each plan's price and what its calls would have cost without it."""
     return Report(
         title="Plans",
         subtitle=named(facts.period),

@@ -1,4 +1,4 @@
-"""The questions that reports answer: which stretch of time, whose calls, and which of them."""
+"""The questions that reports answer: which period, whose calls, and which of them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class UserMonth(NamedTuple):
 
 
 class TimeSpan(NamedTuple):
-    """The stretch of time a user asked for; nothing given is the present month.
+    """The period a user asked for; without any it is the present month.
 
     ``last`` is a number of whole days, weeks or months that end with the present one.
     """
@@ -87,7 +87,7 @@ class TimeSpan(NamedTuple):
 
 
 class Question(NamedTuple):
-    """The question that a report over a stretch of time answers.
+    """The question that a report of a period answers.
 
     ``filters`` are conditions as people name them (``model``: ``openai/gpt-4o``); ``by`` and ``step`` say
     what the sums are broken down by;

@@ -123,12 +123,12 @@ class Reader:
 
     @property
     def gate(self) -> Gate:
-        """What is held for calls on their way."""
+        """What is held for calls in progress."""
         return self._workspace.gate
 
     @property
     def notices(self) -> Notices:
-        """The alerts that were sent, and those on their way."""
+        """The alerts that were sent, and those still waiting."""
         return self._workspace.notices
 
     @property

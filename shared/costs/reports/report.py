@@ -83,7 +83,7 @@ class PeriodFacts:
 
 
 def period_facts(reader: Reader, asked: Question) -> PeriodFacts:
-    """Return sums over a stretch of time, with the breakdowns and the history that were asked for."""
+    """Return sums of a period, with the breakdowns and the history that were asked for."""
     period, query = within(reader, asked.span, asked.query)
     whole = total(reader.tagged.groups((), query))
     whole.jobs = jobs_in(reader, query)
@@ -174,7 +174,7 @@ def _standing(reader: Reader, asked: Question, period: Period) -> tuple[Spending
 
 
 def period_report(facts: PeriodFacts) -> Report:
-    """Return sums over a stretch of time, its history and its breakdowns."""
+    """Return sums of a period, its history and its breakdowns."""
     empty = facts.totals.is_empty
     return Report(
         title=facts.title,

@@ -1,4 +1,4 @@
-"""``reservations``: what the budget gate holds for calls on their way."""
+"""``reservations``: what the budget gate holds for calls in progress."""
 
 from __future__ import annotations
 

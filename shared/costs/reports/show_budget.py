@@ -73,7 +73,7 @@ class BudgetFacts(NamedTuple):
     user's monthly one, if there is one, and ``outlook`` is what the pace means for it. The pace's
     projection tells weekdays apart where ``by_weekday``.
     ``foreseen`` are the limits that are on course to be passed.
-    ``reserved`` is the sum of ``holds`` of calls on their way and of ``orphans``, whose process is gone;
+    ``reserved`` is the sum of ``holds`` of calls in progress and of ``orphans``, whose process is gone;
     ``held`` is what they hold of each limit, in its unit;
     ``unreserved_calls`` counts calls that
     were logged without one under a blocking limit. ``others`` are users who have calls where this

@@ -59,21 +59,21 @@ def recordings_facts(reader: Reader, asked: UserMonth) -> RecordingsFacts:
         if per_minute is not None:
             recordings.append(RecordingCost(Path(str(group.key[0])).parent.name, group.totals, per_minute))
             whole.merge(group.totals)
-    recordings.sort(key=lambda one: (-one.per_minute, one.job_id))
+    recordings.sort(key=lambda recording: (-recording.per_minute, recording.job_id))
     return RecordingsFacts(asked.user, period, recordings, whole, health(reader))
 
 
 def recordings_report(facts: RecordingsFacts) -> Report:
     """Return the recordings whose minute cost most."""
-    rates = [one.per_minute for one in facts.recordings]
+    rates = [recording.per_minute for recording in facts.recordings]
     table = Table.of(
         "Recording",
         facts.recordings[:SHOWN],
-        (Column("job", "Recording"), lambda one: Ref(one.job_id, "job")),
-        (Column("per_minute", "A minute", "money", places=4), lambda one: one.per_minute),
-        (Column("audio_seconds", "Audio", "duration", rank=1), lambda one: one.audio_seconds),
-        (Column("calls", "Calls", "count", rank=2), lambda one: one.totals.calls),
-        (Column("cost", "Cost", "money"), lambda one: one.totals.cost),
+        (Column("job", "Recording"), lambda recording: Ref(recording.job_id, "job")),
+        (Column("per_minute", "A minute", "money", places=4), lambda recording: recording.per_minute),
+        (Column("audio_seconds", "Audio", "duration", rank=1), lambda recording: recording.audio_seconds),
+        (Column("calls", "Calls", "count", rank=2), lambda recording: recording.totals.calls),
+        (Column("cost", "Cost", "money"), lambda recording: recording.totals.cost),
         empty="No call with audio in this month.",
     )
     return Report(
@@ -85,8 +85,8 @@ def recordings_report(facts: RecordingsFacts) -> Report:
         data={
             **derive(facts, "user_id", "month=period.name"),
             "recordings": [
-                derive(one, "job_id", "per_minute", "audio_seconds", "totals.calls", "totals.cost")
-                for one in facts.recordings
+                derive(recording, "job_id", "per_minute", "audio_seconds", "totals.calls", "totals.cost")
+                for recording in facts.recordings
             ],
             **derive(facts, "totals.unpriced_calls", "totals.partial_calls", "health.incomplete"),
         },

@@ -55,7 +55,7 @@ class UnreadLedger(NamedTuple):
 
 
 class LostLedger(NamedTuple):
-    """A ledger that went together with its sums, of which ``counted`` bytes had been counted.
+    """A ledger that is gone, with its sums, of which ``counted`` bytes had been counted.
 
     ``acknowledged`` is when that was acknowledged, as ISO 8601 text, if it was.
     """
@@ -141,7 +141,7 @@ class VerifyQuestion(NamedTuple):
     """Which ledgers: those of ``paths`` or of one job, or all; with ``prices`` each charge is recomputed.
 
     ``sealed`` is a file of ``close-month``: the month is compared with what it was.
-    With ``acknowledge`` the damage and the losses that are found are written down as known.
+    With ``acknowledge`` the damage and the losses found are recorded as known.
     """
 
     paths: Sequence[Path] = ()

@@ -106,7 +106,7 @@ def form_of(reader: Reader, who: str) -> Form:
     """Return the form of somebody's limits, filled with what holds now.
 
     Raises:
-        ProfileError: the profile is refused: it is to be mended by hand.
+        ProfileError: the profile is refused and must be fixed by hand.
         WrongUsage: ``who`` is nobody.
     """
     profile, digest = _as_it_is(reader)

@@ -50,7 +50,7 @@ _BACKLOG: Final = 512
 """How many connections may wait to be taken."""
 
 _GRACE_S: Final = 2
-"""How long answers that are on their way may take after an interrupt, in seconds."""
+"""How long answers in progress may take after an interrupt, in seconds."""
 
 
 class CannotListen(CostError):
@@ -124,7 +124,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as uvicorn calls it
-        """End after the answers that are on their way; at once when told twice."""
+        """End after the answers in progress; at once when called twice."""
         self.force_exit = self.should_exit
         self.should_exit = True
         self._ending()

@@ -396,7 +396,7 @@ def job(asked: PageRequest) -> View:
 
 
 def budgets(asked: PageRequest) -> View:
-    """Return how a user's limits stand, and what is held for calls on their way."""
+    """Return how a user's limits stand, and what is held for calls in progress."""
     reader, place = asked.reader, asked.place
     user = place.values.get("user", reader.default_user)
     report = budget_report(budget_facts(reader, UserMonth(user, place.values.get("month"))))

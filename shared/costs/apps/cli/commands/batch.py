@@ -59,7 +59,7 @@ def _text(file: Path) -> str:
     except (CannotRead, OSError) as fault:
         raise WrongUsage(str(fault)) from None
     except UnicodeDecodeError as fault:
-        raise WrongUsage(f"{file}: is no UTF-8 text: {fault}") from None
+        raise WrongUsage(f"{file} is not UTF-8 text: {fault}") from None
 
 
 def _submit(app: App, texts: list[str], *, job_dir: Path | None, user: str | None, **given: Any) -> None:

@@ -159,7 +159,7 @@ def sessions_meant(path: Path | None, name: str | None) -> LogSelection | None:
     """Return the sessions of agents that a path and the name of a format mean; ``None`` for another history.
 
     Raises:
-        CannotRead: the file is not there, or is no regular file.
+        CannotRead: the file is not there, or is not a regular file.
 
     """
     if name in imports():

@@ -1,4 +1,4 @@
-"""``cost-dashboard optimize``: what noted changes have saved since, beside what was promised."""
+"""``cost-dashboard optimize``: what noted changes have saved since, compared with what was promised."""
 
 from __future__ import annotations
 
@@ -78,15 +78,18 @@ def measured_report(changes: Sequence[MeasuredChange], zone: ZoneInfo) -> Report
     table = Table.of(
         "No.",
         changes,
-        (Column("number", "No.", "count"), lambda each: each.change.number),
-        (Column("change", "Change", wraps=True), lambda each: described(each.change)),
-        (Column("since", "Since", rank=2), lambda each: f"{each.change.since.astimezone(zone):%Y-%m-%d}"),
-        (Column("calls", "Calls", "count", rank=3), lambda each: each.effect.calls),
-        (Column("otherwise", "Without", "money", rank=1), lambda each: each.effect.otherwise),
-        (Column("saved", "Saved", "difference"), lambda each: each.effect.saved),
+        (Column("number", "No.", "count"), lambda measured: measured.change.number),
+        (Column("change", "Change", wraps=True), lambda measured: described(measured.change)),
+        (
+            Column("since", "Since", rank=2),
+            lambda measured: f"{measured.change.since.astimezone(zone):%Y-%m-%d}",
+        ),
+        (Column("calls", "Calls", "count", rank=3), lambda measured: measured.effect.calls),
+        (Column("otherwise", "Without", "money", rank=1), lambda measured: measured.effect.otherwise),
+        (Column("saved", "Saved", "difference"), lambda measured: measured.effect.saved),
         (
             Column("promised", "Promised", "difference"),
-            lambda each: "not known" if each.promised is None else each.promised,
+            lambda measured: "not known" if measured.promised is None else measured.promised,
         ),
         empty="None. Note one: cost-dashboard optimize note --stage STAGE --from MODEL --to MODEL",
     )
@@ -95,7 +98,7 @@ def measured_report(changes: Sequence[MeasuredChange], zone: ZoneInfo) -> Report
         figures=tuple(_figures(changes)),
         tables=(table,),
         notes=tuple(_notes(changes)),
-        data={"saved_usd": to_usd(_saved(changes)), "changes": [_data(each) for each in changes]},
+        data={"saved_usd": to_usd(_saved(changes)), "changes": [_data(measured) for measured in changes]},
     )
 
 
@@ -113,7 +116,7 @@ def described(change: NotedChange) -> str:
 
 
 def _saved(changes: Sequence[MeasuredChange]) -> Nanos:
-    return Nanos(sum(each.effect.saved for each in changes))
+    return Nanos(sum(measured.effect.saved for measured in changes))
 
 
 def _figures(changes: Sequence[MeasuredChange]) -> Iterator[Figure]:
@@ -123,27 +126,27 @@ def _figures(changes: Sequence[MeasuredChange]) -> Iterator[Figure]:
     yield Figure(
         "saved", "Saved", saved, "difference", note="so far", tone="good" if saved > 0 else "warning"
     )
-    known = [each for each in changes if each.promised is not None]
+    known = [measured for measured in changes if measured.promised is not None]
     if known:
-        promise = Nanos(sum(each.promised or 0 for each in known))
-        kept = Nanos(sum(each.effect.saved for each in known))
+        promise = Nanos(sum(measured.promised or 0 for measured in known))
+        kept = Nanos(sum(measured.effect.saved for measured in known))
         share = f"{percent_words(percent(kept, promise))} of it was achieved" if promise > 0 else ""
         yield Figure("promised", "Promised", promise, "difference", note=share)
 
 
 def _notes(changes: Sequence[MeasuredChange]) -> Iterator[Note]:
-    for each in changes:
-        number = each.change.number
-        if each.unchanged_calls > 0:
-            calls = plural(each.unchanged_calls, "call was", "calls were")
+    for measured in changes:
+        number = measured.change.number
+        if measured.unchanged_calls > 0:
+            calls = plural(measured.unchanged_calls, "call was", "calls were")
             yield Note(f"{number}: {calls} still made the old way.", "warning")
-        if missing := each.effect.calls - each.effect.compared:
+        if missing := measured.effect.calls - measured.effect.compared:
             calls = plural(missing, "call has", "calls have")
             yield Note(
                 f"{number}: {calls} no whole price on both sides and could not be compared.", "warning"
             )
-        if each.effect.saved < 0:
-            yield Note(f"{number}: costs {usd(Nanos(-each.effect.saved))} more than before.", "warning")
+        if measured.effect.saved < 0:
+            yield Note(f"{number}: costs {usd(Nanos(-measured.effect.saved))} more than before.", "warning")
     if changes:
         yield Note(
             "Promised: the share that calls of the 30 days before the change would have saved, of what the "
@@ -152,11 +155,11 @@ def _notes(changes: Sequence[MeasuredChange]) -> Iterator[Note]:
         )
 
 
-def _data(each: MeasuredChange) -> dict[str, object]:
+def _data(measured: MeasuredChange) -> dict[str, object]:
     return {
-        **derive(each.change, "number", "since", "stage", "from=old", "to=new", "tier", "words"),
-        **derive(each, "effect.calls", "compared_calls=effect.compared", "unchanged_calls"),
-        **derive(each, "effect.cost", "without=effect.otherwise", "effect.saved", "promised"),
+        **derive(measured.change, "number", "since", "stage", "from=old", "to=new", "tier", "words"),
+        **derive(measured, "effect.calls", "compared_calls=effect.compared", "unchanged_calls"),
+        **derive(measured, "effect.cost", "without=effect.otherwise", "effect.saved", "promised"),
     }
 
 
