@@ -1,1 +1,1 @@
-"""Budgets: limits and crossings (pure), alerts fired once, and the gate that holds a limit."""
+"""Budgets: limits and crossings (pure), alerts sent once, and the gate that enforces a limit."""

@@ -18,9 +18,9 @@ OVERRIDE_VARIABLE: Final = "COST_TRACKER_SKIP_BUDGET_CHECK"
 
 
 class Need(NamedTuple):
-    """The most that a call, or a block of calls, can take. ``None`` where no bound is known.
+    """The most that a call, or a block of calls, can use. ``None`` if no bound is known.
 
-    ``unknown`` says in words why its cost is not known.
+    ``unknown`` is the reason why its cost is not known.
     """
 
     cost: Nanos | None
@@ -37,7 +37,7 @@ class Need(NamedTuple):
 class LimitStanding:
     """A limit with what is spent and what is held within it, in its measure.
 
-    ``orphaned`` is the part of ``held`` whose calls never reported. ``allotment`` is set where other hosts
+    ``orphaned`` is the part of ``held`` whose calls were never reported. ``allotment`` is set if other hosts
     share the limit.
     """
 
@@ -55,14 +55,14 @@ class LimitStanding:
         return min(room, self.allotment.granted - self.spending.spent - self.held)
 
     def allows(self, need: Need) -> bool:
-        """Tell whether what is needed fits; what can take nothing fits however much is spent."""
+        """Tell whether a need fits; a need of nothing fits however much is spent."""
         most = need.of(self.spending.limit.measure)
         return most is not None and most <= max(self.room, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the blocking budgets behind a call's limits say about what cannot be known."""
+    """How the blocking budgets of a call's limits treat what cannot be known."""
 
     blocking: bool
     allow_on_gate_error: bool
@@ -71,7 +71,7 @@ class Policy:
 
     @classmethod
     def of(cls, profile: Profile, user_id: str, limits: Iterable[Limit]) -> Policy:
-        """Return the strictest reading of the budgets that block; the user's own cap comes first."""
+        """Return the strictest settings of the budgets that block; the user's own cap comes first."""
         user, everyone = profile.for_user(user_id).budget, profile.organization
         owners = {limit.scope.owner for limit in limits if limit.blocking}
         budgets: list[Budget] = [everyone if owner is None else user for owner in owners]
@@ -92,37 +92,37 @@ def standings(
 
 def _standing(spending: Spending, holds: Sequence[HoldStatus], names: ModelName) -> LimitStanding:
     limit = spending.limit
-    mine = [held for held in holds if counts_against(held.reservation, limit, names)]
-    orphans = (held for held in mine if held.reservation.state == "orphaned")
-    return LimitStanding(spending, _sum(mine, limit, names), _sum(orphans, limit, names))
+    applicable = [held for held in holds if counts_against(held.reservation, limit, names)]
+    orphans = (held for held in applicable if held.reservation.state == "orphaned")
+    return LimitStanding(spending, _sum(applicable, limit, names), _sum(orphans, limit, names))
 
 
 def _sum(holds: Iterable[HoldStatus], limit: Limit, names: ModelName) -> int:
-    return sum(_left_within(held, limit, names) for held in holds)
+    return sum(_remaining_within(held, limit, names) for held in holds)
 
 
-def _left_within(held: HoldStatus, limit: Limit, names: ModelName) -> int:
-    """Return what is left of a hold that a limit covers: of room for a job maybe the part of some stages."""
-    left, one = held.left(limit.measure), held.reservation
-    if not one.parts or any(limit.covers(scope, names) for scope in one.scopes):
-        return left
-    return min(left, part_within(one.parts, one.scope, limit, names))
+def _remaining_within(held: HoldStatus, limit: Limit, names: ModelName) -> int:
+    """Return what is left of a hold within a limit; of a job's hold, perhaps only the part of some stages."""
+    remaining, reservation = held.left(limit.measure), held.reservation
+    if not reservation.parts or any(limit.covers(scope, names) for scope in reservation.scopes):
+        return remaining
+    return min(remaining, part_within(reservation.parts, reservation.scope, limit, names))
 
 
 def part_within(parts: Parts, whole: CallScope, limit: Limit, names: ModelName) -> int:
-    """Return what of a job's stages together counts against a limit on some of them."""
+    """Return the sum of a job's stages that count against a limit."""
     covered = (amount for stage, amount in parts if limit.covers(whole._replace(stage=stage), names))
     return sum(covered)
 
 
 def counts_against(held: Reservation, limit: Limit, names: ModelName) -> bool:
-    """Return whether what is held will be part of the spend that a limit bounds."""
+    """Return whether a hold will be part of the spend that a limit bounds."""
     stages = (held.scope._replace(stage=stage) for stage, _ in held.parts)
     return any(limit.covers(scope, names) for scope in (*held.scopes, *stages))
 
 
 def tightest(standing: Iterable[LimitStanding]) -> LimitStanding | None:
-    """Return the blocking limit that leaves the least room; ``None`` when none blocks."""
+    """Return the blocking limit with the least left; ``None`` if none blocks."""
     blocking = (s for s in standing if s.spending.limit.blocking)
     return min(blocking, key=lambda s: tightness(s.spending, s.room), default=None)
 
@@ -130,7 +130,7 @@ def tightest(standing: Iterable[LimitStanding]) -> LimitStanding | None:
 def refusal(
     standing: Iterable[LimitStanding], need_of: Callable[[Limit], Need], what: str
 ) -> BudgetExceeded | None:
-    """Return the error for a call (``what``) that a blocking limit does not allow; the tightest one's.
+    """Return the error of the tightest blocking limit that does not allow a call (``what``), if any.
 
     ``need_of`` gives what the call needs of a limit.
     """
@@ -143,28 +143,28 @@ def refusal(
 
 
 def exceeded(standing: LimitStanding, requested: int, what: str) -> BudgetExceeded:
-    """Return the error for a call (``what``) that the limit has no room for."""
+    """Return the error for a call (``what``) that does not fit into the limit."""
     limit = standing.spending.limit
     amount: Callable[[int], str] = lambda n: amount_text(n, limit.measure, 4)  # noqa: E731  # a short name for four uses
     where = "in the profile" if limit.scope.kind == "rolling" else "with cost-dashboard set-budget"
     message = (
         f"up to {amount(requested)} for {what} does not fit into the {limit.scope}: of "
-        f"{amount(limit.amount)}, {amount(standing.spending.spent)} is spent{_held(standing)}"
-        f"{_elsewhere(standing)}; raise the limit {where}, or set {OVERRIDE_VARIABLE}=1 to go over it once, "
-        f"which is recorded"
+        f"{amount(limit.amount)}, {amount(standing.spending.spent)} is spent{_held_text(standing)}"
+        f"{_elsewhere_text(standing)}; raise the limit {where}, or set {OVERRIDE_VARIABLE}=1 to go over it "
+        f"once, which is recorded"
     )
     return BudgetExceeded(message, denial(standing, requested))
 
 
-_UNKNOWN: Final = {"calls": "how many calls", "tokens": "how many tokens"}
-_STATE: Final = {
+_UNKNOWN_COUNTS: Final = {"calls": "how many calls", "tokens": "how many tokens"}
+_REMEDIES: Final = {
     "calls": "say it with reserve_calls",
     "tokens": "give max_tokens_output, or reserve_tokens for a block",
 }
 
 
 def _unbounded(standing: LimitStanding, need: Need, what: str) -> BudgetExceeded:
-    """Return the error for a call whose highest cost, number or tokens are not known."""
+    """Return the error for a call whose highest cost, number of calls or tokens are not known."""
     measure = standing.spending.limit.measure
     if measure == "cost":
         reason, remedy = (
@@ -172,7 +172,7 @@ def _unbounded(standing: LimitStanding, need: Need, what: str) -> BudgetExceeded
             "set reserve_cap_usd in the profile to hold a fixed amount for such calls",
         )
     else:
-        reason, remedy = f"{_UNKNOWN[measure]} {what} can take is not known", _STATE[measure]
+        reason, remedy = f"{_UNKNOWN_COUNTS[measure]} {what} can take is not known", _REMEDIES[measure]
     message = (
         f"{reason}, and the {standing.spending.limit.scope} blocks; {remedy}, or {OVERRIDE_VARIABLE}=1 to "
         f"make this one"
@@ -183,14 +183,14 @@ def _unbounded(standing: LimitStanding, need: Need, what: str) -> BudgetExceeded
 def denial(standing: LimitStanding, requested: int) -> Denial:
     """Return the figures of a refusal."""
     limit = standing.spending.limit
-    spent, held, others = standing.spending.spent, standing.held, standing.allotment
-    if others is not None:
-        spent += others.spent_elsewhere
-        held += others.leased_elsewhere + others.orphaned_elsewhere
+    spent, held, allotment = standing.spending.spent, standing.held, standing.allotment
+    if allotment is not None:
+        spent += allotment.spent_elsewhere
+        held += allotment.leased_elsewhere + allotment.orphaned_elsewhere
     return Denial(str(limit.scope), limit.amount, spent, held, requested, limit.measure)
 
 
-def _held(standing: LimitStanding) -> str:
+def _held_text(standing: LimitStanding) -> str:
     if not standing.held:
         return ""
     measure = standing.spending.limit.measure
@@ -203,14 +203,14 @@ def _held(standing: LimitStanding) -> str:
     )
 
 
-def _elsewhere(standing: LimitStanding) -> str:
-    """Say what other hosts have of a limit."""
-    others = standing.allotment
-    if others is None or not any(others[1:]):
+def _elsewhere_text(standing: LimitStanding) -> str:
+    """Return the text about other hosts' share of a limit."""
+    allotment = standing.allotment
+    if allotment is None or not any(allotment[1:]):
         return ""
     measure = standing.spending.limit.measure
-    spent, leased, orphaned = (amount_text(amount, measure, 4) for amount in others[1:])
+    spent, leased, orphaned = (amount_text(amount, measure, 4) for amount in allotment[1:])
     text = f"; other hosts have spent {spent} and may spend {leased} more"
-    if others.orphaned_elsewhere:
+    if allotment.orphaned_elsewhere:
         text += f", and {orphaned} counts for hosts that do not report (see cost-dashboard shared status)"
     return text

@@ -1,9 +1,8 @@
-"""How reservations end: at once where that is possible, else in the background, never not at all.
+"""Ends reservations: at once if possible, else in the background, but always.
 
-A reservation that its process cannot end, because others are in the way or because its block was
-dropped or interrupted, would stay live for an hour. So each ending is noted first, tried, and handed to
-a short-lived thread where it fails; the next use of the gate tries it too. Every ending may be applied
-twice.
+A reservation that its process cannot end, because other processes hold the lock or because its block was
+dropped or interrupted, would stay live for an hour. So each ending is noted first, then tried, and handed to
+a short-lived thread if it fails; the next use of the gate tries it too. Every ending can be applied twice.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from .port import Holds
 log = logging.getLogger("shared.cost_tracker")
 
 END_S: Final = 1.0
-"""How long the end of a reservation waits for its turn, in seconds."""
+"""How long ending a reservation waits for its turn, in seconds."""
 
 _PAUSES_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""How long the background waits between its tries; then only the next use of the gate tries again."""
+"""The pauses between tries in the background; after the last, only the next use of the gate tries again."""
 
-_DONE: Final = {
+_OUTCOMES: Final = {
     "settle": "settled",
     "void": "given back",
     "submit": "kept as submitted",
@@ -38,7 +37,7 @@ _DONE: Final = {
 
 
 MOMENT_S: Final = 0.05
-"""How long a dropped hold waits for its block's end, which may be dropped with it, in seconds."""
+"""How long a dropped hold waits for the end of its block, which may be dropped with it, in seconds."""
 
 
 class Ending(NamedTuple):
@@ -58,7 +57,7 @@ class AbandonedHold(Protocol):
     """A hold that nobody has any more."""
 
     def forgotten(self) -> Ending | None:
-        """Return how it ends; ``None`` where it has ended."""
+        """Return how it ends; ``None`` if it has ended."""
         ...
 
 
@@ -72,21 +71,21 @@ class Endings:
         self._owner = os.getpid()
         self._working = False
         self._is_closed = False
-        self._woken: SimpleQueue[None] = SimpleQueue()  # may be put into from a finaliser
+        self._wake_ups: SimpleQueue[None] = SimpleQueue()  # may be put into from a finaliser
 
     def note(self, ending: Ending) -> None:
-        """Remember that a reservation is to end. It ends at the next use of the gate at the latest."""
-        self._mine()[ending.reservation] = ending
+        """Remember that a reservation must end. It ends at the next use of the gate at the latest."""
+        self._own_endings()[ending.reservation] = ending
 
     def end(self, ending: Ending) -> None:
-        """End a reservation now, or soon where that is not possible. Never raises for the storage."""
+        """End a reservation now, or soon if that is not possible. Storage failures do not raise."""
         self.note(ending)
         if ending.how == "orphan":
             log.warning("reservation %s counts until it is released: %s", ending.reservation, ending.why)
         try:
             self._apply(ending, END_S)
         except (StorageUnavailable, OSError) as failure:
-            log.info("a reservation could not be %s yet: %s", _DONE[ending.how], failure)
+            log.info("a reservation could not be %s yet: %s", _OUTCOMES[ending.how], failure)
             self._start()
         except BaseException:
             self._start()
@@ -98,47 +97,47 @@ class Endings:
         self._start()
 
     def dropped(self, hold: AbandonedHold) -> None:
-        """End a hold in the background that nobody has any more, a moment later. For finalisers."""
+        """End a hold that nobody has any more in the background, a moment later. For finalisers."""
         self._dropped.append(hold)
         self._start()
 
     def close(self) -> None:
-        """Leave nothing open from now on: holds that are dropped later end all the same."""
+        """Keep nothing open from now on; holds that are dropped later still end."""
         self._is_closed = True
 
     def flush(self) -> None:
-        """Try what waits. What fails goes on waiting."""
-        for ending in self._mine().copy().values():
+        """Try the endings that wait. Those that fail go on waiting."""
+        for ending in self._own_endings().copy().values():
             with suppress(StorageUnavailable, OSError):
                 self._apply(ending, END_S)
 
-    def _mine(self) -> dict[str, Ending]:
-        if self._owner != os.getpid():  # what the parent of a fork has to end is the parent's
+    def _own_endings(self) -> dict[str, Ending]:
+        if self._owner != os.getpid():  # in a forked child, the parent ends its own reservations
             self._owner, self._waiting, self._working = os.getpid(), {}, False
             self._dropped.clear()
         return self._waiting
 
     def _apply(self, ending: Ending, wait_s: float) -> None:
-        one, holds = ending.reservation, self._holds
+        reservation, holds = ending.reservation, self._holds
         try:
             if ending.how == "settle":
-                holds.settle(one, wait_s)
+                holds.settle(reservation, wait_s)
             elif ending.how == "void":
-                holds.void(one, wait_s)
+                holds.void(reservation, wait_s)
             elif ending.how == "submit":
-                holds.submit(one, wait_s)
+                holds.submit(reservation, wait_s)
             else:
-                holds.orphan(one, ending.why, ending.amount, ending.recorded, wait_s)
+                holds.orphan(reservation, ending.why, ending.amount, ending.recorded, wait_s)
         finally:
             if self._is_closed:
                 holds.close()
-        self._waiting.pop(one, None)
+        self._waiting.pop(reservation, None)
 
     def _start(self) -> None:
-        """Wake the thread or start it, without any lock: a finaliser may interrupt whoever has one."""
-        self._woken.put(None)
+        """Wake the thread or start it, without a lock: a finaliser may interrupt a thread that holds it."""
+        self._wake_ups.put(None)
         if not self._working:
-            with suppress(RuntimeError):  # the interpreter ends, and with it the process: the port notices
+            with suppress(RuntimeError):  # at interpreter shutdown; the port notices that the process ended
                 _thread.start_new_thread(self._work, ())
 
     def _collect(self) -> None:
@@ -154,19 +153,19 @@ class Endings:
             pauses = iter(_PAUSES_S)
             while True:
                 self._working = True
-                with suppress(Empty):  # what was noted until now is looked at now
+                with suppress(Empty):  # this round handles all that was noted so far
                     while True:
-                        self._woken.get_nowait()
+                        self._wake_ups.get_nowait()
                 self._collect()
                 self.flush()
                 pause = next(pauses, None)
-                # Before the last look at what waits: who notes something after it starts another thread.
+                # Set before the last check of what waits: whoever notes one after it starts a thread.
                 self._working = False
                 if not (self._waiting or self._dropped) or pause is None:
                     return
                 self._working = True
                 with suppress(Empty):
-                    self._woken.get(timeout=pause)
+                    self._wake_ups.get(timeout=pause)
                     pauses = iter(_PAUSES_S)
         finally:
             self._working = False

@@ -7,7 +7,7 @@ ledgers are caught up, and the call is denied when, for any blocking limit that 
 When its block has ended and entries are in the ledger the reservation is *settled*.
 
 What is logged under a reservation counts as spent, and only the rest of the estimate as held. So
-nothing counts twice between entry and settle, and after a crash between the two what is left counts
+nothing counts twice between entry and settle, and after a crash between the two the rest counts
 as orphaned: more calls may have been sent.
 """
 
@@ -42,39 +42,39 @@ log = logging.getLogger("shared.cost_tracker")
 T = TypeVar("T")
 
 TURN_S: Final = 0.25
-"""How long one try at the gate waits for other processes. Threads of this process wait meanwhile."""
+"""How long one try at the gate waits for other processes, in seconds. Threads of this process wait too."""
 
 GATE_WAIT_S: Final = 10.0
-"""How long a caller with a blocking limit waits at most for others at the gate."""
+"""The longest that a caller with a blocking limit waits for others at the gate, in seconds."""
 
 EXPIRY: Final = timedelta(hours=1)
 """After this long a hold that was not settled counts as an orphan."""
 
 ROOM_EXPIRY: Final = timedelta(days=30)
-"""Likewise for room that is kept for a job, which may run for long: its process ends it."""
+"""Likewise for money held for a job, which may run for long: its process ends the hold."""
 
 _PAUSES_S: Final = (0.01, 0.1)
-_MOST_LOOKS: Final = 5
-"""How often a refusal is looked at again while others spend."""
+_MOST_CHECKS: Final = 5
+"""How often a refusal is checked again while others spend."""
 _CLOCK_TOLERANCE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateRequest:
-    """What a caller is about to spend.
+    """A request to reserve what a caller is about to spend.
 
     ``estimate`` is the most that it can cost: the known input plus the maximum output at the
-    highest applicable price. ``None`` means that no such bound is known, and ``unknown`` says why in
-    words (no price, no maximum output). ``free`` calls cost nothing whatever they use; those that are
-    ``local`` are never held, the others only where a limit on calls or tokens is on them. ``calls`` and
-    ``tokens`` are how many they can be and take; ``None`` where that is not known.
-    ``one_call`` is false for a block of calls that share one reservation; one for calls of whatever
-    model has ``scopes.ANY`` as service and model, and counts against every limit on models.
-    ``expires_after`` is an expiry of its own: its calls may wait so long for their provider.
-    ``admits`` keeps room for calls that hold for themselves ``within`` it, with its ``parts`` by stage.
-    ``override`` says by what a refusal is overridden. ``cost_as`` gives the most that it can cost where it
-    is made by another service and model. The gate looks neither at the call's ``usage``, without its output,
-    nor at ``input_digest``, which names what is sent.
+    highest applicable price. ``None`` means that no such bound is known, and ``unknown`` is the reason
+    (no price, no maximum output). ``free`` calls cost nothing whatever they use; those that are
+    ``local`` are never held, the others only if a limit on calls or tokens covers them. ``calls`` and
+    ``tokens`` are the most calls, and the most tokens of all calls; ``None`` if not known.
+    ``one_call`` is false for a block of calls that share one reservation; a block for calls of any model
+    has ``scopes.ANY`` as service and model, and counts against every limit on models.
+    ``expires_after`` is an expiry of its own: how long its calls may wait for their provider.
+    ``admits`` holds money for calls that make their own holds ``within`` it, with its ``parts`` by stage.
+    ``override`` is the reason to override a refusal. ``cost_as`` gives the most that it can cost if it
+    is made by another service and model. The gate does not use ``usage``, the call's usage without its
+    output, or ``input_digest``, which identifies what is sent.
     """
 
     user_id: str
@@ -110,7 +110,7 @@ class GateRequest:
 
     @property
     def scope(self) -> CallScope:
-        """By what limits cover it, whenever it is made."""
+        """The scope by which limits cover it, whenever it is made."""
         ledger = self.job.ledger if self.job else None
         return CallScope(
             self.user_id,
@@ -137,12 +137,12 @@ class GateRequest:
 
 
 class Gate:
-    """The gate of everybody who shares one budget. Safe to use from threads and after a fork.
+    """The gate of all who share one budget. Safe to use from threads and after a fork.
 
     Args:
-        holds: where holds are kept, and how they are decided on in turn.
-        clock: gives the present, in UTC.
-        names: gives the catalogue's name of a service and model, for limits on models.
+        holds: the shared holds, which are decided on one after the other.
+        clock: returns the present, in UTC.
+        names: returns the catalogue's name of a service and model, for limits on models.
 
     """
 
@@ -162,12 +162,12 @@ class Gate:
 
         Args:
             request: the call.
-            profile: the limits; the defaults where ``fault`` is set.
+            profile: the limits; the defaults if ``fault`` is set.
             fault: why the user's profile cannot be read, if it cannot.
 
         Raises:
-            BudgetExceeded: a blocking limit has no room, or the call's cost has no known bound.
-            BudgetGateUnavailable: a blocking limit may hold and cannot be checked.
+            BudgetExceeded: the call does not fit into a blocking limit, or its cost has no known bound.
+            BudgetGateUnavailable: a limit may block the call, and cannot be checked.
 
         """
         if request.local:
@@ -181,32 +181,32 @@ class Gate:
             )
         policy = Policy.of(profile, request.user_id, self._limits(request, profile, self._clock()))
         try:
-            return self._reserved(request, profile, GATE_WAIT_S if policy.blocking else 0.0)
+            return self._reserve_in_turn(request, profile, GATE_WAIT_S if policy.blocking else 0.0)
         except (StorageUnavailable, OSError) as failure:
             return self._without_gate(request, policy, failure)
 
-    def _reserved(self, request: GateRequest, profile: Profile, patience_s: float) -> Hold:
-        """Decide and hold in one turn. What is held is the hold's from before it is kept anywhere."""
-        made: list[Hold] = []
+    def _reserve_in_turn(self, request: GateRequest, profile: Profile, patience_s: float) -> Hold:
+        """Decide and hold in one turn. The ``Hold`` exists before its reservation is stored anywhere."""
+        created: list[Hold] = []
 
         def decide(turn: Turn) -> Decision:
             terms = self._terms(turn, request, profile)
             if isinstance(terms, BudgetExceeded):
                 return terms
-            made[:] = [hold := Hold(self._endings, terms)]
+            created[:] = [hold := Hold(self._endings, terms)]
             hold.scope, hold.job = request.scope, request.job
             return self._reservation(request, terms, turn)
 
         self._endings.flush()
         try:
-            decision = _tried(lambda: self._holds.reserve(decide, TURN_S), patience_s)
+            decision = _retry(lambda: self._holds.reserve(decide, TURN_S), patience_s)
         except BaseException:
-            for hold in made:  # certain that nothing was sent: the caller never had the hold
+            for hold in created:  # nothing can have been sent, because the caller never got the hold
                 hold.void_soon()
             raise
         if isinstance(decision, BudgetExceeded):
             raise decision
-        return made[0]
+        return created[0]
 
     def _terms(self, turn: Turn, request: GateRequest, profile: Profile) -> Terms | BudgetExceeded:
         now = self._clock()
@@ -217,7 +217,7 @@ class Gate:
         since = min((limit.period.start for limit in limits if limit.period), default=at)
         ledger = request.job.ledger if request.job else None
         try:
-            estimate, warnings = self._decided(
+            estimate, warnings = self._check_limits(
                 request, profile, limits, lambda: turn.holds(since, ledger), turn
             )
         except BudgetExceeded as refusal:
@@ -232,7 +232,7 @@ class Gate:
             warnings=(*warnings, *_clock_warning(now, at)),
         )
 
-    def _decided(
+    def _check_limits(
         self,
         request: GateRequest,
         profile: Profile,
@@ -240,11 +240,11 @@ class Gate:
         holds: Callable[[], Sequence[HoldStatus]],
         turn: Turn,
     ) -> tuple[Nanos, tuple[str, ...]]:
-        """Return what to hold, and what to warn of; raise when it is denied."""
+        """Return the amount to hold and the warnings; raise if the request is denied."""
         policy = Policy.of(profile, request.user_id, limits)
-        estimate, warnings = _to_hold(request, policy)
+        estimate, warnings = _amount_to_hold(request, policy)
         if not policy.blocking:
-            holds()  # which writes down what has become of them
+            holds()  # which stores their present state
             return estimate or ZERO, warnings
         need = Need(estimate, request.calls, request.tokens, request.unknown)
         denied = self._denial(request, need, limits, holds, turn)
@@ -262,21 +262,23 @@ class Gate:
         holds: Callable[[], Sequence[HoldStatus]],
         turn: Turn,
     ) -> BudgetExceeded | None:
-        """Return why what is needed is denied, if it is.
+        """Return why the need is denied, if it is.
 
-        Holds are read before spends: an entry that comes in between counts twice, never not at all. So
-        what denies is looked at again until nothing was spent between two looks.
+        Holds are read before spends: an entry that arrives in between counts twice, but is never missed. So
+        a refusal is checked again until nothing was spent between two checks.
         """
-        what = request.described + _others(self._strays.of(request.scope))
+        what = request.described + _strayed_text(self._strays.of(request.scope))
         before: list[Spending] = []
-        for _ in range(_MOST_LOOKS):
-            # What is kept for a job is there for its own calls.
+        for _ in range(_MOST_CHECKS):
+            # Money held for a job is there for the job's own calls.
             others = [held for held in holds() if held.reservation.id != request.within]
             spendings = read_spendings(limits, turn, self._names)
-            stands = standings(spendings, others, self._names)
+            limit_standings = standings(spendings, others, self._names)
             need_of = partial(self._need_within, request, need)
             denied = refusal(
-                [_allotted(each, need_of(each.spending.limit), turn) for each in stands], need_of, what
+                [_with_allotment(each, need_of(each.spending.limit), turn) for each in limit_standings],
+                need_of,
+                what,
             )
             if denied is None or spendings == before:
                 break
@@ -284,7 +286,7 @@ class Gate:
         return denied
 
     def _need_within(self, request: GateRequest, need: Need, limit: Limit) -> Need:
-        """Return what a request needs of a limit: room for a job maybe for some of its stages alone."""
+        """Return what a request needs of a limit; a job's hold perhaps only for some of its stages."""
         if not request.parts or limit.covers(request.scope, self._names):
             return need
         return need._replace(cost=Nanos(part_within(request.parts, request.scope, limit, self._names)))
@@ -293,7 +295,9 @@ class Gate:
         index, own = self._limit_index(profile), request.scope
         scopes = [own, *(labels.on(own) for labels in self._strays.of(own))]
         scopes += [own._replace(stage=stage) for stage, _ in request.parts]
-        return list(dict.fromkeys(each for scope in scopes for each in index.of_call(scope, at, request.job)))
+        return list(
+            dict.fromkeys(limit for scope in scopes for limit in index.of_call(scope, at, request.job))
+        )
 
     def _limit_index(self, profile: Profile) -> LimitIndex:
         index = self._index
@@ -302,53 +306,53 @@ class Gate:
         return index
 
     def _as_recorded(self, request: GateRequest) -> GateRequest:
-        """Return a request for the most that it can cost on any model that others were recorded with."""
+        """Return the request with the most that it can cost on any model that others were recorded with."""
         if request.estimate is None or request.cost_as is None:
             return request
-        known = [
+        costs = [
             request.cost_as(each.service, each.model)
             for each in self._strays.of(request.scope)
             if each.service and each.model
         ]
         return replace(
-            request, estimate=max([request.estimate, *(each for each in known if each is not None)])
+            request, estimate=max([request.estimate, *(each for each in costs if each is not None)])
         )
 
     def strayed(
         self, hold: Hold | Reservation, labels: Labels, profile: Profile, *, overran: bool = False
     ) -> str | None:
-        """Have limits hold that a call under ``hold`` counts against and that were not asked for it.
+        """Apply limits that a call under ``hold`` counts against but that were not checked for it.
 
-        The call is made and recorded. What is left of the hold counts against limits on its labels from
-        now on, and where one of them blocks, the next reservations for the same, of whatever process of this
-        host, are checked against it too. A model that made the call cost more than was held (``overran``) is
-        remembered as well: the next ones hold what it costs.
+        The call is made and recorded. The rest of the hold counts against limits on its labels from
+        now on, and if one of them blocks, the next reservations like it, of any process of this host, are
+        checked against it too. A model that made the call cost more than was held (``overran``) is
+        remembered as well: the next reservations hold what it costs.
 
-        Returns a warning where there are such limits.
+        Returns a warning if there are such limits.
         """
         index, own = self._limit_index(profile), hold.scope._replace(at=None)
         at = hold.period_at or self._clock()
         scopes = (own, *(known.on(own) for known in self._strays.of(own)))
-        asked = {limit for scope in scopes for limit in index.of_call(scope, at, hold.job)}
-        new = [limit for limit in index.of_call(labels.on(own), at, hold.job) if limit not in asked]
-        learnt = [held_by(limit, labels) for limit in new if limit.blocking]
+        checked = {limit for scope in scopes for limit in index.of_call(scope, at, hold.job)}
+        new = [limit for limit in index.of_call(labels.on(own), at, hold.job) if limit not in checked]
+        learned = [held_by(limit, labels) for limit in new if limit.blocking]
         if overran and labels.model:
-            learnt.append(Labels(service=labels.service, model=labels.model))
-        self._remember(of_any_job(own), dict.fromkeys(learnt))
+            learned.append(Labels(service=labels.service, model=labels.model))
+        self._remember(of_any_job(own), dict.fromkeys(learned))
         if not new:
             return None
-        with suppress(StorageUnavailable, OSError):  # what is left of it is held, if against fewer limits
+        with suppress(StorageUnavailable, OSError):  # then the rest stays held, against fewer limits
             self._holds.widen(str(hold.id), [labels], TURN_S)
-        names = ", ".join(_named(limit, labels) for limit in new)
+        names = ", ".join(_label_text(limit, labels) for limit in new)
         again = f"; the next ones like it are checked against it for {STRAYED_FOR.days} days"
         return (
             f"{names}: was not named to reserve, so its limit did not hold back a call under reservation "
             f"{hold.id}{again if any(limit.blocking for limit in new) else ''}; name it there too"
         )
 
-    def _remember(self, scope: CallScope, learnt: Iterable[Labels]) -> None:
-        """Note them for this process and, once, for all others."""
-        for labels in learnt:
+    def _remember(self, scope: CallScope, learned: Iterable[Labels]) -> None:
+        """Remember labels for this process and, once, for all others."""
+        for labels in learned:
             if labels in self._strays.of(scope):
                 continue
             self._strays.learn(scope, labels)
@@ -391,7 +395,7 @@ class Gate:
         )
 
     def _without_gate(self, request: GateRequest, policy: Policy, failure: Exception) -> Hold:
-        """Go on without a reservation where the budgets allow it."""
+        """Go on without a reservation if the budgets allow it."""
         if policy.blocking and not policy.allow_on_gate_error and request.override is None:
             raise BudgetGateUnavailable(
                 f"the budget could not be checked, so the call was refused: {failure}; try again, set "
@@ -402,20 +406,20 @@ class Gate:
         return Hold(self._endings, Terms(id=None, override=request.override, warnings=(warning,)))
 
     def lower(self, reservation: str, amount: Nanos) -> None:
-        """Let a hold count at no more than ``amount``; where that cannot be written it counts as before."""
+        """Let a hold count at no more than ``amount``; if that cannot be written, it counts as before."""
         try:
             self._holds.lower(reservation, amount, TURN_S)
         except (StorageUnavailable, OSError) as failure:
             log.info("reservation %s keeps more than it needs: %s", reservation, failure)
 
     def reported(self, reservation: str, own: Labels, profile: Profile) -> list[str]:
-        """Note that an entry under a reservation is in a known ledger, where its hold is not at hand.
+        """Note that an entry under a reservation is in a known ledger, for callers without the hold itself.
 
-        What was submitted or left behind by its process ends with that, unless it stands for all calls
-        of a block. A hold that is still at work elsewhere goes on. ``own`` are the labels of the entry: see
+        A hold that was submitted or left behind by its process ends with that, unless it is for all calls
+        of a block. A hold that is still in use elsewhere goes on. ``own`` are the labels of the entry: see
         :meth:`strayed`.
 
-        Returns what is to be told of it: calls that cost more than was held, limits that were not asked.
+        Returns warnings: of calls that cost more than was held, and of limits that were not checked.
 
         Raises:
             StorageUnavailable: the holds cannot be read.
@@ -424,21 +428,21 @@ class Gate:
         held = self._holds.find(reservation)
         if held is None:
             return []
-        one, told = held.reservation, list[str]()
+        one, warnings = held.reservation, list[str]()
         if held.excess:
-            told.append(overrun(reservation, held.logged.cost, one.estimate))
+            warnings.append(overrun(reservation, held.logged.cost, one.estimate))
         labels = own.beyond(one.scope)
         if labels is not None and labels not in one.strayed:
-            told += filter(None, [self.strayed(one, labels, profile, overran=bool(told))])
+            warnings += filter(None, [self.strayed(one, labels, profile, overran=bool(warnings))])
         is_all = one.state != "live" and one.one_call and not (one.recorded or held.logged.unpriced)
         if is_all or held.is_over:
             self._endings.end(Ending(reservation, "settle"))
-        return told
+        return warnings
 
     def period_at(self, reservation: str) -> datetime | None:
-        """Return the instant that decides to which day and month calls under a reservation belong.
+        """Return the instant that decides which day and month calls under a reservation belong to.
 
-        ``None`` where no hold has this id any more.
+        ``None`` if no hold has this id any more.
 
         Raises:
             StorageUnavailable: the holds cannot be read.
@@ -447,10 +451,10 @@ class Gate:
         held = self._holds.find(reservation)
         return held.reservation.period_at if held else None
 
-    # --- what views and commands ask for
+    # --- for reports and commands
 
     def holds(self) -> list[HoldStatus]:
-        """Return all reservations as they stand now, oldest first, without changing anything.
+        """Return all reservations in their present state, oldest first, without changing anything.
 
         Raises:
             StorageUnavailable: they cannot be read.
@@ -462,10 +466,10 @@ class Gate:
     def release(
         self, ids: Collection[str] | None = None, *, also: Collection[HoldState] = ()
     ) -> list[HoldStatus]:
-        """Stop counting orphans: all, or those named. Return what was released.
+        """Stop counting orphans: all, or those with the given ids. Return what was released.
 
-        For whoever knows that the calls were not sent, or that their cost was logged otherwise. Live
-        and submitted reservations are left alone unless ``also`` names their state: a provider will
+        For callers who know that the calls were not sent, or that their cost was logged elsewhere. Live
+        and submitted reservations are kept unless ``also`` contains their state: a provider will
         bill what was submitted.
 
         Raises:
@@ -482,18 +486,18 @@ class Gate:
         return chosen
 
     def latest(self) -> datetime:
-        """Return the latest instant at which anything was reserved; 1970 when nothing was.
+        """Return the latest instant at which anything was reserved; 1970 if nothing was.
 
-        Lies in the future after the clock was wrong: then all reservations count there, until the
+        It is in the future if the clock was wrong: then all reservations count there, until the
         clock has caught up or :meth:`forget_future` is called.
         """
         return self._holds.latest()
 
     def forget_future(self) -> bool:
-        """Let reservations count at the present again after the clock was wrong; tell if they did not.
+        """Let reservations count at the present again after the clock was wrong; tell whether it was.
 
-        For whoever is certain that the clock is right now: a clock that is behind reopens months
-        that are closed.
+        For callers who are certain that the clock is right now: a clock that is behind reopens closed
+        months.
 
         Raises:
             StorageUnavailable: the state cannot be written.
@@ -506,10 +510,10 @@ class Gate:
         return ahead
 
     def forget_strayed(self) -> int:
-        """Forget which other labels calls were recorded with than were named for them; return how many.
+        """Forget the labels that calls were recorded with but not reserved for; return how many there were.
 
-        For whoever has mended what reserves: else calls like those go on to be checked against limits that
-        they have nothing to do with any more. Processes that run remember what they know.
+        For callers who have corrected their reservations: otherwise calls like those are still checked
+        against limits that do not concern them any more. Running processes remember what they know.
 
         Raises:
             StorageUnavailable: the state cannot be written.
@@ -519,12 +523,12 @@ class Gate:
         return self._holds.forget_strayed()
 
     def close(self) -> None:
-        """Leave nothing open from now on, also where a hold of it is dropped and ends later."""
+        """Keep nothing open from now on, even if one of its holds is dropped and ends later."""
         self._endings.close()
 
 
-def _allotted(stand: LimitStanding, need: Need, turn: Turn) -> LimitStanding:
-    """Return how a limit stands here, where other hosts may have a part of it."""
+def _with_allotment(stand: LimitStanding, need: Need, turn: Turn) -> LimitStanding:
+    """Return the standing of a limit with this host's allotment, if other hosts share the limit."""
     limit = stand.spending.limit
     most = need.of(limit.measure)
     if not limit.blocking or not most:  # what needs nothing, or cannot be bounded, needs no part of it
@@ -534,12 +538,12 @@ def _allotted(stand: LimitStanding, need: Need, turn: Turn) -> LimitStanding:
 
 
 def _is_count(limit: Limit) -> bool:
-    """Tell whether a limit is on what free calls have too."""
+    """Tell whether a limit is on calls or tokens, which free calls have too."""
     return limit.measure != "cost"
 
 
-def _tried(action: Callable[[], T], patience_s: float) -> T:
-    """Try for a bounded time while others are in the way, and a few times after other failures."""
+def _retry(action: Callable[[], T], patience_s: float) -> T:
+    """Retry for a bounded time while others hold the turn, and a few times after other failures."""
     end = time.monotonic() + patience_s
     pauses = iter(_PAUSES_S)
     while True:
@@ -555,8 +559,8 @@ def _tried(action: Callable[[], T], patience_s: float) -> T:
             time.sleep(pause)
 
 
-def _to_hold(request: GateRequest, policy: Policy) -> tuple[Nanos | None, tuple[str, ...]]:
-    """Return what to hold for a call, ``None`` when nothing may stand for its unknown cost."""
+def _amount_to_hold(request: GateRequest, policy: Policy) -> tuple[Nanos | None, tuple[str, ...]]:
+    """Return what to hold for a call, and warnings; ``None`` if its cost is unknown and has no substitute."""
     if request.estimate is not None:
         return request.estimate, ()
     held = policy.reserve_cap
@@ -567,21 +571,21 @@ def _to_hold(request: GateRequest, policy: Policy) -> tuple[Nanos | None, tuple[
     return held, (f"{request.unknown}; {format_usd(held, 4)} is held for it",)
 
 
-def _named(limit: Limit, labels: Labels) -> str:
-    """Name what a call should have been reserved for: what a limit is on, or the model that it counts for."""
+def _label_text(limit: Limit, labels: Labels) -> str:
+    """Return the label that a call should have been reserved with: the limit's name, or the call's model."""
     scope = limit.scope
     return f"{scope.kind} {scope.name}" if scope.name else f"model {labels.service}/{labels.model}"
 
 
-def _others(strayed: Sequence[Labels]) -> str:
-    """Say with what calls like the one that is refused were recorded, where that was not named for them."""
+def _strayed_text(strayed: Sequence[Labels]) -> str:
+    """Return the text about labels that similar calls were recorded with but not reserved for."""
     names = []
-    for each in strayed:
-        of_work = each._replace(tags=(), service=None, model=None)
+    for labels in strayed:
+        of_work = labels._replace(tags=(), service=None, model=None)
         names += [f"{kind} {name}" for kind, name in of_work._asdict().items() if name]
-        names += [f"tag {tag}" for tag in each.tags]
-        names += [f"model {each.service}/{each.model}"] if each.model else []
-        names += [f"service {each.service}"] if each.service and not each.model else []
+        names += [f"tag {tag}" for tag in labels.tags]
+        names += [f"model {labels.service}/{labels.model}"] if labels.model else []
+        names += [f"service {labels.service}"] if labels.service and not labels.model else []
     return f" (others like it were recorded with {', '.join(dict.fromkeys(names))})" if names else ""
 
 

@@ -1,7 +1,7 @@
-"""The same request again and again: a loop that nobody stops costs a whole budget.
+"""The guard against repeated requests: a loop that nobody stops can cost a whole budget.
 
-What is counted is a fingerprint of a request, by all processes of its job together. A call that is about to
-be sent can be denied; one that was made is counted, and the next one like it is denied.
+Requests are counted by their fingerprint, over all processes of a job. A call that is about to be sent can be
+denied; one that was made is counted, and the next one like it is denied.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .port import Level, RequestCounter
 log = logging.getLogger("shared.cost_tracker")
 
 WITHIN: Final = timedelta(minutes=10)
-"""For how long a request is remembered."""
+"""How long a request is remembered."""
 
 
 class RepeatLimit(NamedTuple):
-    """How often one request may be sent in ten minutes, and whose guard says so; ``None``: everybody's."""
+    """How often the same request may be sent in ten minutes, and whose guard it is; ``None``: everybody's."""
 
     owner: str | None
     most: int
@@ -36,7 +36,7 @@ class RepeatLimit(NamedTuple):
 
 
 def bound_of(profile: Profile, user_id: str) -> RepeatLimit | None:
-    """Return the guard that allows a user's requests the fewest repetitions; ``None`` where none does.
+    """Return the guard that allows a user's requests the fewest repetitions; ``None`` if there is none.
 
     >>> bound_of(Profile(), "ana") is None
     True
@@ -51,62 +51,62 @@ def bound_of(profile: Profile, user_id: str) -> RepeatLimit | None:
 
 
 Tell = Callable[[RepeatLimit, str, Level, str], None]
-"""Has those told who should know that a request, by its fingerprint, was sent so often: how bad, in words."""
+"""Notifies people of a repeated request: its limit, its fingerprint, the level and the text."""
 
 
 class RepetitionGuard:
     """Counts requests by their fingerprints. Safe to use from threads.
 
-    Where they cannot be counted, a warning says so, and calls go on: one that is not counted does no harm.
+    If they cannot be counted, a warning is logged and calls go on: an uncounted one does no harm.
     """
 
     def __init__(self, requests: RequestCounter, clock: Callable[[], datetime], tell: Tell) -> None:
         self._requests = requests
         self._clock = clock
-        self._tell = tell
+        self._notify = tell
 
     def sending(self, bound: RepeatLimit, request: str, what: str, override: str | None = None) -> None:
         """Count a request to a model (``what``) that is about to be sent.
 
         Raises:
-            BudgetExceeded: it was sent as often as is allowed, and nothing overrides that.
+            BudgetExceeded: it was sent as often as is allowed, and there is no override.
 
         """
-        before = self._counted(request, bound.most if override is None else None)
+        before = self._count(request, bound.most if override is None else None)
         if before >= bound.most:
-            denied = _repeated(bound, what)
-            self._tell(bound, request, "critical", str(denied))
+            denied = _repetition_error(bound, what)
+            self._notify(bound, request, "critical", str(denied))
             if override is None:
                 raise denied
             log.warning("budget check overridden by %s: %s", override, denied)
         elif before + 1 == max(2, bound.most // 2 + 1):
-            text = f"{_times(what, before + 1)}; from {bound.most + 1} on it is denied"
+            text = f"{_count_text(what, before + 1)}; from {bound.most + 1} on it is denied"
             log.warning("%s", text)
-            self._tell(bound, request, "warning", text)
+            self._notify(bound, request, "warning", text)
 
     def sent(self, bound: RepeatLimit, request: str, what: str) -> None:
-        """Count a request that was made, whatever the guard says, and warn of it."""
-        number = self._counted(request, None) + 1
+        """Count a request that was made, even beyond the limit, and warn of repetitions."""
+        number = self._count(request, None) + 1
         if number > bound.most:
             text = (
-                f"{_times(what, number)}, more than the {bound.most} of the {bound.scope}: stop the loop; "
-                f"with input_digest, reserve would deny it"
+                f"{_count_text(what, number)}, more than the {bound.most} of the {bound.scope}: stop the "
+                f"loop; with input_digest, reserve would deny it"
             )
             log.critical("%s", text)
-            self._tell(bound, request, "critical", text)
+            self._notify(bound, request, "critical", text)
         elif number == max(2, bound.most // 2 + 1):
-            text = f"{_times(what, number)}; the {bound.scope} allows {bound.most}"
+            text = f"{_count_text(what, number)}; the {bound.scope} allows {bound.most}"
             log.warning("%s", text)
-            self._tell(bound, request, "warning", text)
+            self._notify(bound, request, "warning", text)
 
     def unsent(self, request: str) -> None:
-        """Take back the latest count of a request, which was not sent after all."""
+        """Uncount a request that was not sent after all."""
         try:
             self._requests.take_back(request)
         except StorageUnavailable as fault:
             log.info("a request that was not sent counts as sent: %s", fault)
 
-    def _counted(self, request: str, most: int | None) -> int:
+    def _count(self, request: str, most: int | None) -> int:
         try:
             return self._requests.send(request, self._clock(), WITHIN, most)
         except StorageUnavailable as fault:
@@ -129,14 +129,14 @@ def _owner(owner: str | None) -> str:
     return "the organization" if owner is None else f"user {owner}"
 
 
-def _times(what: str, number: int) -> str:
+def _count_text(what: str, number: int) -> str:
     return f"the same request to {what} was sent {number} times within 10 minutes"
 
 
-def _repeated(bound: RepeatLimit, what: str) -> BudgetExceeded:
+def _repetition_error(bound: RepeatLimit, what: str) -> BudgetExceeded:
     most = bound.most
     return BudgetExceeded(
-        f"{_times(what, most)}, and the {bound.scope} allows no more; change the request, or raise "
+        f"{_count_text(what, most)}, and the {bound.scope} allows no more; change the request, or raise "
         f"guard.same_request in the profile",
         Denial(bound.scope, most, most, 0, 1, "calls"),
     )

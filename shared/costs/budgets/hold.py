@@ -1,4 +1,4 @@
-"""What a caller has after reserving: money set aside until its calls are in the ledger."""
+"""The hold that a caller gets by reserving: money set aside until its calls are in the ledger."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ DROPPED: Final = "its block was dropped before it ended"
 
 
 class Keeper(Protocol):
-    """Who ends reservations: :class:`~.endings.Endings`."""
+    """The object that ends reservations: :class:`~.endings.Endings`."""
 
     def note(self, ending: Ending) -> None:
-        """Remember that a reservation is to end, without waiting for anything."""
+        """Remember that a reservation must end, without waiting for anything."""
         ...
 
     def end(self, ending: Ending) -> None:
-        """End a reservation now, or soon where that is not possible."""
+        """End a reservation now, or soon if that is not possible."""
         ...
 
     def end_soon(self, ending: Ending) -> None:
@@ -40,17 +40,17 @@ class Keeper(Protocol):
         ...
 
     def dropped(self, hold: Hold) -> None:
-        """Have a hold ended in the background that nobody has any more."""
+        """End a hold that nobody has any more in the background."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What was agreed when reserving.
+    """The terms of a reservation.
 
-    ``id`` is ``None`` where nothing had to be held. ``period_at`` decides the day and month of the
-    calls. ``submits`` tells that it has an expiry of its own. ``override`` says by what a refusal was
-    overridden: it belongs into the entries. ``warnings`` are to be shown.
+    ``id`` is ``None`` if nothing had to be held. ``period_at`` decides the day and month of the
+    calls. ``submits``: it has an expiry of its own. ``override`` is the reason that overrode a refusal: it
+    belongs into the entries. ``warnings`` are to be shown.
     """
 
     id: str | None
@@ -63,21 +63,21 @@ class Terms:
 
 
 class Hold:
-    """A reservation in the hands of its caller; ends with its ``with`` block. Thread-safe.
+    """A reservation as its caller has it; ends with its ``with`` block. Thread-safe.
 
-    It covers all calls that are recorded under it, together up to its estimate. Tell it of each with
+    It covers all calls that are recorded under it, together up to its estimate. Report each with
     :meth:`recorded`, after the entry is in the ledger. A block that ends without any leaves an orphan,
     which counts at its estimate until somebody releases it: the provider may have served the call. Only
     :meth:`void` gives the money back, for a caller that is certain that nothing was sent. ``intended`` is
-    the usage that was reserved for, without output: what a stream that is cut before it states its usage
-    has used at least; ``scope`` and ``job`` are what limits were asked for. ``input_digest`` is of a
-    request that was counted when it was reserved for, until its call is recorded; ``unsent`` takes that back.
+    the reserved usage without output: the least that a stream has used if it is cut off before it states its
+    usage; the limits were checked for ``scope`` and ``job``. ``input_digest`` is that of a request counted
+    when it was reserved, until its call is recorded; ``unsent`` uncounts it.
 
-    In a process that was forked in its block it does nothing: it is its parent's.
+    In a process forked within its block it does nothing: it belongs to the parent.
     """
 
     _owner = 0
-    """The process whose hold it is; none until it is made in full."""
+    """The id of the process that made it; 0 until its constructor has finished."""
 
     def __init__(self, keeper: Keeper, terms: Terms) -> None:
         self.terms = terms
@@ -88,7 +88,7 @@ class Hold:
         self.job: JobRef | None = None
         self._strayed = set[Labels]()
         self.degraded_from: str | None = None
-        """The model that was wanted, where another one is called for want of budget: its entries keep it."""
+        """The preferred model, if another one is called because the budget does not allow it."""
         self._keeper = keeper
         self._lock = lock_of(self, "_lock")
         self._spent = ZERO
@@ -99,12 +99,12 @@ class Hold:
         self._touched = False
         self._open = terms.id is not None
         self._ending: Ending | None = None
-        """How it is being ended, until that is done."""
+        """Its ending, until that is applied."""
         self._owner = os.getpid()
 
     @property
     def id(self) -> str | None:
-        """The reservation's id, which its entries carry; ``None`` where nothing is held."""
+        """The reservation's id, which its entries have too; ``None`` if nothing is held."""
         self._touched = True
         return self.terms.id
 
@@ -120,7 +120,7 @@ class Hold:
 
     @property
     def override(self) -> str | None:
-        """By what the budget check was overridden, if it was."""
+        """The reason that overrode the budget check, if any."""
         return self.terms.override
 
     def recorded(
@@ -132,14 +132,14 @@ class Hold:
         known: bool = True,
         priced: bool = True,
     ) -> str | None:
-        """Note that a call was recorded at ``cost``, in nano-dollars; one that is not ``new`` costs no more.
+        """Note that a call was recorded at ``cost``, in nano-dollars; one that is not ``new`` adds nothing.
 
-        ``in_ledger`` is ``False`` for an entry that is spooled, ``known`` for one in a ledger that the
-        cost storage was not told of: the hold then counts on after its block, at what the calls did
-        cost, until the entries are seen in a known ledger. Where a call has no price, or one for a part of it
-        (``priced`` is false), it may have cost all that is held, which counts until the call is priced.
+        ``in_ledger`` is ``False`` for an entry that is spooled, ``known`` for one in a ledger that is not
+        registered in the cost storage: the hold then still counts after its block, at the calls' cost,
+        until the entries are seen in a known ledger. A call without a whole price (``priced`` is false) may
+        have cost all that is held, which counts until the call is priced.
 
-        Returns an alert when the calls cost more than is held: the only overshoot there can be.
+        Returns an alert if the calls cost more than is held: the only possible overshoot.
         """
         with self._lock:
             self._touched = True
@@ -154,7 +154,7 @@ class Hold:
         return overrun(str(self.terms.id), self._spent, self.terms.estimate) if over else None
 
     def strayed(self, own: Labels) -> Labels | None:
-        """Return the labels of a call under it, once, where some of them were not named for the hold."""
+        """Return the labels of a call under it, once, if some of them were not reserved for."""
         labels = None if self.terms.id is None else own.beyond(self.scope)
         if labels is None or labels in self._strayed:
             return None
@@ -169,13 +169,13 @@ class Hold:
             self.unsent()
 
     def void_soon(self) -> None:
-        """As :meth:`void`, in the background: for somebody who is being interrupted."""
+        """As :meth:`void`, in the background: for a caller that is being interrupted."""
         if self._open and self._owner == os.getpid():
             self._open = False
             self._keeper.end_soon(Ending(str(self.terms.id), "void"))
 
     def close(self, failed: bool = False) -> None:
-        """End the hold: settled when its calls are in the ledger, else submitted or left as an orphan."""
+        """End the hold: settle it if its calls are in the ledger, else submit it or leave an orphan."""
         self._end(self._outcome(FAILED if failed else ""))
 
     def __enter__(self) -> Self:
@@ -187,19 +187,19 @@ class Hold:
         self.close(failed=kind is not None)
 
     def __del__(self) -> None:
-        """Have it ended in the background where nobody has ended it.
+        """End it in the background if nobody has ended it.
 
-        An exception came before its block began, or the block was dropped: then its end may still come,
-        since finalisers of what is dropped together run in any order.
+        Either an exception came before its block began, or the block was dropped: then its end may still
+        come, since finalisers of objects dropped together run in any order.
         """
         if self._owner == os.getpid() and (self._open or self._ending is not None):
             self._keeper.dropped(self)
 
     def forgotten(self) -> Ending | None:
-        """Return how it ends now that nobody has it any more; ``None`` where its block ended it after all."""
+        """Return how it ends now that nobody has it any more; ``None`` if its block ended it after all."""
         if self._open:
             self._open = False
-            # Nobody has used it, and its block, had it begun, would have ended it: so nothing was sent.
+            # It was not used, and if its block had begun, that would have ended it: so nothing was sent.
             unused = not self._touched and not self._calls
             self._ending = Ending(str(self.terms.id), "void") if unused else self._outcome(DROPPED)
         return self._ending
@@ -214,19 +214,19 @@ class Hold:
         self._ending = None
 
     def _outcome(self, failure: str) -> Ending:
-        """Return how it ends with what was recorded so far; ``failure`` says why its block ended early."""
-        one, most = str(self.terms.id), Nanos(max(self.terms.estimate, self._spent))
+        """Return how it ends with what was recorded so far; ``failure`` is why its block ended early."""
+        reservation, most = str(self.terms.id), Nanos(max(self.terms.estimate, self._spent))
         if not self._calls:
             if self.terms.submits:
-                return Ending(one, "submit")
-            return Ending(one, "orphan", failure or NEVER_REPORTED, most)
+                return Ending(reservation, "submit")
+            return Ending(reservation, "orphan", failure or NEVER_REPORTED, most)
         if failure and not self.terms.one_call:
-            return Ending(one, "orphan", failure, most)
+            return Ending(reservation, "orphan", failure, most)
         if self._unpriced and most > self._spent:
-            return Ending(one, "orphan", UNPRICED, most, self._entries)
-        if self._missing:  # all is known: it only has to arrive
-            return Ending(one, "orphan", self._missing, self._spent, self._entries)
-        return Ending(one, "settle")
+            return Ending(reservation, "orphan", UNPRICED, most, self._entries)
+        if self._missing:  # the cost is known: the entries only have to arrive
+            return Ending(reservation, "orphan", self._missing, self._spent, self._entries)
+        return Ending(reservation, "settle")
 
 
 def overrun(reservation: str, spent: Nanos, held: Nanos) -> str:

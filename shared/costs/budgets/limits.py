@@ -1,7 +1,7 @@
-"""Which limits hold and how they stand. Pure; no I/O, no clock.
+"""Which limits hold and how much of them is spent. Pure; no I/O, no clock.
 
-A limit carries the query of the spend it bounds, so that whoever reads sums (the tracker, the
-gate, a view) asks in the same way: see :mod:`.spending`.
+A limit has the query of the spend that it bounds, so that the tracker, the gate and the reports read sums in
+the same way: see :mod:`.spending`.
 
 >>> from datetime import UTC, datetime
 >>> from shared.costs.profile.types import Profile
@@ -45,10 +45,10 @@ def _millionths(threshold: float) -> int:
 
 
 class Scope(NamedTuple):
-    """Whose limit it is and on what. ``owner`` is a user id, or ``None`` for the organisation.
+    """Whose limit it is and what it is on. ``owner`` is a user id, or ``None`` for the organisation.
 
-    ``kind`` is a key of :data:`.scopes.SCOPES`; ``name`` is the job, stage, model, tag or project, where
-    the limit is on one, or the length of a window.
+    ``kind`` is a key of :data:`.scopes.SCOPES`; ``name`` is the job, stage, model, tag or project that the
+    limit is on, if any, or the length of a window.
 
     >>> str(Scope("2", "stage", "13_ai_summarization")), str(Scope(None, "day"))
     ('limit of user 2 for stage 13_ai_summarization', 'daily limit of the organization')
@@ -62,15 +62,15 @@ class Scope(NamedTuple):
 
     def __str__(self) -> str:
         owner = "the organization" if self.owner is None else f"user {self.owner}"
-        if self._called:
-            return f"{self._called} limit of {owner}"
+        if self._adjective:
+            return f"{self._adjective} limit of {owner}"
         return f"limit of {owner} for {self.kind} {self.name}"
 
     @property
-    def _called(self) -> str:
-        """What it is called as an adjective; empty where it is on something with a name."""
-        called = SCOPES[self.kind].called
-        return " ".join(filter(None, (called, self.name))) if called else ""
+    def _adjective(self) -> str:
+        """Its name as an adjective; empty if it is on something with a name."""
+        adjective = SCOPES[self.kind].called
+        return " ".join(filter(None, (adjective, self.name))) if adjective else ""
 
     @property
     def measure(self) -> Measure:
@@ -81,33 +81,32 @@ class Scope(NamedTuple):
     def label(self) -> str:
         """Its short name in tables: ``month``, ``stage asr``, ``daily calls``, ``organization month``."""
         counts = self.measure != "cost"
-        words = f"{self._called}s" if counts else " ".join(filter(None, (self.kind, self.name)))
+        words = f"{self._adjective}s" if counts else " ".join(filter(None, (self.kind, self.name)))
         return f"organization {words}" if self.owner is None else words
 
     @property
     def key(self) -> str:
-        """A stable name for storage, different for every scope whatever characters its names hold."""
+        """A stable name for storage, different for every scope whatever characters its names have."""
         return json.dumps([self.owner, self.kind, self.name])
 
     @property
     def title(self) -> str:
-        """How alerts name it: ``Budget`` is the user's month, every other scope says more."""
-        if not self._called:
+        """Its name in alerts: ``Budget`` is the user's month, every other scope is more specific."""
+        if not self._adjective:
             words = f"{self.kind.capitalize()} budget of {self.name}"
         elif self.kind == "month":
             words = "Budget"
         else:
-            words = f"{self._called.capitalize()} budget"
+            words = f"{self._adjective.capitalize()} budget"
         return f"Organization {words[0].lower()}{words[1:]}" if self.owner is None else words
 
 
 class Limit(NamedTuple):
     """An amount that a spend should stay within: nano-dollars, or a number of calls or tokens.
 
-    ``query`` selects that spend as far as a query can; where sums must be split to tell (``by``), those
-    groups count that the limit :meth:`covers`. ``period`` is ``None`` for jobs and stages, whose whole
-    life counts. ``flat`` are the flat rates whose calls are no part of it. ``rules`` may give calls the tag
-    that it is on.
+    ``query`` selects that spend as far as a query can; if sums must be split (``by``), the groups count that
+    the limit :meth:`covers`. ``period`` is ``None`` for jobs and stages, whose whole life counts. ``flat``
+    are the flat rates whose calls are not part of it. ``rules`` may give calls the tag that it is on.
     """
 
     scope: Scope
@@ -120,7 +119,7 @@ class Limit(NamedTuple):
     rules: tuple[TagRule, ...] = ()
 
     def covers(self, call: CallScope, names: ModelName) -> bool:
-        """Return whether what a call costs is part of the spend that this limit bounds."""
+        """Return whether the cost of a call is part of the spend that this limit bounds."""
         query = self.query
         return (
             query.user_id in (None, call.user_id)
@@ -144,7 +143,7 @@ class Limit(NamedTuple):
 
     @property
     def by(self) -> tuple[Dimension, ...]:
-        """The dimensions by which sums must be split to tell what counts; empty where the query tells."""
+        """The dimensions by which sums must be split to tell what counts; empty if the query suffices."""
         return ("tags", *dimensions_of(self.rules)) if self.rules else SCOPES[self.scope.kind].by
 
     @property
@@ -165,9 +164,9 @@ class Limit(NamedTuple):
 
     @property
     def span(self) -> str:
-        """The name of the stretch it holds for: a period's name, or the ledger of its job.
+        """The name of the time that it holds for: a period's name, or the ledger of its job.
 
-        A window moves with every second: what is told of it is told once in as long as it is.
+        A window moves with every second: it alerts once in each span of its length.
         """
         if self.period is None:
             return str(self.query.ledger)
@@ -217,8 +216,8 @@ class Spending(NamedTuple):
 class Crossing(NamedTuple):
     """A limit whose threshold (in percent) was reached by what was spent.
 
-    With ``projected``, the period is on course to end at that amount, above the limit, which is not
-    reached yet.
+    With ``projected``, the limit is not reached yet, but the period is on course to end at that amount
+    above it.
     """
 
     limit: Limit
@@ -233,7 +232,7 @@ class Crossing(NamedTuple):
 
     @property
     def span(self) -> str:
-        """The stretch it is told once in; what is foreseen and what has come are two pieces of news."""
+        """The span in which it alerts once; a forecast and the crossing itself alert separately."""
         return self.limit.span if self.projected is None else f"{self.limit.span} foreseen"
 
 
@@ -244,47 +243,47 @@ def crossing(spending: Spending) -> Crossing | None:
 
 
 def crossings(spendings: Iterable[Spending]) -> list[Crossing]:
-    """Return what is crossed, tightest limit first."""
-    crossed = [s for s in spendings if s.threshold is not None]
-    found = (crossing(s) for s in tightest_first(crossed))
-    return [c for c in found if c is not None]
+    """Return the crossings of all limits that have one, tightest limit first."""
+    crossed = [spending for spending in spendings if spending.threshold is not None]
+    highest = (crossing(spending) for spending in tightest_first(crossed))
+    return [reached for reached in highest if reached is not None]
 
 
 def tightest_first(spendings: Iterable[Spending]) -> list[Spending]:
-    """Return the limits by the room they leave, least first; of equal ones the narrowest first."""
+    """Return the limits by what is left of them, least first; of equal ones the narrowest first."""
     return sorted(spendings, key=tightness)
 
 
 def tightness(spending: Spending, room: int | None = None) -> tuple[bool, bool, int, int, bool]:
-    """Order limits by room left, then from stage to month, then the user's before the organisation's.
+    """Return the sort key of limits: by what is left, from stage to month, the user's own first.
 
-    Dollars come before counts, which cannot be compared with them, except that what is used up comes
-    first of all. ``room`` is what is left where not all that remains is.
+    Limits that are used up come first of all, then dollars before counts, which cannot be compared with
+    them. ``room`` is what is left, if less than what remains.
     """
     scope = spending.limit.scope
-    left = spending.remaining if room is None else room
+    remaining = spending.remaining if room is None else room
     counts = scope.measure != "cost"
-    return left > 0, counts, left, _NARROWEST_FIRST.index(scope.kind), scope.owner is None
+    return remaining > 0, counts, remaining, _NARROWEST_FIRST.index(scope.kind), scope.owner is None
 
 
 def foresee(spending: Spending, projected: int) -> Crossing | None:
-    """Return the alert of a limit that is not reached yet but will be, or ``None`` where it holds."""
+    """Return the alert of a limit that is not reached yet but will be, or ``None``."""
     if spending.remaining <= 0 or projected <= spending.limit.amount:
         return None
     return Crossing(spending.limit, spending.spent, FULL, projected)
 
 
 def limits_for(profile: Profile, user_id: str, at: datetime, job: JobRef | None = None) -> list[Limit]:
-    """Return every limit that holds for a user at an instant, the organisation's included.
+    """Return every limit that holds for a user at an instant, including the organisation's.
 
     Periods are in the user's time zone, the organisation's in the profile's. Limits on jobs and
-    stages are there when ``job`` is given; a call without a job counts against none.
+    stages are included if ``job`` is given; a call without a job counts against none.
     """
     return [limit for owner in _owners(profile, user_id) for limit in owner.limits(at, job)]
 
 
 class LimitIndex:
-    """The limits of one profile, looked up by what a call is: its time does not grow with their number."""
+    """The limits of one profile, looked up by a call's scope in a time independent of their number."""
 
     def __init__(self, profile: Profile, names: ModelName) -> None:
         self.profile = profile
@@ -297,33 +296,35 @@ class LimitIndex:
         return [
             limit
             for owner in _owners(self.profile, call.user_id or "")
-            for limit in owner.limits(at, job, partial(self._on, owner, call))
+            for limit in owner.limits(at, job, partial(self._names_for, owner, call))
             if limit.covers(call, self._names) and not limit.leaves(call, at, self._names)
         ]
 
-    def _on(
-        self, owner: _Owner, call: CallScope, kind: LimitKind, stated: Mapping[str, Nanos]
+    def _names_for(
+        self, owner: _Owner, call: CallScope, kind: LimitKind, amounts: Mapping[str, Nanos]
     ) -> Iterable[str]:
         """Return the names under which a profile may have limits on a call."""
-        by = None if kind.names is None else kind.names(call, self._names)
-        if by is None:
-            return stated
-        own = [name for name in by if name in stated]
+        call_names = None if kind.names is None else kind.names(call, self._names)
+        if call_names is None:
+            return amounts
+        own = [name for name in call_names if name in amounts]
         if kind.known_as is None:
             return own
-        known = self._known_names(owner, kind, stated)
-        return dict.fromkeys([*own, *(name for each in by for name in known.get(each, ()))])
+        known = self._known_names(owner, kind, amounts)
+        return dict.fromkeys([*own, *(name for call_name in call_names for name in known.get(call_name, ()))])
 
     def _known_names(
-        self, owner: _Owner, kind: LimitKind, stated: Mapping[str, Nanos]
+        self, owner: _Owner, kind: LimitKind, amounts: Mapping[str, Nanos]
     ) -> dict[str, list[str]]:
         """Return the names in a profile by the catalogue's names for them."""
-        place = (owner.user_id, kind.name)
-        if place not in self._known:
-            found = self._known[place] = {}
-            for name in stated:
-                found.setdefault(kind.known_as(name, self._names) if kind.known_as else name, []).append(name)
-        return self._known[place]
+        key = (owner.user_id, kind.name)
+        if key not in self._known:
+            known_names = self._known[key] = {}
+            for name in amounts:
+                known_names.setdefault(
+                    kind.known_as(name, self._names) if kind.known_as else name, []
+                ).append(name)
+        return self._known[key]
 
 
 def _owners(profile: Profile, user_id: str) -> tuple[_Owner, _Owner]:
@@ -345,18 +346,18 @@ def _owners(profile: Profile, user_id: str) -> tuple[_Owner, _Owner]:
 
 
 Choose = Callable[[LimitKind, Mapping[str, Nanos]], Iterable[str]]
-"""Chooses, of limits on something with a name, the names that matter."""
+"""Chooses the names that matter of a kind's limits on something with a name."""
 
 
-def _all(_: LimitKind, stated: Mapping[str, Nanos]) -> Iterable[str]:
-    return stated
+def _all_names(_: LimitKind, amounts: Mapping[str, Nanos]) -> Iterable[str]:
+    return amounts
 
 
 class _Owner(NamedTuple):
-    """Whose budget it is, the time zone and first day of its periods, and the flat rates that spare it.
+    """A budget's owner, the time zone and first day of its periods, and the flat rates that spare it.
 
-    Those of everybody (``of_all``) spare its limits on jobs, which whoever works on a job shares. ``rules``
-    give calls tags.
+    The flat rates of everybody (``of_all``) spare its limits on jobs, which all who work on a job share.
+    ``rules`` give calls tags.
     """
 
     user_id: str | None
@@ -367,20 +368,20 @@ class _Owner(NamedTuple):
     of_all: tuple[FlatRate, ...] = ()
     rules: tuple[TagRule, ...] = ()
 
-    def limits(self, at: datetime, job: JobRef | None, chosen: Choose = _all) -> Iterator[Limit]:
+    def limits(self, at: datetime, job: JobRef | None, chosen: Choose = _all_names) -> Iterator[Limit]:
         for kind in KINDS.values():
-            stated = getattr(self.budget, kind.field)
-            if not stated and not isinstance(stated, int):
+            setting = getattr(self.budget, kind.field)
+            if not setting and not isinstance(setting, int):
                 continue
             if kind.period is None and job is None:
                 continue
-            if isinstance(stated, Mapping):
-                yield from (self._limit(kind, name, stated[name], at, job) for name in chosen(kind, stated))
+            if isinstance(setting, Mapping):
+                yield from (self._limit(kind, name, setting[name], at, job) for name in chosen(kind, setting))
             elif kind.period == "rolling":
-                windows = stated.windows if isinstance(stated, Guard) else stated
+                windows = setting.windows if isinstance(setting, Guard) else setting
                 yield from (self._window(kind, window, at) for window in windows)
             else:
-                yield self._limit(kind, None if kind.period else job and job.job_id, stated, at, job)
+                yield self._limit(kind, None if kind.period else job and job.job_id, setting, at, job)
 
     def _limit(
         self, kind: LimitKind, name: str | None, amount: int, at: datetime, job: JobRef | None
@@ -390,34 +391,34 @@ class _Owner(NamedTuple):
         else:
             period = _period(kind.period, at, self.zone, self.billing_day)
             of_all = Query(start=period.start, end=period.end, user_id=self.user_id)
-        return self._made(kind, name, amount, period, of_all)
+        return self._make_limit(kind, name, amount, period, of_all)
 
     def _window(self, kind: LimitKind, window: RollingLimit, at: datetime) -> Limit:
         period = periods.rolling(at, self.zone, window.length)
-        # What is dated later than now, by a clock that is ahead, counts too.
+        # Entries dated later than now, by a clock that is ahead, count too.
         of_all = Query(start=period.start, user_id=self.user_id)
-        return self._made(kind, window.name, window.limit, period, of_all)
+        return self._make_limit(kind, window.name, window.limit, period, of_all)
 
-    def _made(
+    def _make_limit(
         self, kind: LimitKind, name: str | None, amount: int, period: Period | None, of_all: Query
     ) -> Limit:
         budget, scope, rules = self.budget, Scope(self.user_id, kind.name, name), self._rules_for(kind, name)
-        # Which calls have a tag by rule no query selects: their sums are split.
+        # No query selects the calls that have a tag by rule: their sums are split.
         query = kind.selecting(None if rules else name, of_all)
         blocking = budget.block_at_limit or kind.name == "guard"
-        # Counts and the guard look at calls, whoever pays for them.
+        # Limits on counts and the guard include calls that a flat rate pays for.
         mine = self.of_all if kind.period is None else self.flat
         flat = mine if kind.measure == "cost" and kind.name != "guard" else ()
         return Limit(scope, amount, period, query, budget.thresholds, blocking, flat, rules)
 
     def _rules_for(self, kind: LimitKind, name: str | None) -> tuple[TagRule, ...]:
-        """Return the rules that decide which calls have the tag that a limit is on, where one gives it."""
+        """Return the rules that decide which calls have the tag that a limit is on, if any."""
         return () if kind.name != "tag" or name is None else rules_for(name, self.rules)
 
 
 _latest: Final[dict[tuple[str, ZoneInfo, int], Period]] = {}
-"""The period that was asked for last, by kind, zone and first day: finding one's edges takes 10 us, and
-every call asks."""
+"""The latest period by kind, zone and first day: computing its edges takes 10 us, and every call needs
+it."""
 
 
 def _period(

@@ -1,19 +1,18 @@
-"""What budgets share between processes, as a port: holds, the gate's clock, alerts told once, notices.
+"""What budgets share between processes, as a port: holds, the gate's clock, alerts sent once, notices.
 
 The local files are one implementation (:mod:`shared.costs.store.holds`, :mod:`shared.costs.store.state`);
-a database that several hosts share can be another. Nothing here says where or how anything is kept:
-whether a holder lives is asked of the port too, which knows by a lock that the kernel frees, or by a
-lease.
+a database that several hosts share can be another. Nothing here depends on where or how anything is stored:
+the port also knows whether a holder is alive, by a lock that the kernel frees, or by a lease.
 
 A hold is money set aside for calls that may be on their way. It is
 
-- *live* while its holder works on it,
-- *submitted* when it was given an expiry of its own and its block has ended: its calls wait for their
-  provider, as a batch does, and it counts until their results are in a ledger or it expires,
-- *orphaned* when nobody will report any more: its process died, it expired, or its block ended without
-  an entry. The calls may have been sent and billed, so it counts until somebody releases it.
+- *live* while its holder uses it,
+- *submitted* if it has an expiry of its own and its block has ended: its calls wait for their provider, as a
+  batch does, and it counts until their results are in a ledger or it expires,
+- *orphaned* if nobody will report its calls any more: its process died, it expired, or its block ended
+  without an entry. The calls may have been sent and billed, so it counts until somebody releases it.
 
-What still counts is its amount less what the ledgers have under its id, in every state.
+In every state, its amount counts less what the ledgers have under its id.
 """
 
 from __future__ import annotations
@@ -35,39 +34,39 @@ if TYPE_CHECKING:
 HoldState = Literal["live", "submitted", "orphaned"]
 
 Level = Literal["info", "warning", "critical"]
-"""How loud a notice is."""
+"""The severity of a notice."""
 
 DeliveryState = Literal["waiting", "sent", "given up"]
 
 STRAYED_FOR: Final = timedelta(days=31)
-"""For how long it is remembered with which other labels calls were recorded: a month, as limits on them."""
+"""How long the labels that calls strayed to are remembered: a month, like the limits on them."""
 
 Stray = tuple[CallScope, Labels]
-"""Calls by what was named for them, in whatever job, and other labels that one of them was recorded with."""
+"""The scope that calls were reserved for, in any job, and other labels that one of them was recorded with."""
 
 
 # --- holds
 
 
 Parts = tuple[tuple[str, Nanos], ...]
-"""What is kept for a job, by stage, in nano-dollars: a limit may be on some of its stages."""
+"""The money held for a job by stage, in nano-dollars: a limit may be on some of its stages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """What is held. ``estimate`` is the most that its calls can cost together, in nano-dollars;
-    ``calls`` and ``tokens`` are how many they can be at most, and how many tokens they can take.
+    """A reservation. ``estimate`` is the most that its calls can cost together, in nano-dollars;
+    ``calls`` and ``tokens`` are the most calls, and the most tokens of all calls.
 
-    ``period_at`` is the instant that decides which day and month its calls belong to. ``one_call``
-    tells that one entry is all that is missing once its block has ended; otherwise it stands for all
-    calls of a block. ``submits`` tells that it has an expiry of its own; ``admits`` that it only keeps room
-    for calls that hold for themselves, so that nothing of it will be billed: it ends with its holder.
-    ``holder`` names the process; the port fills it in. ``block_ended`` is true once its block is over, and
-    ``recorded`` is how many calls it had recorded then, where it ended as it should: no more will come.
-    ``orphaned`` says why it is an orphan, where it is one. Dimensions that are ``None`` were not named: the
-    calls have none. ``strayed`` are labels that calls like these were recorded with though they were not
-    named: the hold counts against limits on those too. ``parts`` are those of room for a job, which counts
-    with them against limits on stages and on tags that rules give to stages.
+    ``period_at`` is the instant that decides which day and month its calls belong to. ``one_call``: a single
+    entry completes it once its block has ended; otherwise it is for all calls of a block. ``submits``: it has
+    an expiry of its own. ``admits``: it only holds money for calls that make their own holds, so that
+    nothing of it will be billed, and it ends with its holder.
+    ``holder`` is the process; the port fills it in. ``block_ended`` is true once its block is over, and
+    ``recorded`` is how many calls it had recorded then, if it ended normally: no more will come.
+    ``orphaned`` is why it is an orphan, if it is one. Dimensions of ``None`` were not given: the calls have
+    none. ``strayed`` are labels that calls like these were recorded with but not reserved for: the hold
+    counts against limits on those too. ``parts`` are those of a job's hold, which counts with them against
+    limits on stages and on tags that rules give to stages.
     """
 
     id: str
@@ -106,7 +105,7 @@ class Reservation:
 
     @property
     def scope(self) -> CallScope:
-        """By what limits cover it."""
+        """The scope by which limits cover it."""
         return CallScope(
             self.user_id,
             self.period_at,
@@ -131,7 +130,7 @@ class Reservation:
 class HoldSpend(NamedTuple):
     """What the ledgers already have under a reservation.
 
-    ``unpriced`` is how many of the calls have no price, or one for a part of what they used.
+    ``unpriced`` is how many of the calls have no price, or only a partial one.
     """
 
     calls: int = 0
@@ -142,7 +141,7 @@ class HoldSpend(NamedTuple):
 class HoldStatus(NamedTuple):
     """A reservation and what was logged under it so far.
 
-    ``used`` is what room that is kept for a job is less by: see :func:`less_what_is_used`.
+    ``used`` is what a job's hold is reduced by: see :func:`less_what_is_used`.
     """
 
     reservation: Reservation
@@ -151,14 +150,14 @@ class HoldStatus(NamedTuple):
 
     @property
     def amount(self) -> Nanos:
-        """What still counts as held, in nano-dollars: what was logged counts as spent already."""
+        """What still counts as held, in nano-dollars: logged calls already count as spent."""
         return Nanos(max(0, self.reservation.estimate - self.logged.cost - self.used))
 
     def left(self, measure: Measure) -> int:
         """Return what still counts as held in a measure.
 
-        Tokens of calls that were logged are not kept by reservation: they count as held too, until all
-        calls of the hold are in a ledger or it ends.
+        The tokens of logged calls are not stored by reservation: they count as held too, until all calls
+        of the hold are in a ledger or it ends.
         """
         if measure == "cost":
             return self.amount
@@ -168,24 +167,28 @@ class HoldStatus(NamedTuple):
 
     @property
     def excess(self) -> Nanos:
-        """How much more its calls cost than it said, in nano-dollars."""
+        """How much more its calls cost than its estimate, in nano-dollars."""
         return Nanos(max(0, self.logged.cost - self.reservation.estimate))
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more can count: the results are in a ledger, or as much as it said.
+        """Whether nothing more can count: the results are in a ledger, or cost as much as its estimate.
 
-        Where one of them has no price, it may have cost all that is held.
+        A call without a price may have cost all that is held.
         """
-        one = self.reservation
-        if one.admits:
-            return one.state != "live"
-        if one.state == "live" or not self.logged.calls:
+        reservation = self.reservation
+        if reservation.admits:
+            return reservation.state != "live"
+        if reservation.state == "live" or not self.logged.calls:
             return False
         if not (self.amount or self.left("calls")):
             return True
-        has_ended = one.block_ended or one.state == "submitted"
-        is_all = self.logged.calls >= one.recorded if one.recorded else one.one_call and has_ended
+        has_ended = reservation.block_ended or reservation.state == "submitted"
+        is_all = (
+            self.logged.calls >= reservation.recorded
+            if reservation.recorded
+            else reservation.one_call and has_ended
+        )
         return is_all and not self.logged.unpriced
 
 
@@ -195,28 +198,30 @@ NO_RESULTS: Final = "it expired before its results came"
 
 
 def as_it_stands(held: HoldStatus, now: datetime, dead: Collection[str]) -> HoldStatus:
-    """Return a hold in the state that it is in now, given the holders that are gone. Pure.
+    """Return a hold in its present state, given the holders that are dead. Pure.
 
-    A hold whose expiry has passed in its block is an orphan too; its end settles it all the same.
+    A hold that expires within its block is an orphan too; the end of the block still settles it.
     """
-    one = held.reservation
-    if one.state == "orphaned":
+    reservation = held.reservation
+    if reservation.state == "orphaned":
         return held
-    died = one.state == "live" and one.holder in dead
-    if one.submits and died:
-        one = replace(one, state="submitted")
-    if now >= one.expires_at and not (one.state == "submitted" and one.one_call and held.logged.calls):
-        why = NO_RESULTS if one.state == "submitted" else EXPIRED
-        one = replace(one, state="orphaned", orphaned=why)
-    elif died and not one.submits:
-        one = replace(one, state="orphaned", orphaned=ENDED)
-    return HoldStatus(one, held.logged)
+    died = reservation.state == "live" and reservation.holder in dead
+    if reservation.submits and died:
+        reservation = replace(reservation, state="submitted")
+    if now >= reservation.expires_at and not (
+        reservation.state == "submitted" and reservation.one_call and held.logged.calls
+    ):
+        why = NO_RESULTS if reservation.state == "submitted" else EXPIRED
+        reservation = replace(reservation, state="orphaned", orphaned=why)
+    elif died and not reservation.submits:
+        reservation = replace(reservation, state="orphaned", orphaned=ENDED)
+    return HoldStatus(reservation, held.logged)
 
 
 def less_what_is_used(
     holds: Sequence[HoldStatus], spends: Callable[[Sequence[Query]], Sequence[int]]
 ) -> list[HoldStatus]:
-    """Return holds in which room that is kept for a job is less by what is held and was spent within it.
+    """Return the holds, those of jobs reduced by what is held and was spent within them.
 
     So a call of the job counts once, from when it is held until it is spent. ``spends`` is that of a
     :class:`SpendReader`.
@@ -224,7 +229,7 @@ def less_what_is_used(
     rooms = [held.reservation for held in holds if held.reservation.admits]
     if not rooms:
         return list(holds)
-    used = dict(zip([one.id for one in rooms], spent_within(rooms, spends), strict=True))
+    used = dict(zip([room.id for room in rooms], spent_within(rooms, spends), strict=True))
     for held in holds:
         if held.reservation.within in used:
             used[held.reservation.within] += held.amount
@@ -234,20 +239,24 @@ def less_what_is_used(
 def spent_within(
     rooms: Sequence[Reservation], spends: Callable[[Sequence[Query]], Sequence[int]]
 ) -> list[int]:
-    """Return what the job of each has spent since room was made for it, in nano-dollars."""
-    known = [one for one in rooms if one.ledger is not None]
+    """Return what the job of each hold has spent since the hold was made, in nano-dollars."""
+    with_ledger = [room for room in rooms if room.ledger is not None]
     spent = dict(
-        zip([one.id for one in known], spends([Query(ledger=one.ledger) for one in known]), strict=True)
+        zip(
+            [room.id for room in with_ledger],
+            spends([Query(ledger=room.ledger) for room in with_ledger]),
+            strict=True,
+        )
     )
-    return [max(0, spent.get(one.id, one.spent_before) - one.spent_before) for one in rooms]
+    return [max(0, spent.get(room.id, room.spent_before) - room.spent_before) for room in rooms]
 
 
 class Allotment(NamedTuple):
-    """The part of a limit that may be used from here, where other hosts share it; in the limit's measure.
+    """The part of a limit shared with other hosts that this host may use, in the limit's measure.
 
-    ``granted`` is what this host may have spent and hold, all in all. The others have spent
-    ``spent_elsewhere`` and may spend ``leased_elsewhere`` more; ``orphaned_elsewhere`` is what hosts may
-    have spent that do not report any more.
+    ``granted`` is the most that this host may spend and hold in total. The others have spent
+    ``spent_elsewhere`` and may spend ``leased_elsewhere`` more; ``orphaned_elsewhere`` is what hosts that do
+    not report any more may have spent.
     """
 
     granted: int
@@ -260,19 +269,19 @@ class SpendReader(Protocol):
     """Reads what was spent, from the entries of all ledgers."""
 
     def spends(self, asked: Sequence[Query]) -> Sequence[int]:
-        """Return what the entries that match each query come to, in the measure that it asks for."""
+        """Return the sum of the entries that match each query, in the query's measure."""
         ...
 
     def groups(self, by: Sequence[Dimension], query: Query) -> list[Group]:
-        """Return the sums of the entries that match ``query``, by the dimensions asked for."""
+        """Return the sums of the entries that match ``query``, by these dimensions."""
         ...
 
 
 class Turn(SpendReader, Protocol):
-    """One exclusive turn at the shared state: nobody else reserves until it ends.
+    """An exclusive turn at the shared state: nobody else reserves until it ends.
 
-    Valid within the decision that it is given to. What it reads includes every entry that was in a
-    ledger when the turn began, and every hold.
+    Valid only within the decision that it is passed to. It reads every entry that was in a ledger when the
+    turn began, and every hold.
     """
 
     @property
@@ -285,17 +294,17 @@ class Turn(SpendReader, Protocol):
         ...
 
     def allotment(self, limit: Limit, spent: int, held: int, need: int) -> Allotment | None:
-        """Return the part of a limit that may be used from here; ``None`` where all of it may.
+        """Return the part of a limit that this host may use; ``None`` if it may use all.
 
-        ``spent`` and ``held`` are what is spent and held here, ``need`` is what shall come on top. Where the
-        part is too small for it, whoever keeps the holds may get more and have the same decided once more.
+        ``spent`` and ``held`` are those of this host, ``need`` is to be added. If the part is too small, the
+        implementation may get more and have the request decided again.
         """
         ...
 
     def strayed(self) -> Sequence[Stray]:
-        """Return which calls were recorded lately with other labels than were named for them.
+        """Return the calls recorded lately with labels that were not reserved for.
 
-        The same object as before where nothing has come or gone since.
+        It is the same object as before if nothing has changed since.
         """
         ...
 
@@ -304,20 +313,20 @@ Decision = Reservation | BudgetExceeded
 """What to hold, or why it is denied."""
 
 Decide = Callable[[Turn], Decision]
-"""Decides from spends and holds. It may be called again when a turn failed before it ended."""
+"""Decides from spends and holds. It may be called again if a turn fails before its end."""
 
 
 class Holds(Protocol):
-    """The holds of everybody who shares a budget. Safe to use from threads and after a fork.
+    """The holds of all who share a budget. Safe to use from threads and after a fork.
 
-    All methods raise ``StorageUnavailable`` where the state cannot be read or written; those that end
-    a hold never lose it then: it counts on, as it was.
+    All methods raise ``StorageUnavailable`` if the state cannot be read or written; those that end
+    a hold never lose it then: it counts as before.
     """
 
     def reserve(self, decide: Decide, wait_s: float) -> Decision:
-        """Decide in one exclusive turn, and hold durably what is decided; return the decision.
+        """Decide in one exclusive turn, and store what is held durably; return the decision.
 
-        The gate's clock is set to the ``period_at`` of what is held, where that is later.
+        The gate's clock is set to the ``period_at`` of what is held, if that is later.
 
         Raises:
             StorageBusy: others held the turn for ``wait_s`` seconds.
@@ -326,14 +335,14 @@ class Holds(Protocol):
         ...
 
     def settle(self, reservation: str, wait_s: float) -> None:
-        """End a hold whose calls are in a ledger. No error where there is none (as for the next three).
+        """End a hold whose calls are in a ledger. A missing hold is not an error (as for the next three).
 
-        It need not be durable at once: what is back after a power cut counts less its entries.
+        It need not be durable at once: a hold that is back after a power cut counts less its entries.
         """
         ...
 
     def void(self, reservation: str, wait_s: float) -> None:
-        """End a hold of which nothing was sent."""
+        """End a hold for which nothing was sent."""
         ...
 
     def submit(self, reservation: str, wait_s: float) -> None:
@@ -341,19 +350,19 @@ class Holds(Protocol):
         ...
 
     def orphan(self, reservation: str, why: str, amount: Nanos, recorded: int, wait_s: float) -> None:
-        """Let a hold whose block has ended count at ``amount`` until somebody releases it, and say why.
+        """Let a hold whose block has ended count at ``amount`` until somebody releases it, with the reason.
 
-        Where its block had ``recorded`` all of its calls, it is over once so many are in a ledger and priced;
-        0 where more may come.
+        If its block had ``recorded`` all of its calls, it is over once that many are in a ledger and priced;
+        0 if more may come.
         """
         ...
 
     def lower(self, reservation: str, amount: Nanos, wait_s: float) -> None:
-        """Let a hold count at no more than ``amount``; room that is kept for a job, from now on."""
+        """Let a hold count at no more than ``amount``; a job's hold, from now on."""
         ...
 
     def widen(self, reservation: str, strayed: Sequence[Labels], wait_s: float) -> None:
-        """Let a hold count against limits on labels that were not named for it, too."""
+        """Let a hold also count against limits on labels that it was not made for."""
         ...
 
     def remember(self, scope: CallScope, labels: Labels, wait_s: float) -> None:
@@ -361,19 +370,19 @@ class Holds(Protocol):
         ...
 
     def forget_strayed(self) -> int:
-        """Forget all that was noted so; return how much it was."""
+        """Forget all that :meth:`remember` noted; return how many there were."""
         ...
 
     def release(self, reservations: Collection[str]) -> None:
-        """End holds on somebody's word that nothing of them will be billed."""
+        """End holds of which, according to the caller, nothing will be billed."""
         ...
 
     def holds(self) -> list[HoldStatus]:
-        """Return every hold as it stands now, oldest first, without changing anything."""
+        """Return every hold in its present state, oldest first, without changing anything."""
         ...
 
     def find(self, reservation: str) -> HoldStatus | None:
-        """Return one hold as it stands now; ``None`` where it has ended or never was."""
+        """Return a hold in its present state; ``None`` if it has ended or never existed."""
         ...
 
     def latest(self) -> datetime:
@@ -381,7 +390,7 @@ class Holds(Protocol):
         ...
 
     def set_latest(self, at: datetime) -> None:
-        """Set the gate's clock, for somebody who is certain that it is wrong."""
+        """Set the gate's clock, for callers who are certain that it is wrong."""
         ...
 
     def close(self) -> None:
@@ -395,8 +404,8 @@ class Holds(Protocol):
 class RequestCounter(Protocol):
     """How often each request was sent lately, by its fingerprint. Safe to use from threads and after a fork.
 
-    All methods raise ``StorageUnavailable`` where that cannot be read or written. What was counted may be
-    forgotten in a power cut.
+    All methods raise ``StorageUnavailable`` if the counts cannot be read or written. A power cut may lose
+    counts.
     """
 
     def send(self, request: str, at: datetime, within: timedelta, most: int | None) -> int:
@@ -416,10 +425,10 @@ class RequestCounter(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What somebody should be told.
+    """A message to people.
 
     ``audience`` is the user whose addresses it goes to, empty for the organisation's; ``profile``
-    is the profile that holds them, empty for none. ``key`` tells repetitions from news.
+    is the profile with the addresses, empty for none. A notice with the same ``key`` is a repetition.
     """
 
     audience: str
@@ -431,7 +440,7 @@ class Notice:
 
 
 class Alarm(NamedTuple):
-    """A threshold that was reached, as it is remembered: once for its scope and span.
+    """A reached threshold, remembered once for its scope and span.
 
     ``reached`` are all thresholds that are reached with it, in percent. ``notice`` is queued with it.
     """
@@ -451,9 +460,9 @@ class QueuedNotice(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """How the deliveries of one notice to one address went so far; ``address`` is a fingerprint.
+    """The state of delivering a notice to an address; ``address`` is a fingerprint.
 
-    ``next_at`` is when a waiting one is tried again. ``fault`` is empty when it was accepted.
+    ``next_at`` is when a waiting one is tried again. ``fault`` is empty if it was accepted.
     """
 
     notice: int
@@ -465,22 +474,22 @@ class Delivery(NamedTuple):
 
 
 class Notices(Protocol):
-    """Alerts that are told once, and the queue of notices to people.
+    """Alerts that are sent once, and the queue of notices to people.
 
-    All methods raise ``StorageUnavailable`` where the state cannot be read or written; nothing was
+    All methods raise ``StorageUnavailable`` if the state cannot be read or written; nothing was
     changed then.
     """
 
     def fire(self, alarms: Sequence[Alarm], at: datetime) -> list[int]:
-        """Remember alarms that nobody was told of, queue their notices, and return their places.
+        """Remember alarms that are new, queue their notices, and return their positions.
 
-        In one transaction. Of two processes that ask at once exactly one gets an alarm. An alarm is no
-        news where the same threshold or a higher one of its scope and span was told.
+        In one transaction: of two processes that call it at once, exactly one gets an alarm. An alarm is not
+        new if the same threshold or a higher one of its scope and span was remembered before.
         """
         ...
 
     def enqueue(self, notices: Sequence[Notice]) -> int:
-        """Queue the notices that are no repetition within a day; return how many were."""
+        """Queue the notices that are not repetitions within a day; return how many were queued."""
         ...
 
     def waiting(self) -> list[QueuedNotice]:
@@ -488,15 +497,15 @@ class Notices(Protocol):
         ...
 
     def deliveries(self, notices: Collection[int]) -> list[Delivery]:
-        """Return how deliveries of these notices went so far."""
+        """Return the deliveries of these notices so far."""
         ...
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
-        """Remember durably how deliveries went."""
+        """Store the state of deliveries durably."""
         ...
 
     def finish(self, notices: Collection[int], forget_before: datetime) -> None:
-        """Mark notices as done, and forget those that were done and made before an instant."""
+        """Mark notices as done, and forget done ones that were made before an instant."""
         ...
 
     def given_up(self, since: datetime) -> list[tuple[str, str]]:

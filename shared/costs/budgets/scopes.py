@@ -1,8 +1,8 @@
 """What a limit can be on, as one table. Pure; no I/O, no clock.
 
 A new kind of limit is a row of :data:`KINDS`, the field of ``profile.types.Budget`` that it names, and that
-field's key in ``profile.reading``. A call says by which names limits may be on it, so that those that cover
-it are looked up, however many a profile has.
+field's key in ``profile.reading``. Each kind derives the names that limits on a call can have, so that they
+are looked up, however many a profile has.
 
 >>> covers("tag", "customer:acme", CallScope(tags=("customer:acme", "night")), lambda s, m: f"{s}/{m}")
 True
@@ -24,19 +24,19 @@ ModelName = Callable[[str, str], str]
 """Turns a service and a model as recorded into the catalogue's ``provider/model``."""
 
 ANY: Final = "any"
-"""Service and model of a reservation that stands for calls of whatever model."""
+"""Service and model of a reservation for calls of any model."""
 
 LimitPeriod = Literal["rolling", "day", "week", "month", "year"]
 """The stretches of time that a limit can be on."""
 
 WHATEVER: Final = "\0"
-"""Stands for whatever value, in the dimensions of calls that are not made yet."""
+"""Stands for any value, in the dimensions of calls that are not made yet."""
 
 
 class CallScope(NamedTuple):
     """The dimensions of a call, of a hold, or of a group of sums, by which limits cover it.
 
-    ``at`` is the instant that decides its period; ``None`` where that is settled already.
+    ``at`` is the instant that decides its period; ``None`` if the period is known already.
     """
 
     user_id: str | None = None
@@ -52,7 +52,7 @@ class CallScope(NamedTuple):
     job_id: str | None = None
 
     def ruled(self, rules: Sequence[TagRule]) -> CallScope:
-        """Return it with the tags that rules give such calls, or may give those that are not made yet."""
+        """Return the scope with the tags that rules give such calls, or may give calls not made yet."""
         if not rules or WHATEVER in self.tags:
             return self
         values: dict[str, str | None] = {name: getattr(self, name) or "" for name in CONDITIONS.values()}
@@ -64,18 +64,18 @@ class CallScope(NamedTuple):
 
 
 def scope_of(query: Query, by: Sequence[Dimension], key: Sequence[object]) -> CallScope:
-    """Return by what limits cover the calls of sums that a query selects, by the dimensions of their key."""
-    found: dict[str, Any] = {"user_id": query.user_id, "ledger": query.ledger}
-    found |= {name: value for name, value in zip(by, key, strict=False) if name in CallScope._fields}
+    """Return the scope of the calls in a group of sums: its query, and the dimensions of its key."""
+    fields: dict[str, Any] = {"user_id": query.user_id, "ledger": query.ledger}
+    fields |= {name: value for name, value in zip(by, key, strict=False) if name in CallScope._fields}
     if "tags" in by:
-        found["tags"] = tuple(filter(None, str(found["tags"] or "").split(",")))
-    return CallScope(**found)
+        fields["tags"] = tuple(filter(None, str(fields["tags"] or "").split(",")))
+    return CallScope(**fields)
 
 
 class Labels(NamedTuple):
-    """By what calls are told apart, besides who made them and where.
+    """The dimensions of a call besides its user and its job.
 
-    ``service`` and ``model`` are ``None`` where they are those of the scope that these are put on.
+    ``service`` and ``model`` are ``None`` if they are those of the scope that these are applied to.
     """
 
     project: str | None = None
@@ -92,9 +92,9 @@ class Labels(NamedTuple):
         return call._replace(**self._asdict() | {"service": service, "model": model})
 
     def beyond(self, call: CallScope) -> Labels | None:
-        """Return these, the rest as the scope has it; ``None`` where the scope has all of them.
+        """Return these, completed from the scope; ``None`` if the scope has all of them.
 
-        A scope that is of :data:`ANY` model has each.
+        A scope of :data:`ANY` model has every model.
         """
         named = Labels(call.project, call.tags, call.stage, call.workflow, call.operation)
         is_other = (
@@ -114,23 +114,23 @@ class Labels(NamedTuple):
 
 
 Names = Callable[[CallScope, ModelName], Collection[str] | None]
-"""Gives the names by which limits of a kind may be on a call; ``None`` where they may be on it by any."""
+"""Returns the names that limits of a kind on a call can have; ``None`` if they can have any."""
 
 
 class LimitKind(NamedTuple):
-    """One kind of limit: how it is called and where a profile keeps it.
+    """One kind of limit: its names and the field of a profile that has it.
 
     Args:
-        name: what a scope of this kind calls it; alerts that were told are remembered by it.
-        field: the field of a budget that holds its amount, or its amounts by name.
-        period: the stretch of time that it bounds; ``None`` for the whole life of a job.
-        measure: what it bounds of the calls in it: their cost, their number, or their tokens.
-        called: how people call it, as an adjective; ``None`` where it is on something with a name.
-        names: gives the names by which such a limit may be on a call; ``None`` where it is on every call.
-        known_as: gives the catalogue's name for one that a profile has, where it has one.
+        name: its name in a scope, by which sent alerts are remembered.
+        field: the field of a budget with its amount, or its amounts by name.
+        period: the span of time that it bounds; ``None`` for the whole life of a job.
+        measure: what it bounds: the cost, the number or the tokens of its calls.
+        called: its name as an adjective; ``None`` if it is on something with a name.
+        names: returns the names that such a limit on a call can have; ``None`` if it is on every call.
+        known_as: returns the catalogue's name for a name in a profile, if there is one.
         query: the field of ``rollup.Query`` that selects its calls by that name.
-        by: the dimensions by which sums must be split to tell what counts, where no query selects it.
-        leaves_local: whether calls of local models are none of its.
+        by: the dimensions by which sums must be split to tell what counts, if no query selects it.
+        leaves_local: whether calls of local models are excluded.
 
     """
 
@@ -146,7 +146,7 @@ class LimitKind(NamedTuple):
     leaves_local: bool = False
 
     def selecting(self, name: str | None, of_all: Query) -> Query:
-        """Return the query of what a limit on ``name`` bounds, as far as a query can select it."""
+        """Return the query of the spend that a limit on ``name`` bounds, as far as a query can select it."""
         changes: dict[str, Any] = {"measure": self.measure}
         if self.query is not None:
             changes[self.query] = name
@@ -154,10 +154,10 @@ class LimitKind(NamedTuple):
 
 
 def _model_names(call: CallScope, names: ModelName) -> Collection[str] | None:
-    """Return how a limit may call a model: as recorded, or by the catalogue's name; with or without service.
+    """Return the names of a model in limits: as recorded or in the catalogue, with and without service.
 
-    With features, as ``nova-3+diarize``, it is the plain model too, and a version, as
-    ``gpt-4o-2024-08-06``, the model of which it is one, though each may have a price of its own.
+    A model with features, such as ``nova-3+diarize``, has the plain model's names too, and a version, such as
+    ``gpt-4o-2024-08-06``, those of its model, though each may have a price of its own.
     What is held for :data:`ANY` model may be spent on any, so it counts against each.
     """
     if call.service == call.model == ANY:
@@ -165,23 +165,25 @@ def _model_names(call: CallScope, names: ModelName) -> Collection[str] | None:
     # Its patterns take 2 ms, and a prompt has no calls.
     from ..pricing.names import normalize_service, without_version
 
-    found: set[str] = set()
+    model_names: set[str] = set()
     seller = normalize_service(call.service)
     for model in {call.model, without_features(call.model)}:
         known = names(call.service, model)
         plain = known.partition("/")[2]
-        sold = [f"{each}/{plain}" for each in (seller, *_OWNERS.get(seller, ()))]  # at another's price, maybe
+        sold = [
+            f"{service}/{plain}" for service in (seller, *_OWNERS.get(seller, ()))
+        ]  # at another's price, maybe
         for name in (known, without_features(known), *sold, f"{call.service}/{model}"):
             for version in (name, without_version(name) or name):
-                found |= {version, version.partition("/")[2]}
-    return found
+                model_names |= {version, version.partition("/")[2]}
+    return model_names
 
 
 def _known_model(limited: str, names: ModelName) -> str:
-    """Return a model of a profile as the catalogue calls it: ``gpt4o`` is ``openai/gpt-4o``.
+    """Return the catalogue's name for a model of a profile: ``gpt4o`` is ``openai/gpt-4o``.
 
-    One that names who sells it is of that seller alone, though its price may be that of its maker:
-    ``azure/gpt-4o`` is no call of OpenAI's own.
+    A name with a seller means that seller alone, though the price may be that of the maker:
+    ``azure/gpt-4o`` does not cover OpenAI's own calls.
     """
     known = names("", limited)
     service, slash, model = limited.partition("/")
@@ -191,17 +193,17 @@ def _known_model(limited: str, names: ModelName) -> str:
         known = names(service, model)
     called = known.partition("/")[2]
     if called.startswith(f"{service.lower()}/"):
-        return called  # what is before the slash is part of its name: deepseek-ai/DeepSeek-R1
+        return called  # the part before the slash belongs to the name: deepseek-ai/DeepSeek-R1
     from ..pricing.names import normalize_service  # as above
 
     return f"{normalize_service(service)}/{called}"
 
 
 _PATHS: Final = frozenset({"models", "publishers", "projects"})
-"""How names of Google's begin that name no service."""
+"""The beginnings of Google's names that do not name a service."""
 
 _UNKNOWN: Final = "unknown/"
-"""How the catalogue's names of models begin that are not known without a service."""
+"""The beginning of the catalogue's names for models that are not known without a service."""
 
 
 def _service_names(call: CallScope, names: ModelName) -> Collection[str] | None:
@@ -212,16 +214,16 @@ def _service_names(call: CallScope, names: ModelName) -> Collection[str] | None:
 
 
 _OWNERS: Final = {"vertex": ("google",)}
-"""Whose limits count the calls of a service too: Google sells Gemini through both of its own."""
+"""The services whose limits also count a service's calls: Google sells Gemini through both."""
 
 
 def _known_service(service: str, names: ModelName) -> str:
-    """Return a service as the catalogue calls it: ``gemini`` is ``google``."""
+    """Return the catalogue's name for a service: ``gemini`` is ``google``."""
     return names(service, "*").partition("/")[0]
 
 
-def _named(value: Callable[[CallScope], str | None]) -> Names:
-    """Return the names of a call in one dimension; any, where it is not known yet."""
+def _names_by(value: Callable[[CallScope], str | None]) -> Names:
+    """Return the function for the names of a call in one dimension; any, if it is not known yet."""
 
     def names(call: CallScope, _: ModelName) -> Collection[str] | None:
         name = value(call)
@@ -246,7 +248,7 @@ def _of_counts(period: LimitPeriod, measure: Measure, called: str) -> LimitKind:
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        LimitKind("stage", "stage_limits", None, names=_named(lambda call: call.stage), query="stage"),
+        LimitKind("stage", "stage_limits", None, names=_names_by(lambda call: call.stage), query="stage"),
         LimitKind("job", "job_limit", None),
         LimitKind("guard", "guard", "rolling", called="guard"),
         LimitKind("rolling", "rolling", "rolling", called="rolling"),
@@ -255,17 +257,21 @@ KINDS: Final = {
         LimitKind("model", "model_limits", "month", names=_model_names, known_as=_known_model, by=_OF_MODELS),
         LimitKind("tag", "tag_limits", "month", names=_tag_names, query="tag"),
         LimitKind(
-            "project", "project_limits", "month", names=_named(lambda call: call.project), query="project"
+            "project", "project_limits", "month", names=_names_by(lambda call: call.project), query="project"
         ),
         LimitKind(
             "operation",
             "operation_limits",
             "month",
-            names=_named(lambda call: call.operation),
+            names=_names_by(lambda call: call.operation),
             query="operation",
         ),
         LimitKind(
-            "workflow", "workflow_limits", "month", names=_named(lambda call: call.workflow), query="workflow"
+            "workflow",
+            "workflow_limits",
+            "month",
+            names=_names_by(lambda call: call.workflow),
+            query="workflow",
         ),
         LimitKind(
             "service",
@@ -283,17 +289,17 @@ KINDS: Final = {
         _of_counts("month", "tokens", "monthly token"),
     )
 }
-"""All kinds by name, the narrowest first: of limits that leave equally little, that one is named."""
+"""All kinds by name, the narrowest first: of limits that are equally tight, that one is reported."""
 
 SCOPES: Final = {**KINDS, "plan": LimitKind("plan", "", "month")}
-"""All that a scope can be on: besides the limits of a budget a plan, which has a limit of its own."""
+"""All that a scope can be on: the limits of a budget, and plans, which have a limit of their own."""
 
 _LOCAL: Final = "local/"
-"""How the catalogue's names of models begin that run on the user's own machine."""
+"""The beginning of the catalogue's names for models that run on the user's own machine."""
 
 
 def amount_text(amount: int, measure: Measure, places: int = 2) -> str:
-    """Return an amount in the unit of its measure; dollars with so many decimals.
+    """Return an amount in the unit of its measure; dollars with ``places`` decimals.
 
     >>> amount_text(4_500_000_000, "cost"), amount_text(1, "calls"), amount_text(12_000, "tokens")
     ('$4.50', '1 call', '12,000 tokens')
@@ -314,12 +320,16 @@ def places_beside(limit: int) -> int:
 
 def covers(kind: str, name: str | None, call: CallScope, names: ModelName) -> bool:
     """Return whether a call counts against a limit of this kind on ``name``, whoever makes it and when."""
-    of = SCOPES[kind]
-    if of.leaves_local and names(call.service, call.model).startswith(_LOCAL):
+    limit_kind = SCOPES[kind]
+    if limit_kind.leaves_local and names(call.service, call.model).startswith(_LOCAL):
         return False
-    if of.names is None:
+    if limit_kind.names is None:
         return True
-    by = of.names(call, names)
-    if by is None or name in by:
+    call_names = limit_kind.names(call, names)
+    if call_names is None or name in call_names:
         return True
-    return of.known_as is not None and name is not None and of.known_as(name, names) in by
+    return (
+        limit_kind.known_as is not None
+        and name is not None
+        and limit_kind.known_as(name, names) in call_names
+    )

@@ -1,4 +1,4 @@
-"""Reading what was spent within limits: one function for the tracker, the gate and the views."""
+"""Reads what was spent within limits, in the same way for the tracker, the gate and the reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .port import SpendReader
 from .scopes import CallScope, ModelName, covers, scope_of
 
 Groups = Callable[[Sequence[Dimension], Query], Sequence[Group]]
-"""``SpendReader.groups``, or a function that asks it each question once."""
+"""``SpendReader.groups``, or a function that caches it."""
 
 
 _EVER: Final = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -30,19 +30,19 @@ _WITH_USER: Final[tuple[Dimension, ...]] = ("user_id", "service", "model")
 def read_spendings(limits: Iterable[Limit], reader: SpendReader, names: ModelName) -> list[Spending]:
     """Return each limit with what was spent within it, in the order given.
 
-    ``names`` gives the catalogue's name of a service and model, for limits on models.
+    ``names`` returns the catalogue's name of a service and model, for limits on models.
     """
     return Questions(limits).answered(reader, names)
 
 
 LOOK_S: Final = 1.0
-"""How long what was spent within a limit whose sums are split is known, if by how much it can have grown."""
+"""How long split sums of a limit are used, in seconds, with the growth of its query's sum as a bound."""
 
 
 class _SplitSums(NamedTuple):
-    """What was spent within a limit, and by all calls that its query selects, when sums were split last.
+    """What was spent within a limit, and by all calls that its query selects, when sums were last split.
 
-    ``until`` is the instant of ``time.monotonic`` at which it is too old.
+    ``until`` is the instant of ``time.monotonic`` at which it becomes too old.
     """
 
     spent: int
@@ -51,7 +51,7 @@ class _SplitSums(NamedTuple):
 
 
 class Questions:
-    """What has to be asked to know how some limits stand: each question once."""
+    """The queries that tell what is spent within some limits, each once."""
 
     def __init__(self, limits: Iterable[Limit]) -> None:
         self.limits = tuple(limits)
@@ -64,10 +64,10 @@ class Questions:
             for at, limit in enumerate(self.limits)
             if limit.by
         }
-        self._looks: dict[int, _SplitSums] = {}
+        self._split_sums: dict[int, _SplitSums] = {}
         self.queries = tuple(numbers)
-        """The queries that select what limits bound, or more than that: of models, which have many names, and
-        of tags by rule, sums are split to tell."""
+        """The queries that select what the limits bound, or more: the sums of limits on models, which have
+        many names, and on tags by rule are split."""
         first: dict[Query, int] = {}
         for limit in self.limits:
             if not limit.by:
@@ -82,10 +82,10 @@ class Questions:
         return self._since <= now < self._until
 
     def are_quiet(self, spends: Sequence[int]) -> bool:
-        """Tell whether no limit has reached a threshold; ``spends`` answers :attr:`queries`.
+        """Tell whether no limit has reached a threshold; ``spends`` are the answers to :attr:`queries`.
 
-        What flat rates cover is still in them: without it, there is less. A limit whose sums are split has
-        reached none since the last look, where all calls together have not spent that much since.
+        They still include what flat rates cover: without it, they are lower. A limit whose sums are split has
+        not reached one if all calls together have not spent enough since the last split.
         """
         if not all(map(lt, spends, self._first)):
             return False
@@ -93,20 +93,20 @@ class Questions:
         return not of_all or all(self._has_grown_little(at, spends[number]) for at, number in of_all.items())
 
     def _has_grown_little(self, at: int, of_all: int) -> bool:
-        look, limit = self._looks.get(at), self.limits[at]
-        if look is None or time.monotonic() >= look.until or of_all < look.of_all:
+        sums, limit = self._split_sums.get(at), self.limits[at]
+        if sums is None or time.monotonic() >= sums.until or of_all < sums.of_all:
             return False
-        most = look.spent + of_all - look.of_all
-        return Spending(limit, look.spent).threshold == Spending(limit, most).threshold
+        most = sums.spent + of_all - sums.of_all
+        return Spending(limit, sums.spent).threshold == Spending(limit, most).threshold
 
     def answered(
         self, reader: SpendReader, names: ModelName, spends: Sequence[int] | None = None
     ) -> list[Spending]:
-        """Return each limit with what was spent within it; ``spends`` answers :attr:`queries` already."""
+        """Return each limit with what was spent within it; ``spends`` may give the answers."""
         if spends is None:
             spends = reader.spends(self.queries) if self.queries else ()
         groups, until = cache(reader.groups), time.monotonic() + LOOK_S
-        found = [
+        spendings = [
             Spending(
                 limit,
                 (_covered(limit, groups, names) if number is None else spends[number])
@@ -114,13 +114,13 @@ class Questions:
             )
             for limit, number in zip(self.limits, self._numbers, strict=True)
         ]
-        for at, number in self._of_all.items():
-            self._looks[at] = _SplitSums(found[at].spent, spends[number], until)
-        return found
+        for position, number in self._of_all.items():
+            self._split_sums[position] = _SplitSums(spendings[position].spent, spends[number], until)
+        return spendings
 
 
 def spared(limit: Limit, reader: SpendReader, names: ModelName) -> int:
-    """Return what of the calls within a limit flat rates cover, at list price."""
+    """Return what flat rates cover of the calls within a limit, at list price."""
     if not limit.flat:
         return 0
     if limit.rules:
@@ -134,8 +134,8 @@ def spared(limit: Limit, reader: SpendReader, names: ModelName) -> int:
 
 
 def _spared_by_rules(limit: Limit, reader: SpendReader, names: ModelName) -> int:
-    """As :func:`spared`, where tags by rules tell which calls are within the limit."""
-    by, found = (*_WITH_USER, *limit.by), 0
+    """As :func:`spared`, for a limit on a tag that rules give."""
+    by, covered = (*_WITH_USER, *limit.by), 0
     for start, end in stretches(limit.flat, limit.query):
         stretch = limit.query._replace(start=start, end=end)
         rates = [rate for rate in limit.flat if rate.holds_at(start)]
@@ -143,12 +143,12 @@ def _spared_by_rules(limit: Limit, reader: SpendReader, names: ModelName) -> int
             call = scope_of(stretch, by, group.key)
             is_flat = any(rate.covers(call.user_id, call.service, call.model, names) for rate in rates)
             if is_flat and limit.covers(call, names):
-                found += group.totals.measured(limit.measure)
-    return found
+                covered += group.totals.measured(limit.measure)
+    return covered
 
 
 def stretches(rates: Iterable[FlatRate], query: Query) -> Iterator[tuple[datetime, datetime]]:
-    """Give the parts of a query's period within which the same rates hold."""
+    """Return the parts of a query's period within which the same rates hold."""
     start, end = query.start or _EVER[0], query.end or _EVER[1]
     edges = {at for rate in rates for at in (rate.start, rate.end) if at and start < at < end}
     return pairwise(sorted({start, end, *edges}))
@@ -169,24 +169,24 @@ def flat_cost(
     names: ModelName,
     counts: Counts = _all,
 ) -> int:
-    """Return what the calls that match cost at list price, of those that flat rates cover.
+    """Return the list price of the matching calls that flat rates cover.
 
     ``query`` may begin at any instant. Calls that several rates cover count once.
     """
     parts = []
-    # A window moves with every second; who called what since its bucket began is asked once in a while.
+    # A window moves with every second; beginning at its bucket makes the query the same for a while.
     since = None if query.start is None else datetime.fromtimestamp(bucket_of(query.start), UTC)
     for group in reader.groups(_WITH_USER, query._replace(start=since)):
         user, service, model = (str(value or "") for value in group.key)
-        mine = [rate for rate in rates if rate.covers(user, service, model, names)]
-        if mine and counts(user, service, model):
-            one = query._replace(user_id=user, service=service, model=model)
-            parts += [one._replace(start=start, end=end) for start, end in _spans(mine, query)]
+        covering = [rate for rate in rates if rate.covers(user, service, model, names)]
+        if covering and counts(user, service, model):
+            user_query = query._replace(user_id=user, service=service, model=model)
+            parts += [user_query._replace(start=start, end=end) for start, end in _spans(covering, query)]
     return sum(reader.spends(parts)) if parts else 0
 
 
 def _spans(rates: Iterable[FlatRate], query: Query) -> list[tuple[datetime | None, datetime | None]]:
-    """Return when any of the rates holds within the time of a query, in stretches that do not overlap."""
+    """Return the spans within the time of a query when any of the rates holds, without overlaps."""
     first, last = query.start or _EVER[0], query.end or _EVER[1]
     edges = sorted((max(rate.start or _EVER[0], first), min(rate.end or _EVER[1], last)) for rate in rates)
     merged: list[tuple[datetime, datetime]] = []
@@ -199,9 +199,9 @@ def _spans(rates: Iterable[FlatRate], query: Query) -> list[tuple[datetime | Non
 
 
 def _covered(limit: Limit, groups: Groups, names: ModelName) -> int:
-    """Return what was spent within a limit for which sums must be split."""
-    found = groups(limit.by, limit.query)
-    return sum(group.totals.measured(limit.measure) for group in found if _counts(limit, group, names))
+    """Return what was spent within a limit whose sums must be split."""
+    sums = groups(limit.by, limit.query)
+    return sum(group.totals.measured(limit.measure) for group in sums if _counts(limit, group, names))
 
 
 def spend_by_bucket(
@@ -212,24 +212,24 @@ def spend_by_bucket(
     Keys are starts in seconds since 1970, as in ``rollup.bucket_of``. ``groups`` is that of a reader.
     """
     by = (*_WITH_USER, *limit.by) if limit.flat else limit.by
-    found: dict[int, int] = {}
+    spend: dict[int, int] = {}
     for group in groups((*by, "bucket"), limit.query._replace(start=start, end=end)):
         bucket = int(group.key[-1] or 0)
         if _counts(limit, group, names, by) and not is_flat(limit.flat, group, names):
-            found[bucket] = found.get(bucket, 0) + group.totals.measured(limit.measure)
-    return found
+            spend[bucket] = spend.get(bucket, 0) + group.totals.measured(limit.measure)
+    return spend
 
 
 def paid_by_bucket(
     rates: Sequence[FlatRate], groups: Groups, names: ModelName, query: Query
 ) -> dict[int, Nanos]:
-    """Return what calls that match cost in each 15-minute bucket, but for those that flat rates cover."""
-    found: dict[int, Nanos] = {}
+    """Return the cost of matching calls in each 15-minute bucket, except those that flat rates cover."""
+    paid: dict[int, Nanos] = {}
     for group in groups((*_WITH_USER, "bucket"), query):
         bucket = int(group.key[-1] or 0)
         if not is_flat(rates, group, names):
-            found[bucket] = Nanos(found.get(bucket, 0) + group.totals.cost)
-    return found
+            paid[bucket] = Nanos(paid.get(bucket, 0) + group.totals.cost)
+    return paid
 
 
 def is_flat(rates: Sequence[FlatRate], group: Group, names: ModelName) -> bool:

@@ -1,9 +1,9 @@
-"""With which other labels calls were recorded than were named for them, and for which calls that holds. Pure.
+"""The labels that calls were recorded with but not reserved for, and the calls that this applies to. Pure.
 
-One call that strays from what it was reserved for is recorded, and those like it are held under the limits on
-its labels from then on. Where what is named differs from call to call (a tag for each run), no call is
-like another: a dimension in which :data:`VARIES` values have strayed to the same labels tells none apart. Nor
-do users, where each customer is one.
+A call that strays from what it was reserved for is recorded, and calls like it are held under the limits on
+its labels from then on. If the labels differ from call to call (a tag for each run), no call would be like
+another: so a dimension in which :data:`VARIES` values have strayed to the same labels is ignored. The same
+goes for users, if each customer is one.
 
 >>> strays = StrayedCalls()
 >>> for run in range(1, 4):
@@ -24,22 +24,22 @@ from .limits import Limit
 from .scopes import CallScope, Labels
 
 VARIES: Final = 3
-"""How many values of a dimension stand for all."""
+"""How many values of a dimension count as all values."""
 
 MOST: Final = 1_000
-"""How many labels are known, with the calls that strayed to them: those that were learnt last."""
+"""How many labels are remembered with the calls that strayed to them: the latest ones."""
 
 MOST_OF_CALL: Final = 200
-"""How many of them a call is checked against: those that were learnt last."""
+"""How many of them a call is checked against: the latest ones."""
 
 MOST_REMEMBERED: Final = 1_000
-"""For how many scopes what holds for them is remembered, so that it need not be found out again."""
+"""For how many scopes the result is cached."""
 
 _Kind = tuple[str, ...]
 
 
 class _StrayGroup:
-    """The calls that strayed to the same labels: which values they had, by dimension."""
+    """The calls that strayed to the same labels: their values by dimension."""
 
     def __init__(self) -> None:
         self._seen: tuple[set[object], ...] = tuple(set() for _ in _values(CallScope()))
@@ -55,7 +55,7 @@ class _StrayGroup:
 
 
 def _values(scope: CallScope) -> tuple[object, ...]:
-    """Return by what calls are alike: besides their tags also by what stands before the colon of each."""
+    """Return the values that calls are compared by: also the part before the colon of each tag."""
     kinds: _Kind = tuple(sorted(set(map(key_of, scope.tags))))
     model = scope.service, scope.model
     work = scope.stage, scope.project, scope.workflow, scope.operation
@@ -63,53 +63,53 @@ def _values(scope: CallScope) -> tuple[object, ...]:
 
 
 class StrayedCalls:
-    """What one process knows of it. Safe to use from threads and after a fork."""
+    """The strayed calls that one process knows of. Safe to use from threads and after a fork."""
 
     def __init__(self) -> None:
-        self._alike: dict[Labels, _StrayGroup] = {}
-        self._known: dict[CallScope, tuple[Labels, ...]] = {}
+        self._groups: dict[Labels, _StrayGroup] = {}
+        self._cache: dict[CallScope, tuple[Labels, ...]] = {}
         self._lock = lock_of(self, "_lock")
 
     def learn(self, scope: CallScope, labels: Labels) -> None:
         """Note that a call reserved for ``scope`` was recorded with other labels."""
         with self._lock:
-            known = self._alike.pop(labels, None) or _StrayGroup()
-            known.add(scope)
-            self._alike[labels] = known
-            if len(self._alike) > MOST:
-                del self._alike[next(iter(self._alike))]
-            self._known.clear()
+            group = self._groups.pop(labels, None) or _StrayGroup()
+            group.add(scope)
+            self._groups[labels] = group
+            if len(self._groups) > MOST:
+                del self._groups[next(iter(self._groups))]
+            self._cache.clear()
 
     def of(self, scope: CallScope) -> tuple[Labels, ...]:
-        """Return with which other labels calls like one of this scope, in whatever job, were recorded."""
-        if not self._alike:
+        """Return the other labels that calls like one of this scope, in any job, were recorded with."""
+        if not self._groups:
             return ()
         scope = of_any_job(scope)
-        found = self._known.get(scope)
-        return self._found(scope) if found is None else found
+        labels = self._cache.get(scope)
+        return self._find(scope) if labels is None else labels
 
-    def _found(self, scope: CallScope) -> tuple[Labels, ...]:
+    def _find(self, scope: CallScope) -> tuple[Labels, ...]:
         with self._lock:
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            mine = [labels for labels, alike in list(self._alike.items()) if alike.has(scope)]
-            found = self._known[scope] = tuple(mine[-MOST_OF_CALL:])
-            return found
+            if len(self._cache) >= MOST_REMEMBERED:
+                self._cache.clear()
+            matching = [labels for labels, alike in list(self._groups.items()) if alike.has(scope)]
+            matches = self._cache[scope] = tuple(matching[-MOST_OF_CALL:])
+            return matches
 
     def clear(self) -> None:
         """Forget all of it."""
         with self._lock:
-            self._alike.clear()
-            self._known.clear()
+            self._groups.clear()
+            self._cache.clear()
 
 
 def of_any_job(scope: CallScope) -> CallScope:
-    """Return the scope of calls like these in whatever job and whenever."""
+    """Return the scope of calls like these in any job and at any time."""
     return scope._replace(at=None, ledger=None, job_id=None)
 
 
 def held_by(limit: Limit, labels: Labels) -> Labels:
-    """Return of the labels of a call those for which a limit holds it: what else they say varies.
+    """Return those labels of a call that a limit depends on: the others vary.
 
     >>> from ..rollup import Query
     >>> from .limits import Scope
@@ -118,7 +118,7 @@ def held_by(limit: Limit, labels: Labels) -> Labels:
     True
     """
     kind, name = limit.scope.kind, limit.scope.name
-    if kind == "tag" and name is not None:  # also where a rule gave it, for a project of many maybe
+    if kind == "tag" and name is not None:  # also if a rule gave it, perhaps to many projects
         return Labels(tags=(name,))
     if kind in {"stage", "project", "workflow", "operation"}:
         return Labels(**{kind: name})  # type: ignore[arg-type]  # each is text

@@ -1,4 +1,4 @@
-"""What is said when a limit is crossed, or will be.
+"""The messages when a limit is crossed, or will be.
 
 >>> from shared.costs.budgets.limits import Limit, Scope
 >>> from shared.costs.rollup import Query
@@ -19,7 +19,7 @@ def message(crossed: Crossing) -> str:
         return _foreseen(crossed, crossed.projected)
     limit, title = crossed.limit, crossed.limit.scope.title
     figures = (
-        f"{_bare(crossed.spent, limit)} / {shown(limit.amount, limit)} "
+        f"{_first_amount(crossed.spent, limit)} / {shown(limit.amount, limit)} "
         f"({percent_text(crossed.spent, limit.amount)})"
     )
     if crossed.critical:
@@ -42,8 +42,8 @@ def shown(amount: int, limit: Limit) -> str:
     return amount_text(amount, limit.measure, places_beside(limit.amount))
 
 
-def _bare(amount: int, limit: Limit) -> str:
-    """Return an amount that stands before another one, whose unit it shares."""
+def _first_amount(amount: int, limit: Limit) -> str:
+    """Return the first of two amounts with the same unit, a count without it."""
     return shown(amount, limit) if limit.measure == "cost" else f"{amount:,}"
 
 
