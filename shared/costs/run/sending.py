@@ -72,7 +72,7 @@ request is not one that can be sent (a line break in a key, an address without `
 was closed: ``RuntimeError``).
 
 Source: ``httpx._exceptions`` 0.28, ``requests.exceptions`` 2.34 and ``urllib3.exceptions``,
-``aiohttp.client_exceptions`` 3.13, ``botocore.exceptions`` 1.44, 2026-11-30."""
+``aiohttp.client_exceptions`` 3.14, ``botocore.exceptions`` 1.44, 2026-11-30."""
 
 _sending: Final[ContextVar[Ticket | None]] = ContextVar("sending", default=None)
 """The call that this thread or task is making: whatever is sent meanwhile is its request."""
