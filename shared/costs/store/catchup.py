@@ -249,25 +249,25 @@ class CatchUp:
 
     def _unread(self, db: sqlite3.Connection, also: bytes | None, *, turn: bool) -> list[bytes]:
         looks = _looks(db, f"gone IS NULL AND {tables.MAY_CHANGE}")
-        found = [path for _, path, is_to_be_read in looks if is_to_be_read]
-        if also is not None and also not in found and tables.ledger_at(db, also):
-            found.append(also)
-        return found + (self._in_turn(db) if turn else [])
+        paths = [path for _, path, is_to_be_read in looks if is_to_be_read]
+        if also is not None and also not in paths and tables.ledger_at(db, also):
+            paths.append(also)
+        return paths + (self._in_turn(db) if turn else [])
 
     def _in_turn(self, db: sqlite3.Connection) -> list[bytes]:
         """Look at ledgers to which nobody writes, for some milliseconds, from where the last look came to."""
-        began, found, self._turn = time.thread_time(), list[bytes](), None
+        began, paths, self._turn = time.thread_time(), list[bytes](), None
         [turn] = db.execute("SELECT turn FROM meta").fetchone()
         for place in ("id > ?", "id <= ?"):
             where = f"gone IS NULL AND NOT {tables.MAY_CHANGE} AND {place} ORDER BY id LIMIT {AT_ONCE}"
             for number, (ledger, path, is_to_be_read) in enumerate(_looks(db, where, turn), 1):
                 if is_to_be_read:
-                    found.append(path)
+                    paths.append(path)
                 self.turn_s = time.thread_time() - began
                 if number == AT_ONCE or self.turn_s > TURN_S:
                     self._turn = ledger
-                    return found
-        return found
+                    return paths
+        return paths
 
     # --- reading
 
@@ -332,9 +332,13 @@ class CatchUp:
                 seen = sums.read(lambda db: tables.find_all_seen(db, list(names)))
                 paths = [self._storage.spool_dir / names[each] for each in names.keys() - seen.keys()]
                 lines = [line for line in spool.read_waiting(sorted(paths)) if not line.is_damaged]
-                found = list(_readable(FedLine(os.fsencode(line.ledger), 0, "", line.line) for line in lines))
-                seen = sums.read(lambda db: tables.find_all_seen(db, [read.line.id for _, read in found]))
-                return [each for each in found if each[1].line.id not in seen]
+                lines_read = list(
+                    _readable(FedLine(os.fsencode(line.ledger), 0, "", line.line) for line in lines)
+                )
+                seen = sums.read(
+                    lambda db: tables.find_all_seen(db, [read.line.id for _, read in lines_read])
+                )
+                return [each for each in lines_read if each[1].line.id not in seen]
         return []
 
     def count_waiting(self, sums: Database, lines: Sequence[Elsewhere]) -> None:

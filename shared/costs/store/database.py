@@ -350,12 +350,12 @@ class SealedDatabase(Database):
             if is_whole and not _seal_holds(self.file, seal):
                 return None
         with suppress(sqlite3.Error), ExitStack() as stack:
-            found = sqlite3.connect(f"{self.file.as_uri()}?mode=ro", timeout=0, uri=True)
-            stack.callback(found.close)
-            is_ours = 0 < self._version_of(found) <= self._version
-            if is_ours and found.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
+            copy = sqlite3.connect(f"{self.file.as_uri()}?mode=ro", timeout=0, uri=True)
+            stack.callback(copy.close)
+            is_ours = 0 < self._version_of(copy) <= self._version
+            if is_ours and copy.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
                 stack.pop_all()
-                return found
+                return copy
         return None
 
     def replace(self, by: Path | None) -> None:
@@ -496,10 +496,10 @@ def _packed(stamp: Stamp) -> bytes:
 def stamp_of(path: Path | str) -> Stamp | None:
     """Return what tells whether a file was changed; ``None`` where there is none."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 _LEFT_OPEN: Final[list[sqlite3.Connection]] = []
@@ -545,11 +545,11 @@ def secure(path: Path) -> None:
     for suffix in ("", *SIDE_FILES):
         file = path.with_name(path.name + suffix)
         try:
-            found = os.lstat(file)
+            status = os.lstat(file)
         except FileNotFoundError:
             continue
-        platform.require_ours(file, found)
-        if stat.S_IMODE(found.st_mode) != platform.FILE_MODE:
+        platform.require_ours(file, status)
+        if stat.S_IMODE(status.st_mode) != platform.FILE_MODE:
             os.chmod(file, platform.FILE_MODE)
     if not os.path.lexists(path):
         platform.secure_directory(path.parent)

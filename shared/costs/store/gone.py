@@ -290,8 +290,8 @@ class KeptJournal:
 
     def _vouched(self) -> dict[int, tuple[bytes, CountedExtent]]:
         """Return of what the notes say that it is kept: path and extent by uid."""
-        found = [match.groups() for match in map(_VOUCHED, self._notes.news().records) if match]
-        return {int(number): (path, CountedExtent(*map(int, extent))) for number, *extent, path in found}
+        records = [match.groups() for match in map(_VOUCHED, self._notes.news().records) if match]
+        return {int(number): (path, CountedExtent(*map(int, extent))) for number, *extent, path in records}
 
     def _append(self, db: sqlite3.Connection, *records: bytes, durable: bool = True) -> None:
         """Append records; those are no news then to these sums."""
@@ -389,8 +389,8 @@ class KeptJournal:
         written = tables.ledgers(db, "gone IS NULL AND id IN (SELECT ledger FROM writers)")
         unread = {row.path: CountedExtent() for row in written if row.path not in said.read}
         read = {path: extent for path, extent in said.read.items() if extent.offset}
-        found = unread | read | {path: e for path, e in kept.items() if _is_lost(path, e)} | said.lost
-        lost = _not_moved(db, {path: extent for path, extent in found.items() if _is_lost(path, extent)})
+        candidates = unread | read | {path: e for path, e in kept.items() if _is_lost(path, e)} | said.lost
+        lost = _not_moved(db, {path: extent for path, extent in candidates.items() if _is_lost(path, extent)})
         for path, extent in lost.items():
             row = tables.ledger_at(db, path) or new_row(db, path)
             tables.put_problems(db, row.id, [Problem(LOST_AT, extent.offset, "lost", LOST)])
@@ -406,10 +406,10 @@ class KeptJournal:
         """
         with self._telling():
             extent = KeptRecords.of(self._journal.news().records).lost.get(path)
-        found = extent is not None and recognised(extent, file)
-        if found:
+        is_same = extent is not None and recognised(extent, file)
+        if is_same:
             self._append(db, _json({"found": [base64.b64encode(path).decode()]}))
-        return found
+        return is_same
 
 
 def _not_moved(db: sqlite3.Connection, lost: dict[bytes, CountedExtent]) -> dict[bytes, CountedExtent]:

@@ -242,8 +242,10 @@ class LocalHolds:
         logged = self.ledgers.logged([one.id for one in rows]) if rows else {}
         dead = self.presence.dead({one.holder for one in rows if one.state == "live"})
         now = self.clock()
-        found = [as_it_stands(HoldStatus(one, HoldSpend(*logged.get(one.id, ()))), now, dead) for one in rows]
-        return less_what_is_used(found, self.ledgers.spends)
+        statuses = [
+            as_it_stands(HoldStatus(one, HoldSpend(*logged.get(one.id, ()))), now, dead) for one in rows
+        ]
+        return less_what_is_used(statuses, self.ledgers.spends)
 
     def mended(self, db: sqlite3.Connection, since: datetime, ledger: Path | None) -> list[HoldStatus]:
         """Return what counts, and write down what has become of it: so a clock set back changes nothing.
@@ -253,11 +255,11 @@ class LocalHolds:
         """
         place = None if ledger is None else os.fsencode(ledger)
         rows = _rows(db, "WHERE NOT orphaned OR period_at >= ? OR ledger = ?", (microseconds(since), place))
-        found = self._standing(rows)
-        over = [held.reservation.id for held in found if held.is_over]
+        statuses = self._standing(rows)
+        over = [held.reservation.id for held in statuses if held.is_over]
         self._journal_ends(over)
         _delete(db, over)
-        counting = [held for held in found if not held.is_over]
+        counting = [held for held in statuses if not held.is_over]
         before = {one.id: one for one in rows}
         for held in counting:
             if held.reservation != before[held.reservation.id]:
@@ -452,8 +454,8 @@ def _oldest(now: datetime) -> int:
 
 
 def _scope(text: str) -> CallScope:
-    found = CallScope(*json.loads(text))
-    return found._replace(tags=tuple(found.tags))
+    scope = CallScope(*json.loads(text))
+    return scope._replace(tags=tuple(scope.tags))
 
 
 def _labels(text: str) -> Labels:

@@ -161,10 +161,10 @@ class Journal:
 def look_at(path: str | bytes | int) -> Look:
     """Return what a file is like now; zeros where there is none."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return NO_FILE
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def whole(text: bytes) -> bytes:

@@ -58,15 +58,15 @@ class PackedLedgers:
 
         Those of one archive are read together, some megabytes at a time.
         """
-        found = [self._held(ledger) for ledger in ledgers]
+        contents = [self._held(ledger) for ledger in ledgers]
         streams: dict[int, Iterator[tuple[HeldLedger, Content]]] = {}
-        for ledger, held in zip(ledgers, found, strict=True):
+        for ledger, held in zip(ledgers, contents, strict=True):
             if held is None or isinstance(held, CostError):
                 yield ledger, held
                 continue
             archive = held[0]
             if id(archive) not in streams:
-                streams[id(archive)] = _stream(archive, found)
+                streams[id(archive)] = _stream(archive, contents)
             yield ledger, next(streams[id(archive)])[1]
 
     def _held(self, ledger: ReadableLedger) -> Held | CostError | None:
@@ -79,11 +79,13 @@ class PackedLedgers:
 
 
 def _stream(
-    archive: KnownArchive, found: Sequence[Held | CostError | None]
+    archive: KnownArchive, contents: Sequence[Held | CostError | None]
 ) -> Iterator[tuple[HeldLedger, Content]]:
     from ..archive.restoring import restored  # what it needs takes long to import
 
-    return restored(archive, [each[1] for each in found if isinstance(each, tuple) and each[0] is archive])
+    return restored(
+        archive, [content[1] for content in contents if isinstance(content, tuple) and content[0] is archive]
+    )
 
 
 def lines_of(content: bytes, counts: Callable[[int], bool]) -> Iterator[bytes]:

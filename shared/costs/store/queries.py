@@ -177,14 +177,14 @@ def groups(db: sqlite3.Connection, by: Sequence[Dimension], query: Query) -> lis
     """
     counted = set(by) <= _OF_LEDGER | {"user_id"}
     cheap = counted and not _OF_LEDGER & set(by) and only_of_user(query)
-    [found] = _groups_of(db, by, [query], count=counted and not cheap)
+    [result] = _groups_of(db, by, [query], count=counted and not cheap)
     if cheap:
-        for each in found:
-            user = str(each.key[0] or "") if by else query.user_id
+        for group in result:
+            user = str(group.key[0] or "") if by else query.user_id
             active = _active(BucketSpan.of(query.start, query.end), user)
             text = f"SELECT count(DISTINCT path) FROM ledgers WHERE id IN ({active.text})"
-            each.totals.jobs = int(db.execute(text, active.values).fetchone()[0])
-    return found
+            group.totals.jobs = int(db.execute(text, active.values).fetchone()[0])
+    return result
 
 
 def groups_by_part(
@@ -195,11 +195,11 @@ def groups_by_part(
     One statement reads many parts, each in the ranges that suit it: the days of a month, the months of a
     year.
     """
-    found: list[list[Group]] = []
+    results: list[list[Group]] = []
     for start in range(0, len(parts), _PARTS_AT_ONCE):
         queries = [query._replace(start=s, end=e) for s, e in parts[start : start + _PARTS_AT_ONCE]]
-        found += _groups_of(db, by, queries)
-    return found
+        results += _groups_of(db, by, queries)
+    return results
 
 
 _PARTS_AT_ONCE: Final = 64
@@ -325,14 +325,14 @@ def with_entries(query: Query) -> Sql:
 
 def conditions(query: Query) -> Sql:
     """Return the condition that dimensions, as ``d``, are those that a query asks for."""
-    found = [Sql("TRUE")]
+    clauses = [Sql("TRUE")]
     for name in DIM_COLUMNS:
         wanted = query.values_of(name)
         if wanted is not None:
-            found.append(Sql(f"d.{name} IN ({', '.join('?' * len(wanted))})", wanted))
+            clauses.append(Sql(f"d.{name} IN ({', '.join('?' * len(wanted))})", wanted))
     if query.tag is not None:
-        found.append(Sql("instr(',' || d.tags || ',', ',' || ? || ',') > 0", (query.tag,)))
-    return _union(found, " AND ")
+        clauses.append(Sql("instr(',' || d.tags || ',', ',' || ? || ',') > 0", (query.tag,)))
+    return _union(clauses, " AND ")
 
 
 def _shown(value: object) -> str | int | None:
@@ -463,14 +463,14 @@ def job_page(
 
 def _by_user(db: sqlite3.Connection, query: Query, ledgers: Sequence[int]) -> dict[int, dict[str, Totals]]:
     """Return the sums of ledgers, by their numbers, of each user."""
-    found, where = {ledger: dict[str, Totals]() for ledger in ledgers}, conditions(query)
+    totals_by_user, where = {ledger: dict[str, Totals]() for ledger in ledgers}, conditions(query)
     for start in range(0, len(ledgers), _AT_ONCE):
         some = ledgers[start : start + _AT_ONCE]
         cells, units = _cells(query, "*", "cells", some), _cells(query, _UNITS, "units", some)
         sums = _summed(db, ["f.ledger", "d.user_id"], (cells, units), where, "0", join=False)
         for (ledger, user), totals in sums.items():
-            found[int(ledger or 0)][str(user or "")] = totals
-    return found
+            totals_by_user[int(ledger or 0)][str(user or "")] = totals
+    return totals_by_user
 
 
 def uncounted(db: sqlite3.Connection, ledger: int) -> frozenset[int]:

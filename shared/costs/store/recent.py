@@ -246,16 +246,16 @@ class _RunningSum:
 class _Groups:
     """Groups that grow by the lines that come."""
 
-    def __init__(self, by: tuple[Dimension, ...], query: Query, found: Sequence[Group]) -> None:
+    def __init__(self, by: tuple[Dimension, ...], query: Query, groups: Sequence[Group]) -> None:
         self._by, self._matches, self._at = by, Matcher(query), 0
-        self._found = {group.key: copied(group.totals) for group in found}
+        self._totals = {group.key: copied(group.totals) for group in groups}
 
     def brought_up(self, lines: Sequence[RecentLine]) -> list[Group]:
         for each in lines[self._at :]:
             if self._matches(each.line, each.dim, each.path):
-                self._found.setdefault(self._key(each), Totals()).merge(totals_of(Adder([each.line])))
+                self._totals.setdefault(self._key(each), Totals()).merge(totals_of(Adder([each.line])))
         self._at = len(lines)
-        return queries.largest_first(Group(key, copied(each)) for key, each in self._found.items())
+        return queries.largest_first(Group(key, copied(each)) for key, each in self._totals.items())
 
     def _key(self, each: RecentLine) -> tuple[str | int | None, ...]:
         values: dict[str, str | int | None] = dict(zip(DIM_COLUMNS, each.dim, strict=True))

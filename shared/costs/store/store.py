@@ -268,11 +268,11 @@ class Store:
         asked = list(reservations)
 
         def sums(db: sqlite3.Connection, recent: Recent) -> dict[str, Reserved]:
-            found = queries.reserved(db, asked)
+            spends = queries.reserved(db, asked)
             for name, more in recent.reserved(asked).items():
-                calls, cost, unpriced = map(int.__add__, found.get(name, (0, 0, 0)), more)
-                found[name] = calls, cost, unpriced
-            return found
+                calls, cost, unpriced = map(int.__add__, spends.get(name, (0, 0, 0)), more)
+                spends[name] = calls, cost, unpriced
+            return spends
 
         return {name: (n, Nanos(cost), un) for name, (n, cost, un) in self._on_the_way(sums).items()}
 
@@ -471,11 +471,15 @@ class Store:
 
         Those that an archive of this storage holds whole are not among them, nor are lines that wait.
         """
-        found = self._ask(queries.gone)
-        if any(each.why == WAITING for each in found):
+        ledgers = self._ask(queries.gone)
+        if any(ledger.why == WAITING for ledger in ledgers):
             waiting = spool.grouped(spool.listed(self.storage))
-            found = [each for each in found if each.why != WAITING or not spool.names_for(each.path, waiting)]
-        return self._packed.without(found) if found else found
+            ledgers = [
+                ledger
+                for ledger in ledgers
+                if ledger.why != WAITING or not spool.names_for(ledger.path, waiting)
+            ]
+        return self._packed.without(ledgers) if ledgers else ledgers
 
     def unread(self) -> list[Path]:
         """Return the files of lines that wait in the spool and cannot be read, so that they do not count."""
@@ -533,14 +537,14 @@ class Store:
         from ..ledger.reader import read
         from ..model import Entry
 
-        found = list[Entry]()
+        entries = list[Entry]()
         for _, content in self.packed([ledger]):
             if isinstance(content, CostError):
                 raise OSError(5, str(content), str(ledger))
-            found += _entries_in(lines_of(content, lambda _: True), lambda _: True)
-        if not found or ledger.exists():
-            found += [e for each in read(ledger) if isinstance(e := each.content, Entry)]
-        return found
+            entries += _entries_in(lines_of(content, lambda _: True), lambda _: True)
+        if not entries or ledger.exists():
+            entries += [e for each in read(ledger) if isinstance(e := each.content, Entry)]
+        return entries
 
     def entry(self, entry_id: str) -> Entry | None:
         """Return the entry with this id, wherever its ledger lies; ``None`` where another call stands there.
@@ -665,16 +669,18 @@ class Store:
 
         """
         before = set(self.ledgers())
-        found = [ledger for ledger in ledgers_under(root) if ledger not in before]
-        self.add(found)
-        return len(found)
+        new = [ledger for ledger in ledgers_under(root) if ledger not in before]
+        self.add(new)
+        return len(new)
 
     def unknown(self) -> list[Path]:
         """Return ledgers in the folders of known jobs and beside them with calls that are not counted."""
         known = set(self.ledgers())
-        beside = dict.fromkeys(each.parent.parent for each in known)
-        inside = dict.fromkeys(folder for each in beside for folder in (each, *_folders(each)))
-        found = dict.fromkeys(each for folder in inside for each in _ledgers_in(folder) if each not in known)
+        beside = dict.fromkeys(ledger.parent.parent for ledger in known)
+        inside = dict.fromkeys(folder for parent in beside for folder in (parent, *_folders(parent)))
+        found = dict.fromkeys(
+            ledger for folder in inside for ledger in _ledgers_in(folder) if ledger not in known
+        )
         return [path for path in found if self._ask(lambda db, path=path: _is_uncounted(db, path))]  # type: ignore[misc]
 
     def let_go(self, ledgers: Mapping[Path, Mark]) -> set[Path]:
@@ -896,8 +902,8 @@ def ledgers_under(root: Path) -> Iterator[Path]:
 
 
 def _folders(root: Path) -> list[Path]:
-    with suppress(OSError), os.scandir(root) as found:
-        return sorted(Path(each.path) for each in found if each.is_dir(follow_symlinks=False))
+    with suppress(OSError), os.scandir(root) as folders:
+        return sorted(Path(folder.path) for folder in folders if folder.is_dir(follow_symlinks=False))
     return []
 
 
