@@ -119,6 +119,8 @@ def _notes(notes: list[Note], canvas: Canvas) -> Iterator[str]:
             text = mark + text
         number = _NUMBER.match(text)
         hang = number.end() if number else width_of(mark)
+        if text.endswith(tuple(f"{command}." for command in (note.remedy, *_TYPED.findall(text)) if command)):
+            text = text[:-1]  # a full stop would be copied with the command, and be part of its last name
         whole = (note.remedy, *note.places, *_to_copy(text))
         for line in wrap(text, canvas.width - len(_INDENT), hang, whole):
             yield _INDENT + canvas.style(line, "faint" if note.tone == "plain" else note.tone)

@@ -405,3 +405,11 @@ def test_amounts_of_a_view_have_one_precision(amounts: tuple[int, ...], shown: t
     assert tuple(cells) == shown
     if amounts[0] < 1_000_000_000:
         assert f"Spent  {shown[0]}" in text
+
+
+@pytest.mark.parametrize("command", ["cost-dashboard show-budget --profile my/profile.yaml", "make ledgers"])
+@pytest.mark.parametrize("width", [20, 80])
+def test_a_command_that_ends_a_note_is_copied_without_a_full_stop(command: str, width: int) -> None:
+    report = Report("Costs", notes=(Note(f"It is not there. See {command}.", "warning", command),))
+    assert f"{command}." not in render(report, Canvas(width=width))
+    assert command in render(report, Canvas(width=width))
