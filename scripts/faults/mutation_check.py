@@ -45,7 +45,7 @@ MUTANTS = (
         "        pass",
         LEDGER,
     ),
-    Mutant("inode check", "ledger/writer.py", "if not _is_named(ledger, found):", "if False:", LEDGER),
+    Mutant("inode check", "ledger/writer.py", "if not _is_named(ledger, status):", "if False:", LEDGER),
     Mutant(
         "sync",
         "ledger/writer.py",
