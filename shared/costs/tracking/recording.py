@@ -183,8 +183,7 @@ class CallRecorder:
         at = call.at or now
         texts = self._safe_texts(call)
         settled = self._settle(call, at)
-        reservation = call.reservation_id
-        reserved_at = call.hold.period_at if call.hold else self._reserved_at(reservation)
+        reservation, reserved_at = (None, None) if call.reservation is None else self._reserved(call)
         return Entry(
             id=new_id()
             if call.request_id is None
@@ -217,17 +216,20 @@ class CallRecorder:
             metadata=texts.metadata,
         )
 
-    def _reserved_at(self, reservation: str | None) -> datetime | None:
-        """Return the instant whose day and month pay for a call under a reservation of which the id is known.
+    def _reserved(self, call: Call) -> tuple[str | None, datetime | None]:
+        """Return the id of a call's reservation, and the instant whose day and month pay for the call.
 
-        ``None`` for the present: without a reservation, or where it has ended.
+        No instant for the present: the reservation has ended.
         """
-        if reservation is not None and reservation != self._last_reserved[0]:
+        reservation = call.reservation_id
+        if call.hold or reservation is None:
+            return reservation, call.hold.period_at if call.hold else None
+        if reservation != self._last_reserved[0]:
             at = self.tried(
                 "the month of the reservation", lambda: self._workspace.gate.period_at(reservation)
             )
             self._last_reserved = (reservation if at is not None else None, at)
-        return None if reservation is None else self._last_reserved[1]
+        return reservation, self._last_reserved[1]
 
     def _safe_texts(self, call: Call) -> _Texts:
         """Return the redacted free texts of a call; none of them if redaction fails."""

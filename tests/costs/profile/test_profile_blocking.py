@@ -335,7 +335,7 @@ def test_every_process_finds_the_gate_shut(tmp_path: Path, place: str, how: str)
 def test_trackers_report_a_loosened_limit_once_a_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_TOLD", set())
+    monkeypatch.setattr(session, "_REPORTED_CHANGES", set())
     path = tmp_path / "profile.yaml"
 
     def log_a_call(job: str) -> list[str]:
