@@ -104,14 +104,14 @@ class LocalHolds:
         """Decide in one exclusive turn, and hold durably what is decided."""
         self._lay_tables(wait_s)
         holder = self.presence.name()
-        begun: list[str] = []
+        begun: dict[str, bytes] = {}
 
         def turn(mine: LocalTurn) -> Decision:
             decision = decide(mine)
             if isinstance(decision, Reservation):
-                begun.append(decision.id)
                 new = replace(decision, holder=holder)
-                self.presence.begin(new.id, _record(new).encode())
+                begun[new.id] = _record(new).encode()
+                self.presence.begin(new.id, begun[new.id], pending=True)
                 _put(mine.db, new)
                 if new.period_at > mine.latest:
                     _set_latest(mine.db, new.period_at)
@@ -122,6 +122,9 @@ class LocalHolds:
         except BaseException:
             self._journal_ends(begun)  # nobody was told that it is held
             raise
+        if isinstance(decision, Reservation):
+            with suppress(OSError):  # the row is durable, and the journal says it while this process lives
+                self.presence.begin(decision.id, begun[decision.id])
         self.presence.tidy(lambda: self.ledgers.state.read(_ids))
         return decision
 
@@ -311,12 +314,16 @@ class LocalHolds:
         return [one for one in self._journaled() if one.id not in known]
 
     def _journaled(self) -> Iterator[Reservation]:
-        """Give what the journals of all processes hold, as it was when it was last written down there."""
+        """Give what the journals of all processes hold, as it was when it was last written down there.
+
+        Without what a process had not been granted when it was killed: its room may be taken by now.
+        """
         journals = self.presence.read_all()
         ended = {one for journal in journals.values() for one in journal.ended}
         for name, journal in journals.items():
+            ignored = journal.pending if journal.pending and not self.presence.alive(name) else ()
             for one, record in journal.open.items():
-                if one not in ended:
+                if one not in ended and one not in ignored:
                     with suppress(ValueError, TypeError, KeyError):  # a line that was damaged
                         yield replace(_reservation(record.decode()), id=one, holder=name)
 

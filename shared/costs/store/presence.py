@@ -5,9 +5,10 @@ it locked, as it does the file of its last lines (:class:`.journal.WriterLines`)
 when the process ends in whatever way: a name whose files are unlocked or missing belongs to a process that is
 gone.
 
-The file is also a journal of what its process holds: ``H <key> <record>`` when something begins to be
-held, ``E <key>`` when that ends. It is not synced: it outlives the death of a process, and the loss of
-the database that is written beside it, each by itself. A line that was torn is skipped.
+The file is also a journal of what its process holds: ``P <key> <record>`` when something is about to be held,
+``H <key> <record>`` when it is, ``E <key>`` when that ends. It is not synced: it outlives the death of a
+process, and the loss of the database that is written beside it, each by itself. A line that was torn is
+skipped.
 
 All trackers of a process share one :class:`Presence` a folder, and so one descriptor.
 
@@ -51,10 +52,12 @@ class HoldJournal(NamedTuple):
     """What one process's file says. Records are bytes without a newline.
 
     ``open`` is what it holds, by key, oldest first; ``ended`` are keys that it ended and others began.
+    Those that are ``pending`` are open too: whether they are held is being decided.
     """
 
     open: dict[str, bytes]
     ended: frozenset[str] = frozenset()
+    pending: frozenset[str] = frozenset()
 
 
 class Presence:
@@ -75,6 +78,7 @@ class Presence:
         self._file: SecureFile | None = None
         self._open: dict[str, bytes] = {}
         self._ended: set[str] = set()
+        self._pending: set[str] = set()
         self._checked_by = 0
 
     def name(self) -> str:
@@ -153,8 +157,10 @@ class Presence:
 
     # --- the journal
 
-    def begin(self, key: str, record: bytes) -> None:
+    def begin(self, key: str, record: bytes, *, pending: bool = False) -> None:
         """Note that something is held from now on. ``key`` has no spaces, ``record`` no newline.
+
+        ``pending`` if that may still come to nothing: then it counts only while this process lives.
 
         Raises:
             OSError: it cannot be written.
@@ -162,8 +168,9 @@ class Presence:
         """
         with self._lock:
             self.name()
-            self._append(_begun(key, record))
+            self._append(_line(b"P" if pending else b"H", key, record))
             self._open[key] = record
+            (self._pending.add if pending else self._pending.discard)(key)
 
     def end(self, key: str) -> None:
         """Note that something is no longer held, whoever began it.
@@ -175,6 +182,7 @@ class Presence:
         with self._lock:
             self.name()
             self._append(_over(key))
+            self._pending.discard(key)
             if self._open.pop(key, None) is None:
                 self._ended.add(key)
             assert self._file is not None
@@ -249,14 +257,15 @@ class Presence:
     def _write_all(self) -> None:
         """Write what is held now over the file, then cut it. A kill in between leaves old lines after it."""
         assert self._file is not None
-        lines = [_begun(key, record) for key, record in self._open.items()]
+        kinds = {key: b"P" if key in self._pending else b"H" for key in self._open}
+        lines = [_line(kinds[key], key, record) for key, record in self._open.items()]
         self._file.seek(0)
         self._append(b"".join([*lines, *map(_over, sorted(self._ended)), b"\n"]))
         self._file.truncate()
 
 
-def _begun(key: str, record: bytes) -> bytes:
-    return b"H %b %b\n" % (key.encode(), record)
+def _line(kind: bytes, key: str, record: bytes) -> bytes:
+    return b"%b %b %b\n" % (kind, key.encode(), record)
 
 
 def _over(key: str) -> bytes:
@@ -270,16 +279,17 @@ def parsed(data: bytes) -> HoldJournal:
     {'a': b'{"x": 1}'}
     """
     begun: dict[str, bytes] = {}
-    ended: set[str] = set()
+    ended, pending = set[str](), set[str]()
     for line in data.split(b"\n")[:-1]:
         kind, _, rest = line.partition(b" ")
         key, _, record = rest.partition(b" ")
         text = key.decode("utf-8", "replace")
-        if kind == b"H" and key and record:
+        if kind in (b"H", b"P") and key and record:
             begun[text] = record
+            (pending.add if kind == b"P" else pending.discard)(text)
         elif kind == b"E" and key and not record and begun.pop(text, None) is None:
             ended.add(text)
-    return HoldJournal(begun, frozenset(ended))
+    return HoldJournal(begun, frozenset(ended), frozenset(pending & begun.keys()))
 
 
 # --- one a process and folder

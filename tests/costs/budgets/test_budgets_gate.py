@@ -29,6 +29,7 @@ from shared.costs.budgets.strays import StrayedCalls
 from shared.costs.errors import BudgetExceeded, BudgetGateUnavailable, FilePosition, ProfileError
 from shared.costs.money import Nanos, format_usd, from_usd
 from shared.costs.profile import Profile
+from shared.costs.store import holds as holds_module
 from shared.costs.store.holds import StrayCache
 from shared.costs.store.state import StateDb
 from tests.support.elapsed import PATIENCE_S, own_time
@@ -305,6 +306,18 @@ def test_a_holder_that_died_is_an_orphan_until_it_is_released(bench: Bench) -> N
     [released] = bench.gate.release()
     assert released.amount == from_usd(6)
     bench.reserve("10")
+
+
+def test_what_a_killed_process_was_not_granted_yet_takes_no_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its journal has it before the row is committed; until somebody looks, others may take that room."""
+    with monkeypatch.context() as patched:
+        patched.setattr(holds_module, "_put", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        die(bench)
+    assert bench.held() == []
+    bench.reserve("10")
+    assert [amount for amount, _ in bench.held()] == [from_usd(10)]
 
 
 def test_after_a_crash_between_entry_and_settle_what_is_left_counts(bench: Bench) -> None:

@@ -140,6 +140,17 @@ def test_a_journal_stays_small_however_much_was_held(here: Presence, monkeypatch
     assert here.read(here.name()) == HoldJournal({"kept": b"{}"}, frozenset({"somebody-elses"}))
 
 
+def test_what_is_pending_stays_so_when_the_journal_is_written_anew(here: Presence) -> None:
+    here.begin("granted", b"1", pending=True)
+    here.begin("granted", b"1")
+    here.begin("requested", b"2", pending=True)
+    os.unlink(here.folder / here.name())
+    name = here.name()
+    assert here.read(name).pending == {"requested"}
+    here.end("requested")
+    assert here.read(name) == HoldJournal({"granted": b"1"})
+
+
 def test_after_a_line_that_was_cut_short_the_next_one_counts(
     here: Presence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,20 +165,22 @@ def test_after_a_line_that_was_cut_short_the_next_one_counts(
 
 
 KEYS = st.text("abc", min_size=1, max_size=2)
-EVENTS = st.lists(st.tuples(st.sampled_from("HE"), KEYS), max_size=20)
+EVENTS = st.lists(st.tuples(st.sampled_from("HPE"), KEYS), max_size=20)
 
 
 @given(EVENTS, st.integers(0, 400))
 def test_a_journal_cut_anywhere_says_what_its_lines_say(events: list[tuple[str, str]], cut: int) -> None:
-    lines = [f"H {key} {{}}\n" if kind == "H" else f"E {key}\n" for kind, key in events]
+    lines = [f"E {key}\n" if kind == "E" else f"{kind} {key} {{}}\n" for kind, key in events]
     text = "".join(lines)[:cut]
-    begun: dict[str, bytes] = {}
+    begun: dict[str, str] = {}
     for kind, key in events[: text.count("\n")]:
-        if kind == "H":
-            begun[key] = b"{}"
-        else:
+        if kind == "E":
             begun.pop(key, None)
-    assert parsed(text.encode()).open == begun
+        else:
+            begun[key] = kind
+    journal = parsed(text.encode())
+    assert journal.open == dict.fromkeys(begun, b"{}")
+    assert journal.pending == {key for key, kind in begun.items() if kind == "P"}
 
 
 @given(st.binary(max_size=200))
