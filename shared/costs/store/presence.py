@@ -44,6 +44,9 @@ COMPACT_BYTES: Final = 64 << 10
 OLD_S: Final = 3600.0
 """How long the file of a dead process is kept at least, in seconds."""
 
+HELD, PENDING = b"H", b"P"
+"""How a line of a journal begins that says what is held, or what is about to be."""
+
 _DRAFT: Final = ".new-"
 """How a file's name begins until it is locked: nobody sees a file of a living process unlocked."""
 
@@ -168,7 +171,7 @@ class Presence:
         """
         with self._lock:
             self.name()
-            self._append(_line(b"P" if pending else b"H", key, record))
+            self._append(_line(PENDING if pending else HELD, key, record))
             self._open[key] = record
             (self._pending.add if pending else self._pending.discard)(key)
 
@@ -251,14 +254,16 @@ class Presence:
         if self._file.write(b"\n" + lines) != len(lines) + 1:
             raise OSError(f"{self.folder / self._name}: a line was written in part; is the disk full?")
 
+    def _kind(self, key: str) -> bytes:
+        return PENDING if key in self._pending else HELD
+
     def _needed(self) -> int:
         return sum(len(key) + len(record) for key, record in self._open.items()) + 40 * len(self._ended)
 
     def _write_all(self) -> None:
         """Write what is held now over the file, then cut it. A kill in between leaves old lines after it."""
         assert self._file is not None
-        kinds = {key: b"P" if key in self._pending else b"H" for key in self._open}
-        lines = [_line(kinds[key], key, record) for key, record in self._open.items()]
+        lines = [_line(self._kind(key), key, record) for key, record in self._open.items()]
         self._file.seek(0)
         self._append(b"".join([*lines, *map(_over, sorted(self._ended)), b"\n"]))
         self._file.truncate()
@@ -284,9 +289,9 @@ def parsed(data: bytes) -> HoldJournal:
         kind, _, rest = line.partition(b" ")
         key, _, record = rest.partition(b" ")
         text = key.decode("utf-8", "replace")
-        if kind in (b"H", b"P") and key and record:
+        if kind in (HELD, PENDING) and key and record:
             begun[text] = record
-            (pending.add if kind == b"P" else pending.discard)(text)
+            (pending.add if kind == PENDING else pending.discard)(text)
         elif kind == b"E" and key and not record and begun.pop(text, None) is None:
             ended.add(text)
     return HoldJournal(begun, frozenset(ended), frozenset(pending & begun.keys()))
